@@ -1,0 +1,1 @@
+"""actors: state of the running process that needs time or I/O."""

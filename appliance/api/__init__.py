@@ -1,0 +1,1 @@
+"""api: FastAPI routers, one per resource."""

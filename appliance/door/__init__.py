@@ -1,0 +1,1 @@
+"""door: how requests come in."""

@@ -1,0 +1,1 @@
+"""features: one feature, one file; they meet in pipeline.py."""

@@ -1,0 +1,1 @@
+"""providers: providers as data, dialects as pure translation."""

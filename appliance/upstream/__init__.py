@@ -1,0 +1,1 @@
+"""upstream: how requests go out."""

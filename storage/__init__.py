@@ -1,0 +1,1 @@
+"""Files and rows: journal, blobs, analytics, lake, state. Knows nothing of HTTP."""

@@ -1,0 +1,113 @@
+"""The shape of what is stored: the columns of every derived table, in the order rows are built.
+
+Read by name everywhere; a new column is appended and SCHEMA_VERSION raised. Names follow Helicone's
+table where it has one (`backend.md 4.1`).
+"""
+
+SCHEMA_VERSION = 1
+
+ATTEMPT_TYPE = (
+    "STRUCT(target VARCHAR, provider VARCHAR, model VARCHAR, status INTEGER, "
+    "started_at TIMESTAMP, latency_ms DOUBLE, cost_pico BIGINT, why_next VARCHAR)[]"
+)
+
+# Times are UTC. Tokens follow `backend.md 5.2`: prompt_tokens is net of cached and written tokens,
+# completion_tokens net of reasoning. cost_pico is integer pico-USD, NULL when no price is known.
+REQUEST_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("exchange_id", "UUID"),
+    ("request_id", "UUID"),
+    ("organization_id", "UUID"),
+    ("request_created_at", "TIMESTAMP"),
+    ("response_created_at", "TIMESTAMP"),
+    ("recorded_at", "TIMESTAMP"),
+    ("provider", "VARCHAR"),
+    ("gateway_provider", "VARCHAR"),
+    ("model", "VARCHAR"),
+    ("request_model", "VARCHAR"),
+    ("response_model", "VARCHAR"),
+    ("model_override", "VARCHAR"),
+    ("status", "INTEGER"),
+    ("http_status", "INTEGER"),
+    ("outcome", "VARCHAR"),
+    ("error", "VARCHAR"),
+    ("latency_ms", "DOUBLE"),
+    ("time_to_first_token_ms", "DOUBLE"),
+    ("prompt_tokens", "BIGINT"),
+    ("completion_tokens", "BIGINT"),
+    ("prompt_cache_read_tokens", "BIGINT"),
+    ("prompt_cache_write_tokens", "BIGINT"),
+    ("prompt_cache_write_1h_tokens", "BIGINT"),
+    ("prompt_audio_tokens", "BIGINT"),
+    ("completion_audio_tokens", "BIGINT"),
+    ("reasoning_tokens", "BIGINT"),
+    ("usage_detail", "VARCHAR"),
+    ("usage_source", "VARCHAR"),
+    ("cost_pico", "BIGINT"),
+    ("price_source", "VARCHAR"),
+    ("price_version", "VARCHAR"),
+    ("user_id", "VARCHAR"),
+    ("session_id", "VARCHAR"),
+    ("session_path", "VARCHAR"),
+    ("session_name", "VARCHAR"),
+    ("properties", "MAP(VARCHAR, VARCHAR)"),
+    ("prompt_id", "VARCHAR"),
+    ("prompt_version", "VARCHAR"),
+    ("method", "VARCHAR"),
+    ("request_path", "VARCHAR"),
+    ("target_url", "VARCHAR"),
+    ("request_referrer", "VARCHAR"),
+    ("country_code", "VARCHAR"),
+    ("api_key_id", "VARCHAR"),
+    ("is_stream", "BOOLEAN"),
+    ("truncated", "BOOLEAN"),
+    ("request_bytes", "BIGINT"),
+    ("response_bytes", "BIGINT"),
+    ("attempts", ATTEMPT_TYPE),
+    ("not_applied", "VARCHAR[]"),
+    ("derive_error", "VARCHAR"),
+    ("segment", "INTEGER"),
+    ("frame_offset", "BIGINT"),
+)
+
+# Text where the decoded body is UTF-8, else base64 (the type column then ends in `;base64`).
+BODY_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("exchange_id", "UUID"),
+    ("request_id", "UUID"),
+    ("organization_id", "UUID"),
+    ("request", "VARCHAR"),
+    ("response", "VARCHAR"),
+    ("request_type", "VARCHAR"),
+    ("response_type", "VARCHAR"),
+    ("segment", "INTEGER"),
+    ("frame_offset", "BIGINT"),
+)
+
+# kind is `score`, `feedback` or `property`; a score's value is in number, a property's in text.
+EDIT_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("organization_id", "UUID"),
+    ("exchange_id", "UUID"),
+    ("request_id", "UUID"),
+    ("kind", "VARCHAR"),
+    ("name", "VARCHAR"),
+    ("text", "VARCHAR"),
+    ("number", "DOUBLE"),
+    ("edited_at", "TIMESTAMP"),
+    ("segment", "INTEGER"),
+    ("frame_offset", "BIGINT"),
+)
+
+# What was deleted, by keyed hash of its id: the id itself is gone (ARCHITECTURE 5, Deletion).
+DELETION_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("organization_id", "UUID"),
+    ("exchange_hash", "BLOB"),
+    ("deleted_at", "TIMESTAMP"),
+    ("segment", "INTEGER"),
+    ("frame_offset", "BIGINT"),
+)
+
+TABLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "requests": REQUEST_COLUMNS,
+    "bodies": BODY_COLUMNS,
+    "edits": EDIT_COLUMNS,
+    "deletions": DELETION_COLUMNS,
+}
