@@ -1,0 +1,209 @@
+# ruff: noqa: RUF009 - opt() and its kin return dataclass fields
+"""The option tables: every name that may be configured, with its kind, unit, limit, default and
+one line of documentation. The single place for all of them; `config.py` reads them from here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+from appliance.config_kinds import (
+    NAME,
+    Kind,
+    choice,
+    decimal,
+    duration,
+    free_table,
+    host_pattern,
+    listing,
+    mapping,
+    moment,
+    path,
+    secret,
+    text,
+    url,
+    whole,
+)
+
+T = TypeVar("T")
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+HOST_NAME = r"[A-Za-z0-9.:_-]{1,255}"
+WORKER_TYPES = (
+    "OPENAI_PROXY", "ANTHROPIC_PROXY", "GATEWAY_API", "AI_GATEWAY_API", "HELICONE_API",
+)  # fmt: skip
+
+# one value, a table, tables by name, a list of tables, a table of which any part may be given
+Shape = Literal["value", "table", "named", "rows", "partial"]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text is one line for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One name that may be configured. `doc_default` says in words what the default follows."""
+
+    name: str
+    kind: Kind[object]
+    doc: str
+    shape: Shape = "value"
+    table: type | None = None
+    doc_default: str = ""
+    secret: bool = False
+    required: bool = False
+    in_file: bool = True
+
+
+def options_of(table: type) -> dict[str, tuple[str, Option]]:
+    """By option name: the attribute that holds it, and the option."""
+    found = {}
+    for item in fields(table):
+        option: Option | None = item.metadata.get("option")
+        if option is not None:
+            name = option.name or item.name
+            found[name] = (item.name, option)
+    return found
+
+
+def opt(
+    kind: Kind[T],
+    default: T,
+    doc: str,
+    *,
+    name: str = "",
+    doc_default: str = "",
+    secret: bool = False,
+    required: bool = False,
+    in_file: bool = True,
+) -> T:
+    option = Option(name, kind, doc, "value", None, doc_default, secret, required, in_file)
+    return field(default=default, repr=not secret, metadata={"option": option})
+
+
+def table(kind: type[T], default: T, doc: str) -> T:
+    return field(default=default, metadata=_of(kind, "table", doc))
+
+
+def table_or_none(kind: type[T], doc: str) -> T | None:
+    return cast(T | None, field(default=None, metadata=_of(kind, "table", doc)))
+
+
+def tables_by_name(kind: type[T], doc: str) -> Mapping[str, T]:
+    return cast(Mapping[str, T], field(default_factory=dict, metadata=_of(kind, "named", doc)))
+
+
+def free_tables_by_name(doc: str) -> Mapping[str, Mapping[str, object]]:
+    metadata = _of(None, "named", doc)
+    return cast(Mapping[str, Mapping[str, object]], field(default_factory=dict, metadata=metadata))
+
+
+def tables_in_order(kind: type[T], doc: str) -> tuple[T, ...]:
+    return cast(tuple[T, ...], field(default=(), metadata=_of(kind, "rows", doc)))
+
+
+def partial_table(kind: type, doc: str) -> Mapping[str, float]:
+    metadata = _of(kind, "partial", doc)
+    return cast(Mapping[str, float], field(default_factory=dict, metadata=metadata))
+
+
+def _of(kind: type | None, shape: Shape, doc: str) -> dict[str, Option]:
+    return {"option": Option("", free_table(), doc, shape, kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """[deadlines]: how long each phase of an exchange may take."""
+
+    connect_s: float = opt(
+        duration(0.05, 600), 10.0, "to reach the provider: name, TCP and TLS", name="connect"
+    )
+    first_byte_s: float = opt(
+        duration(0.05, 86400), 900.0, "until the reply begins", name="first_byte"
+    )
+    gap_s: float = opt(duration(0.05, 86400), 300.0, "between two pieces of a reply", name="gap")
+    total_s: float = opt(duration(0.05, 604800), 3600.0, "for one exchange in all", name="total")
+    client_write_s: float = opt(
+        duration(0.05, 3600), 60.0, "for a client to take what was sent", name="client_write"
+    )
+    client_head_s: float = opt(
+        duration(0.05, 600), 20.0, "for a client to send its request head", name="client_head"
+    )
+    client_body_s: float = opt(
+        duration(0.05, 3600), 60.0, "between two pieces of a request body", name="client_body"
+    )
+    client_idle_s: float = opt(
+        duration(0.05, 86400), 75.0, "of rest on a kept connection", name="client_idle"
+    )
+
+
+RATE = decimal("0", "1000000000")
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """[[prices]]: USD per million tokens; a price that is not given counts as unknown."""
+
+    model: str = opt(text(), "", "model name; * stands for any text", required=True)
+    provider: str = opt(text(), "*", "provider id; * for all")
+    input: Decimal | None = opt(RATE, None, "per million input tokens")
+    output: Decimal | None = opt(RATE, None, "per million output tokens")
+    cached_input: Decimal | None = opt(RATE, None, "per million input tokens read from a cache")
+    cache_write: Decimal | None = opt(RATE, None, "per million tokens written to a cache")
+    cache_write_1h: Decimal | None = opt(RATE, None, "the same, kept for an hour")
+    thinking: Decimal | None = opt(RATE, None, "per million reasoning tokens (else as output)")
+    audio_input: Decimal | None = opt(RATE, None, "per million audio tokens in")
+    audio_output: Decimal | None = opt(RATE, None, "per million audio tokens out")
+    image_input: Decimal | None = opt(RATE, None, "per million image tokens in")
+    image_output: Decimal | None = opt(RATE, None, "per million image tokens out")
+    per_request: Decimal | None = opt(RATE, None, "USD for each request")
+    web_search: Decimal | None = opt(RATE, None, "USD for each web search")
+    discount: Decimal = opt(decimal("0", "1"), Decimal(1), "factor on the whole price, 0 to 1")
+    from_: datetime | None = opt(moment(), None, "valid from this time on", name="from")
+    until: datetime | None = opt(moment(), None, "valid before this time")
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOptions:
+    """[providers.<id>]: overrides a built-in provider or adds one."""
+
+    base_url: str | None = opt(url("http", "https"), None, "where requests go; its path is kept")
+    auth: str | None = opt(text("a word", r"[a-z0-9_-]{1,64}"), None, "how a key is sent")
+    api_key_env: str | None = opt(
+        text("a variable's name", r"[A-Za-z_][A-Za-z0-9_]{0,127}"), None, "environment of its key"
+    )
+    dialect: str | None = opt(text("a word", r"[a-z0-9_-]{1,64}"), None, "wire format it speaks")
+    name: str | None = opt(text("a word", r"[A-Za-z0-9_.-]{1,64}"), None, "name on the record")
+    hosts: tuple[str, ...] | None = opt(listing(host_pattern()), None, "hosts known as this one")
+    prices: tuple[PriceRow, ...] = tables_in_order(PriceRow, "its prices, as [[prices]]")
+    ca_file: Path | None = opt(path(), None, "PEM of roots trusted beside the system's")
+    client_cert: Path | None = opt(path(), None, "PEM of our certificate and key")
+    deadlines: Mapping[str, float] = partial_table(Deadlines, "its deadlines, as [deadlines]")
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """[smtp]: the mail server for alerts."""
+
+    host: str = opt(text("a host name", HOST_NAME), "", "mail server", required=True)
+    port: int = opt(whole(1, 65535), 587, "its port")
+    security: str = opt(choice("starttls", "tls", "none"), "starttls", "how it is encrypted")
+    username: str | None = opt(text(), None, "account")
+    password: str | None = opt(secret(1), None, "its password", secret=True)
+    sender: str | None = opt(text("an address", r"[^@\s]+@[^@\s]+"), None, "address mails are from")
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """[otlp]: where traces are exported to."""
+
+    endpoint: str = opt(url("http", "https"), "", "OTLP over HTTP", required=True)
+    headers: Mapping[str, str] | None = opt(mapping(), None, "sent along", secret=True)
+
+
+def is_name(word: str) -> bool:
+    """Whether a table may be called this."""
+    return bool(NAME.fullmatch(word))
