@@ -1,7 +1,8 @@
 """The shape of what is stored: the columns of every derived table, in the order rows are built.
 
 Read by name everywhere; a new column is appended and SCHEMA_VERSION raised. Names follow Helicone's
-table where it has one (`backend.md 4.1`).
+table where it has one (`backend.md 4.1`). Values in a row: a UUID is 16 bytes, a TIMESTAMP an
+integer of microseconds since the epoch, a MAP a dict, a STRUCT a dict; other forms cost more.
 """
 
 SCHEMA_VERSION = 1
