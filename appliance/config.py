@@ -36,7 +36,7 @@ from appliance.config_options import (
     ConfigError,
     Deadlines,
     Otlp,
-    PriceRow,
+    PriceTables,
     ProviderOptions,
     Smtp,
     free_tables_by_name,
@@ -49,7 +49,7 @@ from appliance.config_options import (
 from appliance.config_read import build_values, read_sources
 
 __all__ = [
-    "Config", "ConfigError", "Deadlines", "MemoryTable", "Otlp", "PriceRow", "ProviderOptions",
+    "Config", "ConfigError", "Deadlines", "MemoryTable", "Otlp", "ProviderOptions",
     "Smtp", "load_config", "raise_file_limit",
 ]  # fmt: skip
 
@@ -185,7 +185,7 @@ class Config:
 
     deadlines: Deadlines = table(Deadlines, Deadlines(), "how long each phase may take")
     providers: Mapping[str, ProviderOptions] = tables_by_name(ProviderOptions, "providers")
-    prices: tuple[PriceRow, ...] = tables_in_order(PriceRow, "own prices, before all others")
+    prices: PriceTables = tables_in_order("own prices, before all others")
     routers: Mapping[str, Mapping[str, object]] = free_tables_by_name("routers by name")
     smtp: Smtp | None = table_or_none(Smtp, "mail server for alerts")
     otlp: Otlp | None = table_or_none(Otlp, "where traces are exported to")
@@ -245,9 +245,22 @@ def check_together(config: Config) -> None:
             f"record_bytes_max = {show_size(config.record_bytes_max)}: allowed is at most "
             f"body_bytes_max ({show_size(config.body_bytes_max)})"
         )
-    for row in config.prices:
-        if row.from_ is not None and row.until is not None and row.from_ >= row.until:
-            raise ConfigError(f"prices of {row.model}: from is not before until")
+    check_prices(config.prices, "prices")
+    for name, provider in config.providers.items():
+        check_prices(provider.prices, f"providers.{name}.prices")
+
+
+def check_prices(rows: PriceTables, where: str) -> None:
+    """Price rows have a language of their own; whoever reads them says what is wrong."""
+    if not rows:
+        return
+    # Imported here: commands that need no prices start without it.
+    from appliance.core.price_rows import PriceRowError, parse_rows
+
+    try:
+        parse_rows(rows, where=where)
+    except PriceRowError as error:
+        raise ConfigError(str(error)) from None
 
 
 def load_config(

@@ -8,8 +8,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
@@ -118,21 +117,6 @@ def duration(least_s: float, most_s: float) -> Kind[float]:
     return Kind(f'a duration {between}, in seconds or such as "90s" or "15m"', parse, "DURATION")
 
 
-def decimal(least: str, most: str) -> Kind[Decimal]:
-    def parse(raw: object) -> Decimal:
-        if isinstance(raw, bool) or not isinstance(raw, int | Decimal | str):
-            raise ValueError
-        try:
-            value = Decimal(raw)
-        except InvalidOperation:
-            raise ValueError from None
-        if not value.is_finite() or not Decimal(least) <= value <= Decimal(most):
-            raise ValueError
-        return value
-
-    return Kind(f"a number from {least} to {most}", parse, "NUMBER")
-
-
 def path() -> Kind[Path]:
     def parse(raw: object) -> Path:
         if not isinstance(raw, str) or not raw or "\0" in raw:
@@ -192,18 +176,6 @@ def network() -> Kind[str]:
         return str(ipaddress.ip_network(raw, strict=False))
 
     return Kind("an address or network such as 10.0.0.0/8", parse, "NETWORK")
-
-
-def moment() -> Kind[datetime]:
-    def parse(raw: object) -> datetime:
-        value = datetime.fromisoformat(raw) if isinstance(raw, str) else raw
-        if isinstance(value, date) and not isinstance(value, datetime):
-            value = datetime(value.year, value.month, value.day, tzinfo=UTC)
-        if not isinstance(value, datetime):
-            raise ValueError
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-    return Kind("a date or time, UTC where no zone is given", parse, "TIME")
 
 
 def listing(item: Kind[T_co]) -> Kind[tuple[T_co, ...]]:

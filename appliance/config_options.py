@@ -5,8 +5,6 @@ one line of documentation. The single place for all of them; `config.py` reads t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
@@ -14,13 +12,11 @@ from appliance.config_kinds import (
     NAME,
     Kind,
     choice,
-    decimal,
     duration,
     free_table,
     host_pattern,
     listing,
     mapping,
-    moment,
     path,
     secret,
     text,
@@ -29,6 +25,8 @@ from appliance.config_kinds import (
 )
 
 T = TypeVar("T")
+# Rows as `core/price_rows.py` reads them.
+PriceTables = tuple[Mapping[str, object], ...]
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 HOST_NAME = r"[A-Za-z0-9.:_-]{1,255}"
 WORKER_TYPES = (
@@ -101,8 +99,8 @@ def free_tables_by_name(doc: str) -> Mapping[str, Mapping[str, object]]:
     return cast(Mapping[str, Mapping[str, object]], field(default_factory=dict, metadata=metadata))
 
 
-def tables_in_order(kind: type[T], doc: str) -> tuple[T, ...]:
-    return cast(tuple[T, ...], field(default=(), metadata=_of(kind, "rows", doc)))
+def tables_in_order(doc: str) -> PriceTables:
+    return cast(PriceTables, field(default=(), metadata=_of(None, "rows", doc)))
 
 
 def partial_table(kind: type, doc: str) -> Mapping[str, float]:
@@ -140,32 +138,6 @@ class Deadlines:
     )
 
 
-RATE = decimal("0", "1000000000")
-
-
-@dataclass(frozen=True, slots=True)
-class PriceRow:
-    """[[prices]]: USD per million tokens; a price that is not given counts as unknown."""
-
-    model: str = opt(text(), "", "model name; * stands for any text", required=True)
-    provider: str = opt(text(), "*", "provider id; * for all")
-    input: Decimal | None = opt(RATE, None, "per million input tokens")
-    output: Decimal | None = opt(RATE, None, "per million output tokens")
-    cached_input: Decimal | None = opt(RATE, None, "per million input tokens read from a cache")
-    cache_write: Decimal | None = opt(RATE, None, "per million tokens written to a cache")
-    cache_write_1h: Decimal | None = opt(RATE, None, "the same, kept for an hour")
-    thinking: Decimal | None = opt(RATE, None, "per million reasoning tokens (else as output)")
-    audio_input: Decimal | None = opt(RATE, None, "per million audio tokens in")
-    audio_output: Decimal | None = opt(RATE, None, "per million audio tokens out")
-    image_input: Decimal | None = opt(RATE, None, "per million image tokens in")
-    image_output: Decimal | None = opt(RATE, None, "per million image tokens out")
-    per_request: Decimal | None = opt(RATE, None, "USD for each request")
-    web_search: Decimal | None = opt(RATE, None, "USD for each web search")
-    discount: Decimal = opt(decimal("0", "1"), Decimal(1), "factor on the whole price, 0 to 1")
-    from_: datetime | None = opt(moment(), None, "valid from this time on", name="from")
-    until: datetime | None = opt(moment(), None, "valid before this time")
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderOptions:
     """[providers.<id>]: overrides a built-in provider or adds one."""
@@ -178,7 +150,7 @@ class ProviderOptions:
     dialect: str | None = opt(text("a word", r"[a-z0-9_-]{1,64}"), None, "wire format it speaks")
     name: str | None = opt(text("a word", r"[A-Za-z0-9_.-]{1,64}"), None, "name on the record")
     hosts: tuple[str, ...] | None = opt(listing(host_pattern()), None, "hosts known as this one")
-    prices: tuple[PriceRow, ...] = tables_in_order(PriceRow, "its prices, as [[prices]]")
+    prices: PriceTables = tables_in_order("its prices, as [[prices]]")
     ca_file: Path | None = opt(path(), None, "PEM of roots trusted beside the system's")
     client_cert: Path | None = opt(path(), None, "PEM of our certificate and key")
     deadlines: Mapping[str, float] = partial_table(Deadlines, "its deadlines, as [deadlines]")

@@ -53,7 +53,7 @@ def _typed(option: Option, name: str, given: Mapping[Steps, Given]) -> object:
     if option.shape == "value":
         return parse_value(option, name, given[(name,)])
     if option.shape == "rows":
-        return _rows(option, name, given[(name,)])
+        return _rows(name, given[(name,)])
     below = {steps[1:]: item for steps, item in given.items()}
     if option.shape == "named":
         names = sorted({steps[0] for steps in below})
@@ -91,20 +91,10 @@ def _made(table: type, path: str, values: dict[str, object]) -> object:
     return table(**values)
 
 
-def _rows(option: Option, name: str, item: Given) -> tuple[object, ...]:
-    assert option.table is not None
+def _rows(name: str, item: Given) -> tuple[Mapping[str, object], ...]:
     if not isinstance(item.raw, list) or not all(isinstance(row, dict) for row in item.raw):
         raise ConfigError(f"{name}: allowed is a list of tables, [[{name}]] (from {item.source})")
-    rows = []
-    for number, row in enumerate(item.raw, 1):
-        path = f"{name}[{number}]"
-        given = dict(_flatten(option.table, row, item.source, (), path))
-        try:
-            values = build_values(option.table, given)
-        except ConfigError as error:
-            raise ConfigError(f"{path}.{error}") from None
-        rows.append(_made(option.table, path, values))
-    return tuple(rows)
+    return tuple(item.raw)
 
 
 def parse_value(option: Option, name: str, item: Given) -> object:
