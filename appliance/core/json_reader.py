@@ -1,0 +1,85 @@
+"""JSON as strangers send it: fast when it is good, tolerant when it is nearly so, always bounded.
+
+msgspec reads what is correct. NaN, 1e400, lone surrogates, a byte order mark, raw control
+characters and broken UTF-8 go to the standard library; depth ends in a word, not in an exception
+(field.md B16).
+"""
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+TOLERANT_BYTES_MAX = 32 * 1024 * 1024
+INTEGER_DIGITS_MAX = 400
+
+_decode = msgspec.json.Decoder().decode
+_decode_exact = msgspec.json.Decoder(float_hook=Decimal).decode
+_raw = json.JSONDecoder(strict=False)
+
+
+def read_json(data: bytes, *, exact: bool = False) -> tuple[Any, str]:
+    """The value and "", or None and why not: `depth`, `syntax` or `size`.
+
+    `exact` gives Decimal for fractions: sums of money keep their digits.
+    """
+    try:
+        return (_decode_exact if exact else _decode)(data), ""
+    except RecursionError:
+        return None, "depth"
+    except (msgspec.MsgspecError, ValueError, ArithmeticError):
+        return _read_tolerant(data, exact=exact)
+
+
+def _read_tolerant(data: bytes, *, exact: bool) -> tuple[Any, str]:
+    if len(data) > TOLERANT_BYTES_MAX:
+        return None, "size"
+    try:
+        text = data.decode("utf-8-sig", "replace")
+        fraction = _decimal if exact else float
+        return json.loads(text, strict=False, parse_int=_integer, parse_float=fraction), ""
+    except RecursionError:
+        return None, "depth"
+    except (ValueError, ArithmeticError):
+        return None, "syntax"
+
+
+def _integer(text: str) -> int | float:
+    # Python refuses to read integers of thousands of digits, and nobody here counts that far.
+    return int(text) if len(text) <= INTEGER_DIGITS_MAX else float(text)
+
+
+def _decimal(text: str) -> Decimal | float:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return float(text)
+
+
+def salvage_object(data: bytes, key: bytes) -> dict[str, Any] | None:
+    """The last object named `key` in a body that cannot be parsed as a whole: its middle was not
+    kept, or it was cut."""
+    at = len(data)
+    for _ in range(8):
+        at = data.rfind(b'"' + key + b'"', 0, at)
+        if at < 0:
+            return None
+        text = data[at + len(key) + 2 : at + 65536].decode("utf-8", "replace").lstrip(" \t\r\n:")
+        if not text.startswith("{"):
+            continue
+        try:
+            value, _ = _raw.raw_decode(text)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            return value
+    return None
+
+
+def salvage_string(data: bytes, key: bytes) -> str | None:
+    """The first string named `key` in a body that cannot be parsed as a whole."""
+    pattern = rb'"' + re.escape(key) + rb'"\s{0,8}:\s{0,8}"([^"\\]{1,256})"'
+    found = re.search(pattern, data[:262144])
+    return found[1].decode("utf-8", "replace") if found else None
