@@ -1,0 +1,227 @@
+"""The lake's manifest: which Parquet files count, written so that a crash leaves the old or the new.
+
+Knows names and numbers only; never opens a Parquet file and never imports PyArrow.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from storage.rows import ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
+
+FORMAT = 1
+NAME = "manifest.json"
+
+Step = Callable[[str], None]
+
+
+def no_step(name: str) -> None:
+    """Steps are named so that a test can fail at each of them; running ones do nothing here."""
+
+
+class ManifestDamaged(Exception):  # noqa: N818 - names a state of the directory
+    """The manifest exists and cannot be trusted; nothing of the lake may be deleted then."""
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """One Parquet file. Times are microseconds since the epoch; `key_epoch` 0 is unencrypted."""
+
+    name: str
+    table: str
+    segment_first: int
+    segment_last: int
+    rows: int
+    bytes: int
+    sha256: str
+    created_min_us: int
+    created_max_us: int
+    recorded_min_us: int
+    recorded_max_us: int
+    key_epoch: int = 0
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.segment_first, self.segment_last
+
+
+class Applied(NamedTuple):
+    """Deletions journaled before this place have been carried out everywhere."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`blobs` and `damaged` are left to do once readers use this generation: blob files whose
+    bodies are in the lake now, and segments to keep in quarantine because frames were unreadable.
+    """
+
+    generation: int = 0
+    upto_segment: int = 0
+    files: tuple[LakeFile, ...] = ()
+    applied: Applied = Applied()
+    blobs: tuple[str, ...] = ()
+    damaged: tuple[int, ...] = ()
+
+    def of(self, table: str) -> list[LakeFile]:
+        """The table's files, oldest first."""
+        return sorted((file for file in self.files if file.table == table), key=lambda f: f.span)
+
+    def replaced(
+        self, old: Iterable[LakeFile], new: Iterable[LakeFile], **changes: Any
+    ) -> "Manifest":
+        """The next generation: without `old`, with `new`."""
+        gone = {file.name for file in old}
+        files = tuple(file for file in self.files if file.name not in gone) + tuple(new)
+        return replace(self, generation=self.generation + 1, files=files, **changes)
+
+
+@dataclass(frozen=True)
+class LakeView:
+    """What queries may read: the files of one generation, and the keys of the encrypted ones."""
+
+    generation: int
+    files: dict[str, list[Path]]
+    upto_segment: int
+    epochs: dict[Path, int] = field(default_factory=dict)
+    keys: dict[int, bytes] = field(default_factory=dict, repr=False)
+
+    def key_statements(self) -> list[str]:
+        """To run once on the connection before a view is read: DuckDB keeps the keys in memory."""
+        used = sorted(set(self.epochs.values()) - {0})
+        return [
+            f"PRAGMA add_parquet_key('epoch_{epoch}', '{_base64(self.keys[epoch])}')"
+            for epoch in used
+        ]
+
+    def source(self, table: str) -> str:
+        """A SELECT over the table's files with exactly the columns of `storage.rows`, in order."""
+        by_epoch: dict[int, list[Path]] = {}
+        for path in self.files.get(table, []):
+            by_epoch.setdefault(self.epochs.get(path, 0), []).append(path)
+        if not by_epoch:
+            columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in TABLES[table])
+            return f"SELECT {columns} WHERE false"
+        return " UNION ALL ".join(
+            f"({_select(table, paths, epoch)})" for epoch, paths in sorted(by_epoch.items())
+        )
+
+
+def view_of(directory: Path, manifest: Manifest, keys: dict[int, bytes]) -> LakeView:
+    files: dict[str, list[Path]] = {table: [] for table in TABLES}
+    epochs: dict[Path, int] = {}
+    for table in TABLES:
+        for file in manifest.of(table):
+            path = directory / file.name
+            files[table].append(path)
+            epochs[path] = file.key_epoch
+    return LakeView(manifest.generation, files, manifest.upto_segment, epochs, keys)
+
+
+def is_nested(kind: str) -> bool:
+    """Maps and lists: in encrypted files these are JSON text (see `storage.parquet`)."""
+    return kind.startswith("MAP") or kind.endswith("[]")
+
+
+def _select(table: str, paths: list[Path], epoch: int) -> str:
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    options = ["union_by_name=true"]
+    if epoch:
+        options.append(f"encryption_config={{footer_key: 'epoch_{epoch}'}}")
+    columns = ", ".join(
+        f"from_json({name}, '{_json_shape(kind)}') AS {name}" if epoch and is_nested(kind) else name
+        for name, kind in TABLES[table]
+    )
+    # DuckDB 2.0 fails with "AES tag differs" when a filter reaches the scan of a file that PyArrow
+    # encrypted; OFFSET 0 changes no row and keeps filters above it.
+    barrier = " OFFSET 0" if epoch else ""
+    return f"SELECT {columns} FROM read_parquet([{names}], {', '.join(options)}){barrier}"
+
+
+def _json_shape(kind: str) -> str:
+    """DuckDB's structure text for from_json: fields that a file lacks become NULL."""
+    if kind == ATTEMPT_TYPE:
+        fields = re.findall(r"(\w+) (\w+)", kind.removeprefix("STRUCT(").removesuffix(")[]"))
+        return json.dumps([dict(fields)])
+    if kind.endswith("[]"):
+        return json.dumps([kind.removesuffix("[]")])
+    return json.dumps(kind)
+
+
+def _base64(key: bytes) -> str:
+    # DuckDB takes a text of 16, 24 or 32 characters as the key itself: only 32 raw bytes
+    # (44 characters) are unambiguous.
+    assert len(key) == 32
+    return base64.b64encode(key).decode()
+
+
+def load(directory: Path) -> Manifest:
+    """The manifest of `directory` (the lake's folder); an empty one when there is none yet."""
+    try:
+        raw = (directory / NAME).read_bytes()
+    except FileNotFoundError:
+        return Manifest()
+    try:
+        document = json.loads(raw)
+        checksum = document.pop("checksum")
+        if checksum != _checksum(document) or document.pop("format") != FORMAT:
+            raise ValueError("checksum or format differs")
+        document["files"] = tuple(LakeFile(**file) for file in document["files"])
+        document["applied"] = Applied(*document["applied"])
+        document["blobs"] = tuple(document["blobs"])
+        document["damaged"] = tuple(document["damaged"])
+        return Manifest(**document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestDamaged(f"{directory / NAME}: {error}") from error
+
+
+def store(directory: Path, manifest: Manifest, step: Step = no_step) -> None:
+    """Temporary name, fsync, rename, fsync the folder."""
+    document = {"format": FORMAT, **asdict(manifest)}
+    # through JSON once, so that the checksum is of what a reader will see
+    document = json.loads(json.dumps(document))
+    document["checksum"] = _checksum(document)
+    temporary = directory / (NAME + ".new")
+    with open(temporary, "wb") as stream:
+        stream.write(json.dumps(document, indent=1).encode())
+        stream.flush()
+        step("manifest written")
+        os.fsync(stream.fileno())
+    step("manifest synced")
+    temporary.replace(directory / NAME)
+    step("manifest renamed")
+    sync_folder(directory)
+    step("manifest in force")
+
+
+def sync_folder(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def unlink_all(paths: Iterable[Path]) -> None:
+    """Remove files, those already gone included, and make it last."""
+    folders = set()
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            folders.add(path.parent)
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
