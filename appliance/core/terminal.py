@@ -19,41 +19,55 @@ _RESPONSES = re.compile(
 )
 _DATA_START = re.compile(rb"[\r\n]data:")
 
-ANTHROPIC_DIALECTS = frozenset({"anthropic", "vertex", "bedrock"})
-SILENT_DIALECTS = frozenset({"gemini", "google"})  # their streams end with the body
+ANTHROPIC_DIALECTS = frozenset({"anthropic", "bedrock", "vertex"})
 
 
 class TerminalScanner:
-    """`feed` is true once: for the chunk that completes the terminal event."""
+    """`feed` is true once: for the chunk that completes the terminal event.
 
-    __slots__ = ("_cue", "_done", "_in_data", "_marker", "_pending", "_responses", "_tail")
+    The dialect says what to look for until the stream names its events: providers serve several
+    dialects side by side (Messages at OpenAI-like services, chat at Anthropic and Google).
+    Gemini's own streams have no terminal event: they end with the body.
+    """
+
+    __slots__ = ("_done", "_in_data", "_pending", "_search", "_tail")
 
     def __init__(self, dialect: str) -> None:
-        self._done = dialect in SILENT_DIALECTS
-        self._responses = dialect == "responses"
+        self._done = False
         self._pending = False  # a Responses terminal event has begun, its data line has not ended
         self._in_data = False
         self._tail = b"\n"
-        if dialect in ANTHROPIC_DIALECTS:
-            self._cue, self._marker = b"message_stop", _ANTHROPIC
-        else:
-            self._cue, self._marker = b"[DONE]", _CHAT
+        self._search = self._messages if dialect in ANTHROPIC_DIALECTS else self._chat
 
     def feed(self, chunk: bytes) -> bool:
         if self._done:
             return False
         window = self._tail + chunk
         self._tail = window[-TAIL_BYTES:]
-        if not self._responses:
-            if self._cue in window and self._marker.search(window):
-                self._done = True
-                return True
-            if b"\nevent: response." not in window:
-                return False
-            self._responses = True
-        return self._feed_responses(window, chunk)
+        self._done = self._search(window, chunk)
+        return self._done
 
-    def _feed_responses(self, window: bytes, chunk: bytes) -> bool:
+    def _chat(self, window: bytes, chunk: bytes) -> bool:
+        if b"[DONE]" in window and _CHAT.search(window):
+            return True
+        if b"\nevent: " in window:
+            if b"\nevent: message_start" in window:
+                self._search = self._messages
+                return self._messages(window, chunk)
+            if b"\nevent: response." in window:
+                self._search = self._responses
+                return self._responses(window, chunk)
+        return False
+
+    def _messages(self, window: bytes, chunk: bytes) -> bool:
+        if b"message_stop" in window:
+            return _ANTHROPIC.search(window) is not None
+        if b"[DONE]" in window or b"chat.completion.chunk" in window:
+            self._search = self._chat
+            return self._chat(window, chunk)
+        return False
+
+    def _responses(self, window: bytes, chunk: bytes) -> bool:
         """The data line of the last event carries the usage: the event is complete at its end."""
         rest = chunk
         if not self._pending:
@@ -76,7 +90,4 @@ class TerminalScanner:
                 return False
             self._in_data = True
             rest = window[begin.end() :]
-        if b"\n" not in rest and b"\r" not in rest:
-            return False
-        self._done = True
-        return True
+        return b"\n" in rest or b"\r" in rest

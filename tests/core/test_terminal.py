@@ -45,7 +45,10 @@ STREAMS = [
     ("openai", RESPONSES.replace(b"completed", b"failed"), len(RESPONSES) - 10),
     ("openai", RESPONSES.replace(b"completed", b"incomplete"), len(RESPONSES) + 2),
     ("gemini", GEMINI, None),
-    ("anthropic", CHAT, None),
+    ("anthropic", CHAT, len(CHAT) - 2),
+    ("gemini", CHAT, len(CHAT) - 2),
+    ("openai", ANTHROPIC, ANTHROPIC.rindex(b"event: message_stop") + 20),
+    ("gemini", RESPONSES, len(RESPONSES) - 1),
 ]
 
 
