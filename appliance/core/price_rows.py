@@ -159,11 +159,11 @@ _SPELLINGS = (
     (re.compile(r"%3a"), ":"),
     (re.compile(r"%40"), "@"),
     (re.compile(r"%2f"), "/"),
+    (re.compile(r":(?:nitro|floor|online|exacto)$"), ""),
     (re.compile(r"^arn:.*/"), ""),
     (re.compile(r"^(?:.*/)?models/"), ""),
     (re.compile(rf"^(?:{_MAKERS})/"), ""),
     (re.compile(r"^(?:us-gov|us|eu|apac|au|jp|ca|sa|uk|me|af|il|in)\.(?=[a-z0-9-]+\.)"), ""),
-    (re.compile(r":(?:nitro|floor|online|exacto)$"), ""),
     (re.compile(r"^claude-(\d(?:[.-]\d)?)-(haiku|sonnet|opus)(?![.-]v?\d)"), r"claude-\2-\1"),
 )
 

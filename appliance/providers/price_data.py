@@ -34,7 +34,8 @@ fireworks github-copilot groq meta minimax mistral modal moonshotai novita openr
 perplexity together voyageai zai zhipuai
 """
 # Our provider id → the lists of genai-prices that hold its prices, asked in this order. The
-# `huggingface_` lists are pass-through prices of the provider named behind.
+# `huggingface_` lists are pass-through prices of the provider named behind. Not so for Nebius,
+# whose cheaper and faster flavours share a name there.
 LISTS: dict[str, tuple[str, ...]] = {name: (name,) for name in _SAME_NAME.split()} | {
     "google-ai-studio": ("google",),
     "vertex": ("google",),
@@ -44,7 +45,6 @@ LISTS: dict[str, tuple[str, ...]] = {name: (name,) for name in _SAME_NAME.split(
     "llama": ("meta",),
     "voyage": ("voyageai",),
     "zhipu": ("zhipuai", "zai"),
-    "nebius": ("huggingface_nebius",),
     "hyperbolic": ("huggingface_hyperbolic",),
     "sambanova": ("huggingface_sambanova",),
     "nscale": ("huggingface_nscale",),
