@@ -1,4 +1,4 @@
-"""The lake's manifest: which Parquet files count, written so that a crash leaves the old or the new.
+"""The lake's manifest: which Parquet files count. A crash leaves the old one or the new one.
 
 Knows names and numbers only; never opens a Parquet file and never imports PyArrow.
 """
@@ -56,8 +56,11 @@ class LakeFile:
 class Applied(NamedTuple):
     """Deletions journaled before this place have been carried out everywhere."""
 
-    segment: int = 0
-    offset: int = 0
+    segment: int
+    offset: int
+
+
+NOTHING_APPLIED = Applied(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Manifest:
     generation: int = 0
     upto_segment: int = 0
     files: tuple[LakeFile, ...] = ()
-    applied: Applied = Applied()
+    applied: Applied = NOTHING_APPLIED
     blobs: tuple[str, ...] = ()
     damaged: tuple[int, ...] = ()
 
@@ -77,13 +80,11 @@ class Manifest:
         """The table's files, oldest first."""
         return sorted((file for file in self.files if file.table == table), key=lambda f: f.span)
 
-    def replaced(
-        self, old: Iterable[LakeFile], new: Iterable[LakeFile], **changes: Any
-    ) -> "Manifest":
+    def replaced(self, old: Iterable[LakeFile], new: Iterable[LakeFile]) -> "Manifest":
         """The next generation: without `old`, with `new`."""
         gone = {file.name for file in old}
         files = tuple(file for file in self.files if file.name not in gone) + tuple(new)
-        return replace(self, generation=self.generation + 1, files=files, **changes)
+        return replace(self, generation=self.generation + 1, files=files)
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _select(table: str, paths: list[Path], epoch: int) -> str:
     # DuckDB 2.0 fails with "AES tag differs" when a filter reaches the scan of a file that PyArrow
     # encrypted; OFFSET 0 changes no row and keeps filters above it.
     barrier = " OFFSET 0" if epoch else ""
-    return f"SELECT {columns} FROM read_parquet([{names}], {', '.join(options)}){barrier}"
+    source = f"read_parquet([{names}], {', '.join(options)})"
+    return f"SELECT {columns} FROM {source}{barrier}"  # noqa: S608 - names and paths are ours
 
 
 def _json_shape(kind: str) -> str:

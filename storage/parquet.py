@@ -13,10 +13,11 @@ import datetime
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,19 +41,21 @@ BATCH_ROWS = 8_192
 ZSTD_LEVEL = 3
 ONE_PAGE = 2**30
 # Columns that repeat: a dictionary pays. Ids, texts and sizes do not, and get none.
-REPEATING = frozenset(
-    "organization_id provider gateway_provider model request_model response_model model_override "
-    "outcome error usage_source price_source price_version user_id session_id session_path "
-    "session_name prompt_id prompt_version method request_path target_url request_referrer "
-    "country_code api_key_id derive_error request_type response_type kind name properties "
-    "attempts not_applied".split()
-)
+REPEATING = frozenset((
+    "organization_id", "provider", "gateway_provider", "model", "request_model", "response_model",
+    "model_override", "outcome", "error", "usage_source", "price_source", "price_version",
+    "user_id", "session_id", "session_path", "session_name", "prompt_id", "prompt_version",
+    "method", "request_path", "target_url", "request_referrer", "country_code", "api_key_id",
+    "derive_error", "request_type", "response_type", "kind", "name", "properties", "attempts",
+    "not_applied",
+))  # fmt: skip
 UNORDERED = frozenset(("request", "response", "meta", "usage_detail", "text"))
 CREATED = {"requests": "request_created_at", "edits": "edited_at", "deletions": "deleted_at"}
 RECORDED = {"requests": "recorded_at", "edits": "edited_at", "deletions": "deleted_at"}
 
 Rows = Sequence[tuple[Any, ...]]
-Keep = Callable[[pa.Table], Any]
+Mask: TypeAlias = Any  # a boolean array, one value per row
+Keep = Callable[[pa.Table], Mask]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class TableWriter:
         self.write(pa.Table.from_arrays(arrays, schema=plain), encrypted=False)
 
     def write(self, table: pa.Table, *, encrypted: bool) -> None:
-        """Add rows read from another file; `encrypted` says how that one kept its nested columns."""
+        """Add rows of another file; `encrypted` says how that one kept its nested columns."""
         table = _recoded(table, self._table, self._schema, encrypted, self._encrypted)
         for piece in _pieces(table):
             if self._pending and (
@@ -136,6 +139,11 @@ class TableWriter:
             self._pending_bytes += piece.nbytes
         for name in {CREATED.get(self._table), RECORDED.get(self._table)} - {None}:
             self._widen(str(name), table.column(name))
+
+    @property
+    def rows_written(self) -> int:
+        """Those still gathered included."""
+        return self.rows + self._pending_rows
 
     def close(self, step: Step = no_step) -> Written:
         """Finish, fsync, and say what is in it."""
@@ -214,7 +222,7 @@ def without_ids(ids: Iterable[bytes]) -> Keep:
 def from_position(segment: int, offset: int) -> Keep:
     """Rows whose frame begins at or after this place in the journal."""
 
-    def keep(group: pa.Table) -> Any:
+    def keep(group: pa.Table) -> Mask:
         at, within = group.column("segment"), group.column("frame_offset")
         same = pc.and_(pc.equal(at, segment), pc.greater_equal(within, offset))
         return pc.or_(pc.greater(at, segment), same)
@@ -257,19 +265,38 @@ def _leaves(name: str, kind: str) -> list[str]:
 
 
 def _array(values: tuple[Any, ...], kind: str) -> pa.Array:
+    """One column. A value that does not fit becomes NULL: no row may stop a roll."""
+    try:
+        return _exact(values, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _exact(tuple(_fitting(value, kind) for value in values), kind)
+
+
+def _exact(values: tuple[Any, ...], kind: str) -> pa.Array:
     if kind == "UUID":
         raw = [None if value is None else raw_id(value) for value in values]
         return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(raw, pa.binary(16)))
     return pa.array(values, arrow_type(kind))
 
 
-def raw_id(value: Any) -> bytes:
+def _fitting(value: Any, kind: str) -> Any:  # noqa: ANN401 - whatever a row holds
+    if kind == "VARCHAR" and value is not None:
+        value = str(value).encode("utf-8", "replace").decode()
+    try:
+        _exact((value,), kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return None
+    return value
+
+
+def raw_id(value: object) -> bytes:
     """A UUID as 16 bytes, from bytes, uuid.UUID or text."""
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
         return bytes.fromhex(value.replace("-", ""))
-    return bytes(value.bytes)
+    assert isinstance(value, uuid.UUID)
+    return value.bytes
 
 
 def _storage(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -336,7 +363,7 @@ def _from_text(values: pa.ChunkedArray, kind: str) -> pa.Array:
     return pa.array(rows, arrow_type(kind))
 
 
-def _timestamp(text: str | None) -> Any:
+def _timestamp(text: str | None) -> datetime.datetime | None:
     return None if text is None else datetime.datetime.fromisoformat(text)
 
 

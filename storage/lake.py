@@ -1,0 +1,171 @@
+"""The lake of one root: its manifest in force, what queries may see, and what may be removed.
+
+Cheap to import and to use in the server: whatever reads or writes Parquet (`roll`, `rewrite`,
+`retention`, `deletion`) runs in the helper process and is only entered from here.
+"""
+
+import contextlib
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from storage import manifest as manifests
+from storage.manifest import LakeFile, LakeView, Manifest, Step, no_step, view_of
+from storage.rows import TABLES
+from storage.segment import segment_numbers, segment_path
+from storage.vault import SegmentKeys
+
+PARQUET = b"parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Tidied:
+    """What was removed for good."""
+
+    segments: int = 0
+    blobs: int = 0
+    files: int = 0
+
+
+class Lake:
+    """One per root and process. Blocking; the roller calls it from one thread at a time."""
+
+    def __init__(
+        self, root: Path, manifest: Manifest, keys: SegmentKeys | None, deletion_key: bytes | None
+    ) -> None:
+        self.root = root
+        self.directory = root / "lake"
+        self.manifest = manifest
+        self.keys = keys
+        self.deletion_key = deletion_key
+        self._retired: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        *,
+        keys: SegmentKeys | None = None,
+        deletion_key: bytes | None = None,
+        read_only: bool = False,
+    ) -> "Lake":
+        """Reads the manifest. `deletion_key` keys the hashes of deleted ids.
+
+        Raises ManifestDamaged, OSError.
+        """
+        directory = root / "lake"
+        if not read_only:
+            for table in TABLES:
+                (directory / table).mkdir(parents=True, exist_ok=True)
+        return cls(root, manifests.load(directory), keys, deletion_key)
+
+    @property
+    def view(self) -> LakeView:
+        """What `Analytics` reads. Raises VaultError when a file's epoch has no key."""
+        epochs = {file.key_epoch for file in self.manifest.files} - {0}
+        keys = {epoch: self.key_of(epoch) for epoch in epochs}
+        return view_of(
+            self.directory, self.manifest, {epoch: key for epoch, key in keys.items() if key}
+        )
+
+    @property
+    def epoch(self) -> int:
+        """The key epoch for new files, 0 without encryption."""
+        return self.keys.current if self.keys is not None else 0
+
+    def key_of(self, epoch: int) -> bytes | None:
+        if not epoch:
+            return None
+        keys = self.keys if self.keys is not None else SegmentKeys(0, {})
+        return keys.derive(epoch, PARQUET)
+
+    def path(self, file: LakeFile) -> Path:
+        return self.directory / file.name
+
+    def adopt(self, manifest: Manifest, step: Step = no_step) -> None:
+        """Put a new manifest in force: written first, then ours."""
+        manifests.store(self.directory, manifest, step)
+        self._take(manifest)
+
+    def reload(self) -> LakeView:
+        """After the helper process has changed the lake. Raises ManifestDamaged."""
+        self._take(manifests.load(self.directory))
+        return self.view
+
+    def tidy(self, oldest_generation: int, step: Step = no_step) -> Tidied:
+        """Remove what the manifest has replaced. Call it when queries read its view already.
+
+        `oldest_generation` is the oldest that a query in progress may still read: replaced files
+        stay until no reader began before their replacement.
+        """
+        with self._lock:
+            segments = self._drop_segments(step)
+            blobs = self._drop_blobs(step)
+            done = [path for path, since in self._retired.items() if since <= oldest_generation]
+            manifests.unlink_all(done)
+            for path in done:
+                del self._retired[path]
+            return Tidied(segments, blobs, len(done))
+
+    def sweep_orphans(self) -> int:
+        """At start, under the root's lock and before any reader: files that no manifest names.
+
+        They are left by a crash between writing a file and naming it, or between replacing and
+        removing one.
+        """
+        known = {self.path(file) for file in self.manifest.files}
+        orphans = [
+            path
+            for table in TABLES
+            for path in (self.directory / table).glob("*.parquet")
+            if path not in known
+        ]
+        orphans += (self.root / "tmp").glob("lake-*")
+        manifests.unlink_all(orphans)
+        return len(orphans)
+
+    def _take(self, manifest: Manifest) -> None:
+        with self._lock:
+            names = {file.name for file in manifest.files}
+            for file in self.manifest.files:
+                if file.name not in names:
+                    self._retired[self.path(file)] = manifest.generation
+            self.manifest = manifest
+
+    def _drop_segments(self, step: Step) -> int:
+        """Blobs are dropped from the manifest's list, so segments may go first or last."""
+        damaged = set(self.manifest.damaged)
+        gone = [n for n in segment_numbers(self.root) if n <= self.manifest.upto_segment]
+        for number in gone:
+            path = segment_path(self.root, number)
+            with contextlib.suppress(FileNotFoundError):
+                if number in damaged:
+                    # Not every frame is in the lake: what could not be read is kept aside.
+                    (self.root / "quarantine").mkdir(exist_ok=True)
+                    path.rename(self.root / "quarantine" / path.name)
+                else:
+                    path.unlink()
+            step(f"segment {number} dropped")
+        if gone:
+            manifests.sync_folder(self.root / "journal")
+        return len(gone)
+
+    def _drop_blobs(self, step: Step) -> int:
+        names = self.manifest.blobs
+        if not names and not self.manifest.damaged:
+            return 0
+        manifests.unlink_all(blob_path(self.root, name) for name in names)
+        step("blobs dropped")
+        # the same generation: views are not touched by it
+        self.manifest = replace(self.manifest, blobs=(), damaged=())
+        manifests.store(self.directory, self.manifest, step)
+        return len(names)
+
+
+def blob_path(root: Path, name: str) -> Path:
+    """Where a blob lies. A name never leads out of the folder."""
+    assert name
+    assert ".." not in name
+    assert not name.startswith("/")
+    return root / "blobs" / name

@@ -1,0 +1,317 @@
+"""Closed segments become Parquet files: every frame of every kind, in the order of exchange ids.
+
+Runs in the helper process. Deriving is a callable that it is given; it must not know how.
+"""
+
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.frames import (
+    FLAG_REWRITTEN,
+    FLAG_SUPERSEDES,
+    KIND_DELETION,
+    KIND_ERASED,
+    KIND_EXCHANGE,
+    PART_BLOB,
+    Frame,
+    Part,
+    Position,
+)
+from storage.lake import Lake
+from storage.manifest import LakeFile, Step, no_step
+from storage.parquet import BATCH_ROWS, Keep, Mask, ids_of, raw_id
+from storage.reader import Damage, read_frames
+from storage.rewrite import Edition
+from storage.rows import BODY_COLUMNS, TABLES
+from storage.segment import segment_numbers
+
+Row = tuple[Any, ...]
+
+# Rows wait in a window to be put in order: exchanges are journaled by their end and sorted by
+# their start, so neighbours are rarely far apart. Two windows of text fit into a row group.
+WINDOW_BYTES_MAX = 12 * 2**20
+PROGRESS_FRAMES = 10_000
+
+
+class FrameRows(NamedTuple):
+    """What one frame became. `unreadable`: it was whole, but says nothing that has a row."""
+
+    request: Row | None = None
+    body: Row | None = None
+    edits: Sequence[Row] = ()
+    deletions: Sequence[Row] = ()
+    unreadable: bool = False
+
+
+DeriveFrame = Callable[[Frame], FrameRows]
+Progress = Callable[[int], None]
+
+
+@dataclass
+class Rolled:
+    """What a roll did. `doubles` were frames written twice or replaced by later ones."""
+
+    first: int
+    last: int
+    generation: int = 0
+    frames: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    doubles: int = 0
+    forgotten: int = 0
+    damages: list[Damage] = field(default_factory=list)
+
+
+def roll(
+    lake: Lake,
+    derive: DeriveFrame,
+    *,
+    upto: int,
+    step: Step = no_step,
+    progress: Progress = lambda frames: None,
+) -> Rolled | None:
+    """Move the segments after the lake's last and up to `upto` (all closed) into the lake.
+
+    None when there is nothing to move. The segments are still there afterwards: the caller shows
+    the new view to its readers, then calls `Lake.tidy`.
+    """
+    numbers = [n for n in segment_numbers(lake.root) if lake.manifest.upto_segment < n <= upto]
+    if not numbers:
+        return None
+    edition = Edition(lake, step)
+    work = _Roll(lake, edition, derive, Rolled(numbers[0], numbers[-1]))
+    try:
+        work.read(numbers, progress)
+        work.finish()
+    except BaseException:
+        work.abandon()
+        raise
+    step("files complete")
+    edition.commit(
+        upto_segment=numbers[-1],
+        blobs=work.blobs,
+        damaged=sorted({damage.segment for damage in work.result.damages}),
+    )
+    work.result.generation = lake.manifest.generation
+    return work.result
+
+
+class _Roll:
+    """The state of one roll."""
+
+    def __init__(self, lake: Lake, edition: Edition, derive: DeriveFrame, result: Rolled) -> None:
+        self.result = result
+        self.blobs: list[str] = []
+        self._lake = lake
+        self._edition = edition
+        self._derive = derive
+        self._writers = {table: edition.writer(table) for table in TABLES}
+        self._window: list[tuple[bytes, Row, Row]] = []
+        self._window_bytes = 0
+        self._flagged: dict[bytes, _Claim] = {}
+        self._others: dict[str, list[Row]] = {"edits": [], "deletions": []}
+        self._forgotten = deletion_hashes(lake)
+
+    def read(self, numbers: list[int], progress: Progress) -> None:
+        start, end = Position(numbers[0], 0), Position(numbers[-1] + 1, 0)
+        frames = read_frames(
+            self._lake.root, start, upto=end, keys=self._lake.keys,
+            on_damage=self.result.damages.append,
+        )  # fmt: skip
+        for frame in frames:
+            self.result.frames += 1
+            if frame.kind != KIND_ERASED:
+                self._add(frame)
+            if self.result.frames % PROGRESS_FRAMES == 0:
+                progress(self.result.frames)
+
+    def finish(self) -> None:
+        self._emit(len(self._window))
+        for table in self._others:
+            self._emit_others(table)
+        self.result.rows = {table: writer.rows_written for table, writer in self._writers.items()}
+        span = self.result.first, self.result.last
+        created = recorded = (0, 0)
+        files = []
+        for table, writer in self._writers.items():
+            file = self._edition.add(writer, span, created, recorded)
+            if file is None:
+                continue
+            files.append(file)
+            if table == "requests":
+                created = file.created_min_us, file.created_max_us
+                recorded = file.recorded_min_us, file.recorded_max_us
+        self._writers = {}
+        self.result.bytes = sum(file.bytes for file in files)
+        if self._flagged:
+            self._settle_doubles(files)
+
+    def abandon(self) -> None:
+        for writer in self._writers.values():
+            writer.abandon()
+
+    def _add(self, frame: Frame) -> None:
+        rows = self._derive(frame)
+        if rows.unreadable:
+            # Its segment goes to quarantine instead of away: nothing may be lost by rolling.
+            length = frame.end.offset - frame.position.offset
+            self.result.damages.append(Damage(*frame.position, length, "unreadable"))
+        if rows.request is not None and rows.body is not None:
+            self._add_exchange(frame, rows.request, rows.body)
+        edits = [row for row in rows.edits if not self._is_forgotten(raw_id(row[1]))]
+        self.result.forgotten += len(rows.edits) - len(edits)
+        for table, found in (("edits", edits), ("deletions", rows.deletions)):
+            self._others[table].extend(found)
+            if len(self._others[table]) >= BATCH_ROWS:
+                self._emit_others(table)
+        if frame.kind == KIND_DELETION:
+            self._forgotten.update(row[1] for row in rows.deletions)
+
+    def _add_exchange(self, frame: Frame, request: Row, body: Row) -> None:
+        exchange_id = raw_id(request[0])
+        meta, names = _meta_and_blobs(frame)
+        self.blobs += names
+        if self._is_forgotten(exchange_id):
+            self.result.forgotten += 1
+            return
+        if frame.flags & (FLAG_SUPERSEDES | FLAG_REWRITTEN):
+            claim = self._flagged.setdefault(exchange_id, _Claim())
+            if frame.flags & FLAG_SUPERSEDES:
+                claim.winner = frame.position
+        full = (*body, meta)
+        self._window.append((exchange_id, request, full))
+        self._window_bytes += _text_bytes(full)
+        if self._window_bytes > WINDOW_BYTES_MAX or len(self._window) >= 2 * BATCH_ROWS:
+            self._emit(len(self._window) // 2)
+
+    def _emit(self, count: int) -> None:
+        """Write the first `count` rows of the window in the order of their ids."""
+        if not count:
+            count = len(self._window)  # one row alone is larger than the window
+        if not self._window:
+            return
+        self._window.sort(key=lambda row: row[0])
+        chosen, self._window = self._window[:count], self._window[count:]
+        self._writers["requests"].write_rows([request for _, request, _ in chosen])
+        self._writers["bodies"].write_rows([body for _, _, body in chosen])
+        self._window_bytes = sum(_text_bytes(body) for _, _, body in self._window)
+
+    def _emit_others(self, table: str) -> None:
+        if self._others[table]:
+            self._writers[table].write_rows(self._others[table])
+            self._others[table] = []
+
+    def _is_forgotten(self, exchange_id: bytes) -> bool:
+        """Deleted already: a frame that was held in memory meanwhile, or came with a backup."""
+        if not self._forgotten or self._lake.deletion_key is None:
+            return False
+        return exchange_hash(self._lake.deletion_key, exchange_id) in self._forgotten
+
+    def _settle_doubles(self, new: list[LakeFile]) -> None:
+        """Of several frames of one exchange one row stays: the last that replaces, else the first.
+
+        They may lie in this roll and in older files; all are looked at by id alone.
+        """
+        tables = ("requests", "bodies")
+        older = [file for table in tables for file in self._lake.manifest.of(table)]
+        ours = [file for file in new if file.table in tables]
+        for file in (file for file in (*older, *ours) if file.table == "requests"):
+            self._find_places(file)
+        keep = self._winners()
+        for file in (*older, *ours):
+            dropped = self._edition.rewrite(file, keep)
+            self.result.doubles += dropped if file.table == "requests" else 0
+
+    def _find_places(self, file: LakeFile) -> None:
+        wanted = pa.array(list(self._flagged), pa.binary(16))
+        reader = self._edition.reader(file)
+        try:
+            for group in reader.groups(["exchange_id", "segment", "frame_offset"]):
+                found = group.filter(pc.is_in(ids_of(group), value_set=wanted))
+                for exchange_id, segment, offset in _places(found):
+                    self._flagged[exchange_id].places.append(Position(segment, offset))
+        finally:
+            reader.close()
+
+    def _winners(self) -> Keep:
+        winners = {
+            exchange_id: claim.winner or min(claim.places)
+            for exchange_id, claim in self._flagged.items()
+            if claim.places
+        }
+        wanted = pa.array(list(winners), pa.binary(16))
+
+        def keep(group: pa.Table) -> Mask:
+            touched = pc.is_in(ids_of(group), value_set=wanted)
+            if not pc.any(touched).as_py():
+                return pc.invert(touched)
+            return pa.array(
+                [
+                    winners.get(exchange_id, place) == place
+                    for exchange_id, *rest in _places(group)
+                    for place in [Position(*rest)]
+                ]
+            )
+
+        return keep
+
+
+@dataclass
+class _Claim:
+    winner: Position | None = None
+    places: list[Position] = field(default_factory=list)
+
+
+def _places(group: pa.Table) -> Iterable[tuple[bytes, int, int]]:
+    return zip(
+        ids_of(group).to_pylist(),
+        group.column("segment").to_pylist(),
+        group.column("frame_offset").to_pylist(),
+        strict=True,
+    )
+
+
+def exchange_hash(key: bytes, exchange_id: bytes) -> bytes:
+    """What is kept of a deleted exchange: it can be recognised, not learned."""
+    return hmac.digest(key, exchange_id, "sha256")
+
+
+def deletion_hashes(lake: Lake) -> set[bytes]:
+    """The hashes of everything that was deleted, as far as the lake knows."""
+    found: set[bytes] = set()
+    edition = Edition(lake)
+    for file in lake.manifest.of("deletions"):
+        reader = edition.reader(file)
+        try:
+            for group in reader.groups(["exchange_hash"]):
+                found.update(group.column("exchange_hash").to_pylist())
+        finally:
+            reader.close()
+    return found
+
+
+_parts_decoder = msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[Part], list[Part]])
+_REQUEST, _RESPONSE = (
+    [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
+)
+
+
+def _meta_and_blobs(frame: Frame) -> tuple[bytes, list[str]]:
+    """The metadata as it lay in the frame, and the blobs that the bodies lie in."""
+    assert frame.kind == KIND_EXCHANGE
+    try:
+        meta, request, response = _parts_decoder.decode(frame.payload)
+    except msgspec.MsgspecError:
+        return frame.payload, []  # whatever it is: kept, so that a mended reader can try again
+    names = [part[1] for part in (*request, *response) if part[0] == PART_BLOB]
+    return bytes(meta), names
+
+
+def _text_bytes(body: Row) -> int:
+    return len(body[_REQUEST] or "") + len(body[_RESPONSE] or "") + len(body[-1])
