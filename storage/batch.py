@@ -1,0 +1,64 @@
+"""A batch of derived rows on its way into DuckDB: doubles within it sorted out, columns built.
+
+No DuckDB here: building is plain Python, done in steps so that an event loop can do it in slices.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from storage.arrow_block import Block
+from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
+from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
+
+Row = tuple[Any, ...]
+
+_NAMES = [name for name, _ in REQUEST_COLUMNS]
+_ID, _SEGMENT, _OFFSET = (_NAMES.index(name) for name in ("exchange_id", "segment", "frame_offset"))
+_REQUEST, _RESPONSE = (
+    [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
+)
+
+
+class Batch:
+    """Rows in the order of their frames. `rewritten` and `superseding` are the ids that the store
+    has to compare with what it holds; all others are new."""
+
+    def __init__(self) -> None:
+        self.edits: list[Row] = []
+        self.deletions: list[Row] = []
+        self.rewritten: set[bytes] = set()
+        self.superseding: dict[bytes, Position] = {}
+        self.text_length = 0
+        self.blocks: dict[str, Block] = {}
+        self._exchanges: dict[bytes, tuple[Row, Row]] = {}
+
+    def __len__(self) -> int:
+        return len(self._exchanges) + len(self.edits) + len(self.deletions)
+
+    def add_exchange(self, request: Row, body: Row, flags: int) -> None:
+        exchange_id = request[_ID]
+        assert len(exchange_id) == 16, "row ids are raw bytes (storage.rows)"
+        if flags & FLAG_SUPERSEDES:
+            # also when written twice: the same replacement again changes nothing
+            self.superseding[exchange_id] = Position(request[_SEGMENT], request[_OFFSET])
+            self.rewritten.discard(exchange_id)
+        elif exchange_id in self._exchanges:
+            return
+        elif flags & FLAG_REWRITTEN:
+            self.rewritten.add(exchange_id)
+        self._exchanges[exchange_id] = request, body
+        self.text_length += len(body[_REQUEST] or "") + len(body[_RESPONSE] or "")
+
+    def pack(self) -> Iterator[None]:
+        """Builds the columns, a few dozen microseconds between yields for rows of usual size."""
+        tables = {
+            "requests": [request for request, _ in self._exchanges.values()],
+            "bodies": [body for _, body in self._exchanges.values()],
+            "edits": self.edits,
+            "deletions": self.deletions,
+        }
+        for table, rows in tables.items():
+            if rows:
+                block = Block(table, rows)
+                yield from block.steps()
+                self.blocks[table] = block

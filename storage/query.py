@@ -1,0 +1,150 @@
+"""One reading query: a cursor of its own, a read-only transaction, rows in pages.
+
+Everything blocks except `interrupt`, which any thread may call at any time.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import duckdb
+
+from storage.schema import STORE
+
+T = TypeVar("T")
+
+PAGE_ROWS_MAX = 200
+# Rows become Python objects with the GIL held: about 0.1 µs a value, so half a millisecond a page.
+PAGE_VALUES_MAX = 4_000
+READING = frozenset(("SELECT", "EXPLAIN"))
+
+
+class QueryCancelled(Exception):  # noqa: N818 - an outcome, not a fault
+    """`interrupt` was called."""
+
+
+class QueryFailed(Exception):  # noqa: N818 - most often the asker's fault
+    """DuckDB's words for whoever asked."""
+
+
+class Query:
+    """Made by `Analytics.query`. Runs at the first look at `columns` or `fetch`."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        statement: duckdb.Statement,
+        parameters: Sequence[Any],
+        *,
+        limit: int | None,
+        on_close: Callable[["Query"], None],
+    ) -> None:
+        self.truncated = False
+        self._cursor = cursor
+        self._statement = statement
+        self._parameters = list(parameters)
+        self._left = limit
+        self._on_close = on_close
+        self._columns: list[tuple[str, str]] | None = None
+        self._interrupted = False
+        self._closed = False
+        self.broken = False
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and DuckDB type of each column."""
+        if self._columns is None:
+            parameters = self._parameters or None
+            self._guarded(lambda: self._cursor.execute(self._statement, parameters))
+            described = self._cursor.description or []
+            self._columns = [(str(column[0]), str(column[1])) for column in described]
+        return self._columns
+
+    def fetch(self, rows_max: int = PAGE_ROWS_MAX) -> list[tuple[Any, ...]]:
+        """The next rows, at most `rows_max` and at most a page; an empty list is the end."""
+        page = PAGE_VALUES_MAX // max(1, len(self.columns))
+        wanted = min(rows_max, PAGE_ROWS_MAX, max(10, page))
+        if self._left is not None:
+            # one more is asked for, to know whether the limit cut anything off
+            wanted = min(wanted, self._left + 1)
+        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._cursor.fetchmany(wanted))
+        if self._left is None:
+            return rows
+        if len(rows) > self._left:
+            rows, self.truncated = rows[: self._left], True
+        self._left -= len(rows)
+        return rows
+
+    def interrupt(self) -> None:
+        """Stops it, running or not yet; calling again does no harm."""
+        self._interrupted = True
+        if not self._closed:
+            self._cursor.interrupt()
+
+    def close(self) -> None:
+        """Ends the transaction. By the thread that fetches."""
+        if not self._closed:
+            self._closed = True
+            self._cursor.close()
+            self._on_close(self)
+
+    def __enter__(self) -> "Query":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        if self._interrupted:
+            raise QueryCancelled
+        with translated():
+            try:
+                return call()
+            except duckdb.Error as error:
+                if self._interrupted:
+                    raise QueryCancelled from error
+                self.broken = is_fatal(error)
+                raise
+
+
+class translated:  # noqa: N801 - used as a statement
+    """DuckDB's exceptions become ours; the only place where readers meet them."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, duckdb.InterruptException):
+            raise QueryCancelled from error
+        if isinstance(error, duckdb.Error):
+            raise QueryFailed(str(error)) from error
+
+
+def is_fatal(error: BaseException) -> bool:
+    """After one of these DuckDB refuses everything until the database is opened again."""
+    return isinstance(error, duckdb.InternalException | duckdb.FatalException)
+
+
+def reading_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    """The one statement of `sql` if it only reads, else QueryFailed."""
+    with translated():
+        statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise QueryFailed(f"expected one statement, found {len(statements)}")
+    kind = statements[0].type.name
+    if kind not in READING:
+        raise QueryFailed(f"only statements that read are allowed here, not {kind}")
+    if kind == "EXPLAIN":
+        # EXPLAIN ANALYZE runs what it explains
+        inner = re.sub(r"(?is)^\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", "", sql)
+        if inner == sql:
+            raise QueryFailed("EXPLAIN must come first")
+        reading_statement(connection, inner)
+    return statements[0]
+
+
+def begin_reading(cursor: duckdb.DuckDBPyConnection) -> None:
+    """A cursor inherits neither the catalog in use nor a transaction's mode."""
+    with translated():
+        cursor.execute(f"USE {STORE}")
+        cursor.execute("BEGIN TRANSACTION READ ONLY")

@@ -1,0 +1,167 @@
+"""The SQL of the analytics database: its tables, and the views that span hot rows and the lake.
+
+Only text is made here; nothing is executed. Catalog `store` is written to; with read-only media
+`base` is the file and `store` an overlay in memory.
+"""
+# ruff: noqa: S608 - every name put into SQL here is a constant of ours
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from storage.manifest import LakeView
+from storage.rows import TABLES
+
+STORE, BASE = "store", "base"
+
+# Where a frame lies is ours to know; cost_pico shows as cost_usd.
+INTERNAL = frozenset(("segment", "frame_offset", "cost_pico"))
+
+# `superseded`: rows of the lake (or of `base`) older than this place were replaced by a hot one.
+# `hidden`: deleted ids whose rows the lake still holds until it is rewritten.
+_OWN_TABLES = {
+    "ingest_state": "segment INTEGER, frame_offset BIGINT, lake_generation BIGINT",
+    "superseded": "exchange_id UUID, segment INTEGER, frame_offset BIGINT",
+    "hidden": "exchange_id UUID",
+}
+
+
+def hot(table: str, catalog: str = STORE) -> str:
+    return f"{catalog}.hot_{table}"
+
+
+def create_tables(catalog: str = STORE) -> Iterator[str]:
+    for table, columns in TABLES.items():
+        shape = ", ".join(f"{name} {kind}" for name, kind in columns)
+        yield f"CREATE TABLE IF NOT EXISTS {hot(table, catalog)} ({shape})"
+        for name, kind in columns:
+            yield f"ALTER TABLE {hot(table, catalog)} ADD COLUMN IF NOT EXISTS {name} {kind}"
+    for name, shape in _OWN_TABLES.items():
+        yield f"CREATE TABLE IF NOT EXISTS {catalog}.{name} ({shape})"
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """What the views depend on. Joins stay out of them until there is something to join:
+    a group-by over a million rows should not pay for scores that nobody gave."""
+
+    lake: LakeView | None = None
+    overlay: bool = False
+    edited: bool = False
+    superseded: bool = False
+    hidden: bool = False
+
+
+def create_views(state: ViewState) -> Iterator[str]:
+    for name, select in (
+        ("requests", _requests(state)),
+        ("bodies", _bodies(state)),
+        ("frames", _frames(state)),
+    ):
+        yield f"CREATE OR REPLACE VIEW {STORE}.{name} AS {select}"
+
+
+def everything(state: ViewState, table: str, columns: Sequence[str]) -> str:
+    """Hot and cold rows of `table` as one SELECT, the replaced and deleted ones left out."""
+    names = ", ".join(columns)
+    parts = [f"SELECT {names} FROM {hot(table)}"]
+    conditions = _conditions(state) if table in ("requests", "bodies") else ""
+    if state.overlay:
+        parts.append(f"SELECT {names} FROM {hot(table, BASE)} AS cold{conditions}")
+    if state.lake is not None and state.lake.files.get(table):
+        parts.append(f"SELECT {names} FROM ({state.lake.source(table)}) AS cold{conditions}")
+    return " UNION ALL ".join(parts)
+
+
+def _conditions(state: ViewState) -> str:
+    found = []
+    if state.superseded:
+        found.append(
+            f"NOT EXISTS (FROM {STORE}.superseded AS newer"
+            " WHERE newer.exchange_id = cold.exchange_id AND (cold.segment < newer.segment"
+            " OR cold.segment = newer.segment AND cold.frame_offset < newer.frame_offset))"
+        )
+    if state.hidden:
+        found.append(f"cold.exchange_id NOT IN (SELECT exchange_id FROM {STORE}.hidden)")
+    return " WHERE " + " AND ".join(found) if found else ""
+
+
+def _names(table: str) -> list[str]:
+    return [name for name, _ in TABLES[table]]
+
+
+# BIGINT * 10^-12 within 38 digits: exact, never a float.
+_USD = "CAST({} AS DECIMAL(26,0)) * CAST('0.000000000001' AS DECIMAL(12,12))"
+
+_ATTEMPTS = (
+    "list_transform(r.attempts, lambda a: struct_pack(target := a.target, provider := a.provider,"
+    " model := a.model, status := a.status, started_at := a.started_at,"
+    f" latency_ms := a.latency_ms, cost_usd := {_USD.format('a.cost_pico')},"
+    " why_next := a.why_next))"
+)
+
+_MERGED_PROPERTIES = (
+    "CASE WHEN e.properties IS NULL AND e.removed IS NULL THEN r.properties ELSE"
+    " map_from_entries(list_filter(map_entries(map_concat(r.properties, e.properties)),"
+    " lambda p: NOT coalesce(list_contains(e.removed, p.key), false))) END"
+)
+
+_TOTAL = (
+    "coalesce(r.prompt_tokens, 0) + coalesce(r.completion_tokens, 0)"
+    " + coalesce(r.reasoning_tokens, 0)"
+)
+
+
+def _requests(state: ViewState) -> str:
+    changed = {
+        "attempts": _ATTEMPTS,
+        "properties": _MERGED_PROPERTIES if state.edited else "r.properties",
+    }
+    shown = [
+        f"{changed.get(name, 'r.' + name)} AS {name}"
+        for name in _names("requests")
+        if name not in INTERNAL
+    ]
+    shown += [
+        f"{_USD.format('r.cost_pico')} AS cost_usd",
+        f"{_TOTAL} AS total_tokens",
+        ("coalesce(e.scores, MAP {})" if state.edited else "MAP {}")
+        + "::MAP(VARCHAR, DOUBLE) AS scores",
+        ("e.feedback" if state.edited else "NULL::BOOLEAN") + " AS feedback",
+    ]
+    rows = everything(state, "requests", _names("requests"))
+    join = f" LEFT JOIN ({_edited(state)}) AS e USING (exchange_id)" if state.edited else ""
+    return f"SELECT {', '.join(shown)} FROM ({rows}) AS r{join}"
+
+
+def _edited(state: ViewState) -> str:
+    """One row per edited exchange: the newest edit of each name counts, NULL takes it away."""
+    edits = everything(state, "edits", _names("edits"))
+    newest = (
+        "SELECT exchange_id, kind, name, arg_max(struct_pack(t := text, n := number),"
+        " struct_pack(a := edited_at, b := segment, c := frame_offset)) AS value"
+        f" FROM ({edits}) WHERE exchange_id IS NOT NULL GROUP BY ALL"
+    )
+    return (
+        "SELECT exchange_id,"
+        " map_from_entries(list(struct_pack(k := name, v := value.n))"
+        " FILTER (kind = 'score' AND value.n IS NOT NULL)) AS scores,"
+        " map_from_entries(list(struct_pack(k := name, v := value.t))"
+        " FILTER (kind = 'property' AND value.t IS NOT NULL)) AS properties,"
+        " list(name) FILTER (kind = 'property' AND value.t IS NULL) AS removed,"
+        " any_value(value.n <> 0) FILTER (kind = 'feedback') AS feedback"
+        f" FROM ({newest}) GROUP BY exchange_id"
+    )
+
+
+def _bodies(state: ViewState) -> str:
+    rows = everything(state, "bodies", _names("bodies"))
+    return (
+        "SELECT request_id, request, response, request_type, response_type, exchange_id,"
+        f" organization_id FROM ({rows})"
+    )
+
+
+def _frames(state: ViewState) -> str:
+    """Where each exchange lies in the journal, for reads of one and for deletion."""
+    names = "exchange_id", "request_id", "organization_id", "segment", "frame_offset"
+    return everything(state, "requests", names)

@@ -1,0 +1,157 @@
+"""Views over hot rows and the lake: a roll changes where rows lie, never what is answered."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from storage.analytics import Analytics, AnalyticsFailed
+from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
+from storage.manifest import LakeView
+from tests.storage.analytics_rows import (
+    ask,
+    batch_of,
+    body_row,
+    edit_row,
+    edits_of,
+    exchange_id,
+    lake_of,
+    opened,
+    request_row,
+)
+
+EVERYTHING = "FROM requests ORDER BY exchange_id"
+BODIES = "FROM bodies ORDER BY exchange_id"
+COUNTS = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM bodies)"
+
+
+def first_lake(folder: Path, numbers: range = range(6)) -> LakeView:
+    return lake_of(
+        folder,
+        1,
+        1,
+        {
+            "requests": [request_row(number) for number in numbers],
+            "bodies": [body_row(number) for number in numbers],
+            "edits": [edit_row(2, "score", "old", 0.5)],
+        },
+    )
+
+
+@pytest.fixture
+def rolled(tmp_path: Path):
+    """Segment 1 in the lake, segment 2 hot."""
+    analytics = opened(tmp_path / "analytics.duckdb")
+    analytics.ingest(batch_of(range(6)), Position(1, 1000))
+    analytics.ingest(edits_of(edit_row(2, "score", "old", 0.5)), Position(1, 1100))
+    analytics.ingest(batch_of([8, 9], segment=2), Position(2, 1000))
+    analytics.swap_lake(first_lake(tmp_path), drop_upto_segment=1)
+    yield analytics
+    analytics.close()
+
+
+def test_a_roll_changes_no_answer(tmp_path: Path) -> None:
+    analytics = opened(tmp_path / "analytics.duckdb")
+    analytics.ingest(batch_of(range(6)), Position(1, 1000))
+    analytics.ingest(edits_of(edit_row(2, "score", "old", 0.5)), Position(1, 1100))
+    analytics.ingest(batch_of([8, 9], segment=2), Position(2, 1000))
+    before = ask(analytics, EVERYTHING), ask(analytics, BODIES)
+    analytics.swap_lake(first_lake(tmp_path), drop_upto_segment=1)
+    assert ask(analytics, "SELECT count(*) FROM hot_requests") == [(2,)]
+    assert ask(analytics, "SELECT count(*) FROM hot_bodies") == [(2,)]
+    assert ask(analytics, "SELECT count(*) FROM hot_edits") == [(0,)]
+    assert (ask(analytics, EVERYTHING), ask(analytics, BODIES)) == before
+    assert ask(analytics, "SELECT lake_generation FROM ingest_state") == [(1,)]
+    assert analytics.position == Position(2, 1000)
+    analytics.close()
+
+
+def test_a_roll_that_was_not_swapped_in_is_noticed_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "analytics.duckdb"
+    first = opened(path)
+    first.ingest(batch_of(range(6)), Position(1, 1000))
+    first.ingest(batch_of([8], segment=2), Position(2, 900))
+    first.close()
+    second = opened(path, lake=first_lake(tmp_path))
+    assert ask(second, COUNTS) == [(7, 7)]
+    assert second.position == Position(2, 900)
+    second.close()
+
+
+def test_a_failed_swap_keeps_the_old_views(
+    tmp_path: Path, rolled: Analytics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(views: Any) -> None:
+        raise duckdb.IOException("Input/output error")
+
+    before = ask(rolled, EVERYTHING)
+    second = lake_of(tmp_path, 2, 2, {"requests": [request_row(8, segment=2)]})
+    with monkeypatch.context() as patch:
+        patch.setattr(rolled, "_create_views", failing)
+        with pytest.raises(AnalyticsFailed):
+            rolled.swap_lake(second, drop_upto_segment=2)
+    assert ask(rolled, EVERYTHING) == before
+    assert rolled.oldest_generation == 1
+
+
+def test_a_query_in_progress_keeps_its_files(tmp_path: Path, rolled: Analytics) -> None:
+    query = rolled.query("SELECT model FROM requests")
+    assert query.columns == [("model", "VARCHAR")]
+    older = first_lake(tmp_path)
+    hot = [request_row(8, segment=2), request_row(9, segment=2)]
+    rolled.swap_lake(lake_of(tmp_path, 2, 2, {"requests": hot}, older), drop_upto_segment=2)
+    assert rolled.oldest_generation == 1
+    assert len(query.fetch()) == 8
+    query.close()
+    assert rolled.oldest_generation == 2
+
+
+def test_doubles_of_rolled_rows_are_dropped(rolled: Analytics) -> None:
+    rolled.ingest(batch_of([5, 10], segment=3, flags=FLAG_REWRITTEN), Position(3, 100))
+    assert ask(rolled, COUNTS) == [(9, 9)]
+
+
+def test_a_replacement_hides_the_rolled_row(tmp_path: Path, rolled: Analytics) -> None:
+    rolled.ingest(batch_of([3], segment=3, flags=FLAG_SUPERSEDES, model="new"), Position(3, 100))
+    where = "WHERE exchange_id = $1::UUID"
+    sql = f"SELECT model FROM requests {where}"
+    assert ask(rolled, sql, exchange_id(3).hex()) == [("new",)]
+    assert ask(rolled, COUNTS) == [(8, 8)]
+    # and still when the replacement itself has been rolled
+    hot = [request_row(n, segment=2) for n in (8, 9)] + [request_row(3, segment=3, model="new")]
+    bodies = [body_row(n, segment=2) for n in (8, 9)] + [body_row(3, segment=3)]
+    tables = {"requests": hot, "bodies": bodies}
+    both = lake_of(tmp_path, 2, 3, tables, first_lake(tmp_path))
+    rolled.swap_lake(both, drop_upto_segment=3)
+    assert ask(rolled, sql, exchange_id(3).hex()) == [("new",)]
+    assert ask(rolled, COUNTS) == [(8, 8)]
+
+    rebuilt = opened(None, lake=both)
+    assert rebuilt.position == Position(4, 0)
+    assert ask(rebuilt, EVERYTHING) == ask(rolled, EVERYTHING)
+    assert ask(rebuilt, COUNTS) == [(8, 8)]
+    rebuilt.close()
+
+
+def test_deleted_exchanges_are_gone_hot_and_cold(rolled: Analytics) -> None:
+    rolled.hide([exchange_id(1), exchange_id(8)])
+    rolled.hide([exchange_id(8)])
+    assert ask(rolled, COUNTS) == [(6, 6)]
+    assert ask(rolled, "SELECT count(*) FROM hot_requests") == [(1,)]
+    assert ask(rolled, "SELECT count(*) FROM hidden") == [(2,)]
+
+
+def test_edits_of_rolled_rows_show_with_later_ones(rolled: Analytics) -> None:
+    later = edit_row(2, "score", "new", 1.5, segment=2)
+    rolled.ingest(edits_of(later), Position(2, 2000))
+    sql = "SELECT scores FROM requests WHERE exchange_id = $1::UUID"
+    assert ask(rolled, sql, exchange_id(2).hex()) == [({"new": 1.5, "old": 0.5},)]
+
+
+def test_in_memory_the_lake_is_read_and_the_rest_follows(tmp_path: Path) -> None:
+    analytics = opened(None, lake=first_lake(tmp_path))
+    assert analytics.position == Position(2, 0)
+    analytics.ingest(batch_of([8], segment=2), Position(2, 900))
+    assert ask(analytics, COUNTS) == [(7, 7)]
+    analytics.close()
