@@ -1,0 +1,301 @@
+"""The one routing table: path, host and credentials → lane, provider and what is sent to it.
+
+Ten rules, first match wins (M1, Doors). Pure: the decision is made on the very path that is
+forwarded, and a request that may not go on carries its Refusal in the Route.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from appliance.core import headers as names
+from appliance.core.access import split_host
+from appliance.core.credentials import find_credentials
+from appliance.core.keys import REGION_EU
+from appliance.core.urls import split_target
+from appliance.door.destinations import (
+    named_target,
+    read_target,
+    to_named_or,
+    to_provider,
+    to_target,
+)
+from appliance.door.route_types import HostFacts, Kind, RequestHead, Route, Routing
+from appliance.errors import Refusal
+from appliance.providers.table import Provider
+
+__all__ = ["Kind", "RequestHead", "Route", "Routing", "route"]
+
+HOSTS_REMEMBERED_MAX: Final = 4096
+
+# Rule 1, beside the UI's files.
+OWN_PATHS: Final[dict[bytes, str]] = {
+    b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
+}  # fmt: skip
+OWN_PREFIXES: Final = ((b"/docs/", "docs"), (b"/download/", "docs"))
+# Rule 3.
+INTAKE_PATHS: Final = frozenset(
+    prefix + b"/" + kind + b"/v1/log"
+    for prefix in (b"", b"/v1/trace", b"/v1/gateway")
+    for kind in (b"custom", b"oai", b"anthropic", b"googleapis")
+) | {b"/v1/traces", b"/v1/log/request", b"/v1/feedback"}
+# Rule 9: what SDKs append to a base URL without /v1.
+BARE_PATHS: Final = re.compile(
+    rb"/(?:chat/completions|responses|messages|embeddings|models)(?=/|$)"
+)
+
+DOORS: Final = (
+    "There is nothing at this path. Doors: /v1/gateway/{provider}/… for any provider by its id "
+    "(oai, anthropic, groq, …); any path with Helicone-Target-URL; /v1/… with a provider's key; "
+    "/{provider}/…; /healthcheck, /metrics, /docs and the REST API under /v1."
+)
+NOT_BUILT: Final = {
+    "intake": "Log intake is not part of this version. Calls that go through the proxy are logged.",
+    "gateway": (
+        "The AI gateway is not part of this version. Call a provider with its own key: "
+        "/v1/gateway/{provider}/…, or /v1/… with the provider's key in Authorization."
+    ),
+    "fallbacks": "Fallbacks are not part of this version: name one target in Helicone-Target-URL.",
+    "generate": "Generate by prompt id is not part of this version.",
+    "realtime": "WebSocket connections are not part of this version.",
+}
+
+
+def route(head: RequestHead, routing: Routing) -> Route:
+    """The first of the ten rules that fits. Never raises: see `Route.refusal`."""
+    try:
+        return _route(head, routing)
+    except Refusal as refusal:
+        return Route(Kind.REFUSED, 0, client_path=head.target, refusal=refusal)
+
+
+def _route(head: RequestHead, routing: Routing) -> Route:
+    method, target, host, headers = head
+    path, query = split_target(target, host)
+    preflight = method == b"OPTIONS" and names.PREFLIGHT_METHOD in headers
+    if preflight:
+        method = headers[names.PREFLIGHT_METHOD]
+    key = ""
+    found = _own(path, routing)
+    if found is None:
+        if b"k-helicone" in path:  # rule 2
+            path, key = _take_key(path)
+        found = _match(method, path, query, key, host, headers, routing)
+    found.client_path = path + query
+    found.helicone_key_in_path = key
+    if preflight:
+        found.own = "" if found.proxied else found.own or "none"
+        found.kind, found.lane, found.refusal = Kind.OPTIONS, "fast", None
+    elif found.proxied and headers.get(names.UPGRADE, b"").strip().lower() == b"websocket":
+        found.kind, found.refusal = Kind.REALTIME, _not_built("realtime")
+    return found
+
+
+def _own(path: bytes, routing: Routing) -> Route | None:
+    """Rule 1."""
+    own = OWN_PATHS.get(path)
+    if own is None and path in routing.ui_files:
+        own = "ui"
+    if own is None:
+        for prefix, name in OWN_PREFIXES:
+            if path.startswith(prefix):
+                own = name
+                break
+        else:
+            return None
+    return Route(Kind.OWN, 1, "full", own=own)
+
+
+def _take_key(path: bytes) -> tuple[bytes, str]:
+    """Rule 2: the first segment that begins like a Helicone key; all such leave the path."""
+    segments = path.split(b"/")
+    keys = [part for part in segments if part.startswith((b"sk-helicone", b"pk-helicone"))]
+    if not keys:
+        return path, ""
+    rest = b"/".join(part for part in segments if part not in keys)
+    return rest or b"/", keys[0].decode("ascii", "replace")
+
+
+def _match(
+    method: bytes,
+    path: bytes,
+    query: bytes,
+    key: str,
+    host: bytes,
+    headers: Mapping[bytes, bytes],
+    routing: Routing,
+) -> Route:
+    """Rules 3 to 10."""
+    if path in INTAKE_PATHS or path.startswith(b"/v1/trace/"):
+        return Route(Kind.INTAKE, 3, refusal=_not_built("intake"))
+    facts = routing.hosts.get(host)
+    if facts is None:
+        facts = _remember_host(host, routing)
+    found: Route | None = None
+    if facts.worker_type:
+        found = _by_worker(facts, path, query, headers, routing)
+    if found is None and (path.startswith(b"/v1/gateway/") or path == b"/v1/gateway"):
+        found = _by_gateway_path(path, query, headers, routing)
+    if found is None and (
+        names.TARGET_URL in headers
+        or names.OPENAI_API_BASE in headers
+        or names.FALLBACKS in headers
+    ):
+        if path.startswith(b"/gateway/"):
+            path = path[8:]
+        found = _by_target(6, path, query, headers, routing)
+    if found is None:
+        found = _by_segment(path, query, routing)
+    if found is None:
+        found = _by_credential(method, path, query, key, headers, routing)
+    found.region = facts.region
+    return found
+
+
+def _remember_host(host: bytes, routing: Routing) -> HostFacts:
+    facts = host_facts(host, routing)
+    if len(routing.hosts) >= HOSTS_REMEMBERED_MAX:
+        routing.hosts.clear()
+    routing.hosts[host] = facts
+    return facts
+
+
+def host_facts(host: bytes, routing: Routing) -> HostFacts:
+    """What is known by the Host header: `worker_type`, else the labels of Helicone's own hosts and
+    of `*.localhost` (proxy.md 1.1, 1.2). Other hosts may be called as they like."""
+    if not host:
+        return HostFacts(routing.worker_type)
+    name, _ = split_host(host)
+    labels = name.split(".")
+    zone = labels[1:]
+    ours = {"helicone", "hconeai", "localhost"}.intersection(zone)
+    region = REGION_EU if ours and "eu" in labels else ""
+    if routing.worker_type:
+        return HostFacts(routing.worker_type, None, region)
+    if not ours:
+        return HostFacts()
+    label = labels[0]
+    for word, worker in (
+        ("ai-gateway", "AI_GATEWAY_API"), ("gateway", "GATEWAY_API"), ("generate", "GENERATE_API"),
+        ("oai", "OPENAI_PROXY"), ("anthropic", "ANTHROPIC_PROXY"),
+    ):  # fmt: skip
+        if word in label:
+            return HostFacts(worker, None, region)  # type: ignore[arg-type]
+    if "api" in label:
+        return HostFacts("HELICONE_API" if "worker" in zone else "", None, region)
+    provider = routing.providers.by_label(label)
+    return HostFacts("GATEWAY_API" if provider else "", provider, region)
+
+
+def _by_worker(
+    facts: HostFacts, path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
+) -> Route | None:
+    """Rule 4. HELICONE_API adds nothing: its endpoints are rules 3 and 8."""
+    worker = facts.worker_type
+    if worker == "HELICONE_API":
+        return None
+    if worker == "AI_GATEWAY_API":
+        return Route(Kind.GATEWAY, 4, refusal=_not_built("gateway"))
+    if worker == "GENERATE_API":
+        return Route(Kind.GATEWAY, 4, refusal=_not_built("generate"))
+    if worker == "GATEWAY_API":
+        if facts.provider is None:
+            return _by_target(4, path, query, headers, routing)
+        return _by_label(facts.provider, path, query, headers, routing)
+    provider = routing.providers.rows["openai" if worker == "OPENAI_PROXY" else "anthropic"]
+    return to_named_or(4, provider, path, query, headers, routing, refused_status=500)
+
+
+def _by_label(
+    provider: Provider, path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
+) -> Route:
+    """A provider's own host: clients of it write the provider's whole path (proxy.md 1.2)."""
+    if provider.id == "qstash":
+        if not path.startswith(b"/llm"):
+            raise Refusal(400, "path_invalid", "Paths of this host begin with /llm.")
+        callback = headers.get(names.UPSTASH_CALLBACK, b"")
+        if callback.startswith((b"https://", b"http://")):
+            target = read_target(callback, names.UPSTASH_CALLBACK)
+            return to_target(4, target, path, query, routing, whole=False)
+    if provider.configured or provider.region:
+        return to_provider(4, provider, path, query, routing)
+    return Route(Kind.PROXY, 4, "fast", provider, provider.origin, path + query)
+
+
+def _by_gateway_path(
+    path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
+) -> Route | None:
+    """Rule 5: /v1/gateway/{provider}/…"""
+    end = path.find(b"/", 12)
+    segment = path[12:end] if end >= 0 else path[12:]
+    provider = routing.providers.segments.get(segment)
+    if provider is not None:
+        rest = path[end:] if end >= 0 else b"/"
+        return to_named_or(5, provider, rest, query, headers, routing, refused_status=403)
+    if names.TARGET_URL in headers or names.OPENAI_API_BASE in headers:
+        return None
+    raise Refusal(
+        400, "provider_unknown",
+        f"{segment.decode('ascii', 'replace')[:64]!r} is no provider's id. `helicone-appliance "
+        "providers` lists them; [providers.<id>] in the configuration adds one.",
+    )  # fmt: skip
+
+
+def _by_target(
+    rule: int, path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
+) -> Route:
+    """Rule 6, and the gateway host of rule 4: the client names the target."""
+    if names.TARGET_URL not in headers and names.OPENAI_API_BASE not in headers:
+        if names.FALLBACKS in headers:
+            return Route(Kind.GATEWAY, rule, refusal=_not_built("fallbacks"))
+        raise Refusal(400, "target_missing", "Name the provider's URL in Helicone-Target-URL.")
+    return to_target(rule, named_target(headers), path, query, routing)
+
+
+def _by_segment(path: bytes, query: bytes, routing: Routing) -> Route | None:
+    """Rule 7: /router/{name}/…, /ai/…, /{provider}/…"""
+    end = path.find(b"/", 1)
+    segment = path[1:end] if end >= 0 else path[1:]
+    if segment == b"router" and end >= 0:
+        name = path[end + 1 :].partition(b"/")[0].decode("ascii", "replace")
+        return Route(Kind.GATEWAY, 7, router_name=name, refusal=_not_built("gateway"))
+    if segment == b"ai":
+        return Route(Kind.GATEWAY, 7, refusal=_not_built("gateway"))
+    provider = routing.providers.segments.get(segment)
+    if provider is None:
+        return None
+    return to_provider(7, provider, path[end:] if end >= 0 else b"/", query, routing)
+
+
+def _by_credential(
+    method: bytes,
+    path: bytes,
+    query: bytes,
+    key: str,
+    headers: Mapping[bytes, bytes],
+    routing: Routing,
+) -> Route:
+    """Rules 8 to 10: the same path is REST, gateway or a provider's by the credential sent."""
+    bare = BARE_PATHS.match(path)
+    if bare or path.startswith(b"/v1/"):
+        credentials = find_credentials(headers, key)
+        own = credentials.own or bool(credentials.stand_in)
+        if not own and routing.is_rest(method, path):
+            return Route(Kind.OWN, 8, "full", own="rest")
+        if not own:
+            return Route(Kind.GATEWAY, 9, refusal=_not_built("gateway"))
+        path = b"/v1" + path if bare else path
+        anthropic = (
+            names.ANTHROPIC_VERSION in headers
+            or path == b"/v1/complete"
+            or path.startswith(b"/v1/messages")
+        )
+        provider = routing.providers.rows["anthropic" if anthropic else "openai"]
+        return to_provider(9, provider, path, query, routing)
+    if method in (b"GET", b"HEAD") and b"text/html" in headers.get(names.ACCEPT, b"").lower():
+        return Route(Kind.OWN, 10, "full", own="ui")
+    return Route(Kind.NOT_FOUND, 10, refusal=Refusal(404, "not_found", DOORS))
+
+
+def _not_built(what: str) -> Refusal:
+    return Refusal(501, f"{what}_not_built", NOT_BUILT[what])
