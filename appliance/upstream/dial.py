@@ -1,31 +1,27 @@
 """From an origin to a connected wire: resolve, judge each address, connect to it, TLS, proxy.
 
-The address that was judged is the one connected to (pinned); names are resolved once in 30 s at
-most. Time limits are the caller's: `failure_of` gives every error here its name.
+The address that was judged is the one connected to (pinned). Time limits are the caller's;
+`failure_of` gives every error here its name.
 """
 
 import errno
 import os
 import socket
 import ssl
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import NamedTuple
 
 import trio
 
 from appliance.errors import Refusal, UpstreamFailed
-from appliance.upstream.address import AddressPolicy, Origin, is_localhost, normalise_host
+from appliance.upstream.address import AddressPolicy, Origin, normalise_host
+from appliance.upstream.resolve import RESOLVER, Resolver
 from appliance.upstream.tls import TlsSettings, client_context, tls_failure_text
 from appliance.upstream.tls_wire import TlsWire
 from appliance.upstream.tunnel import ProxySettings, ProxySpec, open_tunnel
 from appliance.wire import PlainWire, Wire
 
-RESOLVED_TTL_S = 30.0
-RESOLVED_NAMES_MAX = 1024
-ADDRESSES_MAX = 8  # tried for one name
 STAGGER_S = 0.25  # RFC 8305: the next address is tried beside one that does not answer
 
 KEEPALIVE_IDLE_S = 60
@@ -68,50 +64,6 @@ class _Connection(NamedTuple):
     sock: socket.socket
     own_ip: str
     peer_ip: str
-
-
-class Resolver:
-    """Names to addresses, with a bounded memory of good answers. One look-up per name at a time."""
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._known: dict[str, tuple[float, tuple[str, ...]]] = {}
-        self._asking: dict[str, trio.Event] = {}
-
-    async def resolve(self, host: str) -> tuple[str, ...]:
-        """Addresses of a normalised host, best first. Raises OSError (socket.gaierror)."""
-        if is_localhost(host):
-            return ("127.0.0.1", "::1")
-        if _is_address(host):
-            return (host,)
-        while True:
-            known = self._known.get(host)
-            if known is not None and self._clock() < known[0]:
-                return known[1]
-            asking = self._asking.get(host)
-            if asking is None:
-                return await self._ask(host)
-            await asking.wait()
-            # It may have failed or been cancelled: then this task is the next to ask.
-
-    async def _ask(self, host: str) -> tuple[str, ...]:
-        answered = self._asking[host] = trio.Event()
-        try:
-            rows = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        finally:
-            del self._asking[host]
-            answered.set()
-        addresses = tuple(dict.fromkeys(str(row[4][0]) for row in rows))[:ADDRESSES_MAX]
-        if not addresses:
-            raise socket.gaierror(socket.EAI_NONAME, "no address")
-        self._known.pop(host, None)
-        if len(self._known) >= RESOLVED_NAMES_MAX:
-            del self._known[next(iter(self._known))]
-        self._known[host] = (self._clock() + RESOLVED_TTL_S, addresses)
-        return addresses
-
-
-RESOLVER = Resolver()
 
 
 async def dial(origin: Origin, settings: DialSettings, *, resolver: Resolver = RESOLVER) -> Dialed:
@@ -295,11 +247,3 @@ async def _connect(ip: str, port: int) -> _Connection:
         sock.close()
         raise
     return _Connection(sock, str(own[0]), str(peer[0]))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

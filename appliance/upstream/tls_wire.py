@@ -1,6 +1,6 @@
 """TLS on a wire, for both sides: an SSL object between two memory buffers, and nothing more.
 
-A round trip of 1 KB costs 38 us of CPU here against 56-73 with trio.SSLStream. Knows bytes only.
+A round trip of 1 KB costs 35 us of CPU here, 52 with trio.SSLStream. Knows bytes only.
 """
 
 import socket
@@ -23,6 +23,7 @@ class TlsWire:
 
     __slots__ = (
         "_broken",
+        "_early",
         "_ended",
         "_fault",
         "_in",
@@ -53,6 +54,7 @@ class TlsWire:
         )
         self._sending = False
         self._broken = True  # until the handshake is through
+        self._early = b""  # found by `peek`, given by the next recv
         self._ended = False
         self._fault: ssl.SSLError | None = None
         self.truncated = False
@@ -86,6 +88,8 @@ class TlsWire:
 
     async def recv(self) -> bytes:
         """Some bytes: one record, or as many as have arrived."""
+        if self._early:
+            return self._take_early()
         if not self._in.pending and not self._tls.pending():
             if self._fault is not None:
                 raise self._fault
@@ -133,27 +137,28 @@ class TlsWire:
 
     def is_fresh(self) -> bool:
         """Open, with nothing unasked on it. Tickets that came late are taken in and forgiven."""
-        if self._broken or self._ended:
-            return False
-        if not self._inner.is_fresh():
-            if isinstance(self._inner, TlsWire):
-                return False
-            try:
-                late = self.sock.recv(SEND_BYTES_MAX)
-            except OSError:
-                return False
-            if not late:
-                return False
-            self._in.write(late)
-        elif not self._in.pending and not self._tls.pending():
+        return not self._broken and not self.peek()
+
+    def peek(self) -> bool:
+        """Whether `recv` would answer at once, with data, the end or an error. Takes in records
+        without data, for which the socket looks readable. Not while another task is in `recv`."""
+        if self._early or self._ended or self._fault is not None:
             return True
         try:
-            self._tls.read(1)
-        except ssl.SSLWantReadError:
+            self._fill_nowait()
+        except OSError:
             return True
-        except ssl.SSLError:
+        try:
+            self._early = self._tls.read(SEND_BYTES_MAX)
+        except ssl.SSLWantReadError:
             return False
-        return False
+        except ssl.SSLZeroReturnError:
+            self._ended = True
+        except ssl.SSLEOFError:
+            self._ended = self.truncated = True
+        except ssl.SSLError as error:
+            self._fault = error
+        return True
 
     def close(self) -> None:
         """Close at once; a healthy connection is told so if its socket takes the few bytes."""
@@ -171,6 +176,25 @@ class TlsWire:
             self._in.write(data)
         else:
             self._in.write_eof()
+
+    def _fill_nowait(self) -> None:
+        if isinstance(self._inner, TlsWire):
+            if not self._inner.peek():
+                return
+            data = self._inner._take_early()
+        else:
+            try:
+                data = self.sock.recv(SEND_BYTES_MAX)
+            except BlockingIOError:
+                return
+        if data:
+            self._in.write(data)
+        else:
+            self._in.write_eof()
+
+    def _take_early(self) -> bytes:
+        data, self._early = self._early, b""
+        return data
 
     async def _flush(self) -> None:
         # A task that is sending takes along what reading has produced; two would mix records.

@@ -15,41 +15,22 @@ from appliance.errors import Refusal, UpstreamFailed
 from appliance.upstream import dial as dial_module
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import (
-    RESOLVED_NAMES_MAX,
-    RESOLVED_TTL_S,
     DialSettings,
-    Resolver,
     dial,
     failure_of,
 )
+from appliance.upstream.resolve import RESOLVED_TTL_S, Resolver
 from appliance.upstream.tls import TlsSettings
 from appliance.upstream.tls_wire import TlsWire
 from appliance.upstream.tunnel import ProxySettings, ProxySpec
 from appliance.wire import PlainWire
 from tests.certificates import Authority
+from tests.upstream.names import Names
 
 CA = Authority()
 SERVER = CA.issue("provider.example", "proxy.example", "127.0.0.1", "localhost")
 NEAR = AddressPolicy(allow_private=True)
 PRIVATE = DialSettings(NEAR)
-
-
-class Names:
-    """Stands in for the system's resolver: answers from a table, and counts."""
-
-    def __init__(self, **table: list[str]) -> None:
-        self.table = {name.replace("_", "."): ips for name, ips in table.items()}
-        self.asked: list[str] = []
-        self.gate: trio.Event | None = None
-
-    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):
-        host = host.decode() if isinstance(host, bytes) else host
-        self.asked.append(host)
-        if self.gate is not None:
-            await self.gate.wait()
-        if host not in self.table:
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return [(0, type, 6, "", (ip, 0)) for ip in self.table[host]]
 
 
 @pytest.fixture
@@ -415,82 +396,6 @@ async def test_a_dead_proxy_is_named(names):
         settings = DialSettings(AddressPolicy(), proxies=ProxySettings(http=spec))
         with pytest.raises(UpstreamFailed, match=f"outbound proxy: proxy.example:{port} refuses"):
             await dial(Origin("http", "provider.example", 80), settings, resolver=Resolver())
-
-
-async def test_good_answers_are_remembered_for_a_while(names):
-    now_s = 0.0
-    resolver = Resolver(clock=lambda: now_s)
-    assert await resolver.resolve("provider.example") == ("127.0.0.1",)
-    now_s = RESOLVED_TTL_S - 1
-    await resolver.resolve("provider.example")
-    assert len(names.asked) == 1
-    now_s = RESOLVED_TTL_S
-    names.table["provider.example"] = ["127.0.0.5", "127.0.0.5", "127.0.0.6"]
-    assert await resolver.resolve("provider.example") == ("127.0.0.5", "127.0.0.6")
-    assert len(names.asked) == 2
-
-
-async def test_failures_are_not_remembered(names):
-    resolver = Resolver()
-    for _ in range(2):
-        with pytest.raises(socket.gaierror):
-            await resolver.resolve("nowhere.example")
-    assert len(names.asked) == 2
-    names.table["nowhere.example"] = []
-    with pytest.raises(socket.gaierror):
-        await resolver.resolve("nowhere.example")
-
-
-async def test_the_memory_is_bounded(names):
-    resolver = Resolver()
-    for number in range(RESOLVED_NAMES_MAX + 5):
-        names.table[f"h{number}.example"] = ["127.0.0.1"]
-        await resolver.resolve(f"h{number}.example")
-    assert len(resolver._known) == RESOLVED_NAMES_MAX
-    names.asked.clear()
-    await resolver.resolve(f"h{RESOLVED_NAMES_MAX}.example")
-    assert names.asked == []
-
-
-async def test_many_tasks_ask_once(names):
-    names.gate = trio.Event()
-    resolver = Resolver()
-    got: list[tuple[str, ...]] = []
-
-    async def ask() -> None:
-        got.append(await resolver.resolve("provider.example"))
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(10):
-            nursery.start_soon(ask)
-        await trio.testing.wait_all_tasks_blocked()
-        names.gate.set()
-    assert (len(got), len(names.asked)) == (10, 1)
-
-
-async def test_a_cancelled_question_is_asked_by_the_next(names):
-    names.gate = trio.Event()
-    resolver = Resolver()
-    scope = trio.CancelScope()
-    got: list[tuple[str, ...]] = []
-
-    async def first() -> None:
-        with scope:
-            await resolver.resolve("provider.example")
-
-    async def second() -> None:
-        got.append(await resolver.resolve("provider.example"))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(first)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(second)
-        await trio.testing.wait_all_tasks_blocked()
-        scope.cancel("it gave up")
-        await trio.testing.wait_all_tasks_blocked()
-        names.gate.set()
-    assert got == [("127.0.0.1",)]
-    assert len(names.asked) == 2
 
 
 def test_settings_are_values():

@@ -272,6 +272,23 @@ async def test_unasked_data_makes_a_connection_stale(trusted):
         await wire.handshake()
         await trio.testing.wait_all_tasks_blocked()
         assert not wire.is_fresh()
+        # Looking at it does not use it up.
+        assert wire.peek()
+        assert await wire.recv() == b"HTTP/1.1 408 Request Timeout\r\n\r\n"
+        assert not wire.peek()
+
+
+async def test_a_silent_end_makes_a_connection_stale(trusted):
+    async def vanish(stream: trio.SSLStream) -> None:
+        await stream.do_handshake()
+        stream.transport_stream.socket.close()
+
+    async with connected(trusted, vanish) as wire:
+        await wire.handshake()
+        await trio.testing.wait_all_tasks_blocked()
+        assert not wire.is_fresh()
+        assert await wire.recv() == b""
+        assert wire.truncated
 
 
 async def test_tls_inside_tls(trusted):
@@ -290,6 +307,10 @@ async def test_tls_inside_tls(trusted):
         assert await recv_exactly(inner, len(data)) == data
         assert inner.sock is outer.sock
         assert inner.is_fresh()
+        await inner.send_all(b"again")
+        await trio.testing.wait_all_tasks_blocked()
+        assert not inner.is_fresh()
+        assert await inner.recv() == b"again"
         inner.close()
 
 
