@@ -63,17 +63,18 @@ class Edition:
         self.come.append(file)
         return file
 
-    def rewrite(self, file: LakeFile, keep: Keep) -> int:
+    def rewrite(self, file: LakeFile, keep: Keep, *, since_us: int = 0) -> int:
         """Replace a file by the rows of it that are kept; untouched when all are. Rows dropped."""
-        if not self._drops_any(file, keep):
-            return 0
-        dropped, _ = self.join([file], keep)
-        return dropped
+        return self.join([file], keep, since_us=since_us) if self._drops_any(file, keep) else 0
 
     def join(
-        self, files: Sequence[LakeFile], keep: Keep | None = None
-    ) -> tuple[int, LakeFile | None]:
-        """Replace files of one table by a single one, streaming row group by row group."""
+        self, files: Sequence[LakeFile], keep: Keep | None = None, *, since_us: int = 0
+    ) -> int:
+        """Replace files of one table by a single one, streaming row group by row group.
+
+        `since_us`: nothing recorded before it is kept, where the table's own columns do not say.
+        Rows dropped.
+        """
         writer = self.writer(files[0].table)
         dropped = 0
         for file in files:
@@ -84,9 +85,13 @@ class Edition:
                 reader.close()
         span = files[0].segment_first, files[-1].segment_last
         created = min(f.created_min_us for f in files), max(f.created_max_us for f in files)
-        recorded = min(f.recorded_min_us for f in files), max(f.recorded_max_us for f in files)
+        recorded = (
+            max(since_us, min(f.recorded_min_us for f in files)),
+            max(f.recorded_max_us for f in files),
+        )
         self.gone.extend(files)
-        return dropped, self.add(writer, span, created, recorded)
+        self.add(writer, span, created, recorded)
+        return dropped
 
     def drop(self, file: LakeFile) -> None:
         self.gone.append(file)

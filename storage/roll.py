@@ -49,6 +49,11 @@ class FrameRows(NamedTuple):
     unreadable: bool = False
 
 
+class DeletionPending(Exception):  # noqa: N818 - a state, not a fault
+    """These segments hold a deletion that was not carried out: that comes first, because once
+    they are gone nobody would find it."""
+
+
 DeriveFrame = Callable[[Frame], FrameRows]
 Progress = Callable[[int], None]
 
@@ -78,7 +83,7 @@ def roll(
 ) -> Rolled | None:
     """Move the segments after the lake's last and up to `upto` (all closed) into the lake.
 
-    None when there is nothing to move. The segments are still there afterwards: the caller shows
+    None when there is nothing to move. Raises DeletionPending. The segments are still there afterwards: the caller shows
     the new view to its readers, then calls `Lake.tidy`.
     """
     numbers = [n for n in segment_numbers(lake.root) if lake.manifest.upto_segment < n <= upto]
@@ -171,6 +176,8 @@ class _Roll:
             if len(self._others[table]) >= BATCH_ROWS:
                 self._emit_others(table)
         if frame.kind == KIND_DELETION:
+            if frame.position >= self._lake.manifest.applied:
+                raise DeletionPending
             self._forgotten.update(row[1] for row in rows.deletions)
 
     def _add_exchange(self, frame: Frame, request: Row, body: Row) -> None:

@@ -26,7 +26,7 @@ from tests.storage.lake_kit import (
 )
 
 
-class Died(Exception):
+class Died(Exception):  # noqa: N818
     """Stands for the process ending at that step."""
 
 
