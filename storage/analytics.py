@@ -21,7 +21,17 @@ from storage.frames import Position
 from storage.manifest import LakeView
 from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
 from storage.rows import TABLES
-from storage.schema import BASE, STORE, ViewState, create_tables, create_views, everything, hot
+from storage.schema import (
+    BASE,
+    KEYED_HASH,
+    STORE,
+    ViewState,
+    create_tables,
+    create_views,
+    everything,
+    hmac_pads,
+    hot,
+)
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
@@ -52,6 +62,7 @@ class _Place:
     memory_bytes_max: int
     threads: int
     temporary: Path | None
+    deletion_key: bytes | None
 
     @property
     def in_memory(self) -> bool:
@@ -85,10 +96,12 @@ class Analytics:
         lake: LakeView | None,
         read_only: bool = False,
         temporary: Path | None = None,
+        deletion_key: bytes | None = None,
     ) -> "Analytics":
         """`path` None: all in memory. `read_only`: the file is only read, what comes in by
-        `ingest` stays in memory. `temporary`: where large queries may spill; None forbids it."""
-        place = _Place(path, read_only, memory_bytes_max, threads, temporary)
+        `ingest` stays in memory. `temporary`: where large queries may spill; None forbids it.
+        `deletion_key`: with it the deletions that the journal holds take effect here."""
+        place = _Place(path, read_only, memory_bytes_max, threads, temporary, deletion_key)
         with writing():
             return cls(place, lake)
 
@@ -103,12 +116,16 @@ class Analytics:
             replaced = self._replace(views, batch) if batch.superseding else False
             for table, block in batch.blocks.items():
                 self._insert(table, block, known)
+            deleted = self._deleted(views, batch)
+            if deleted:
+                self._hide(deleted)
             self._note_position(upto)
             self._show(
                 replace(
                     views,
                     edited=views.edited or bool(batch.edits),
                     superseded=views.superseded or replaced,
+                    hidden=views.hidden or bool(deleted),
                 )
             )
         self.position = upto
@@ -138,15 +155,8 @@ class Analytics:
     def hide(self, exchange_ids: Sequence[bytes]) -> None:
         """Deleted exchanges: gone from the hot tables, and from the views though the lake still
         holds them."""
-        raw = [_text(exchange_id) for exchange_id in exchange_ids]
         with self._transaction() as views:
-            self._run(
-                f"INSERT INTO {STORE}.hidden SELECT DISTINCT unnest($1::UUID[])"
-                f" EXCEPT SELECT exchange_id FROM {STORE}.hidden",
-                [raw],
-            )
-            for table in ("requests", "bodies", "edits"):
-                self._run(f"DELETE FROM {hot(table)} WHERE exchange_id IN $1::UUID[]", [raw])
+            self._hide([_text(exchange_id) for exchange_id in exchange_ids])
             self._show(replace(views, hidden=True))
 
     @property
@@ -199,12 +209,14 @@ class Analytics:
         behind = self.position < Position(upto_segment + 1, 0)
         for table in TABLES:
             self._run(f"DELETE FROM {hot(table)} WHERE segment <= {upto_segment:d}")
-        if behind and views.lake is not None and upto_segment:
-            # Frames that were never ingested here lie in the lake, replacements among them.
-            if any(views.lake.files.values()):
-                self._find_superseded(views.lake)
+        # The roll settled what was replaced up to there.
+        self._run(f"DELETE FROM {STORE}.superseded WHERE segment <= {upto_segment:d}")
+        if behind and upto_segment:
+            # frames that were never ingested here lie in the lake
             self.position = Position(upto_segment + 1, 0)
             self._note_position(self.position)
+        if self._any(f"SELECT 1 FROM {STORE}.hidden"):
+            self._forget_hidden(replace(views, hidden=False))
         self._run(f"UPDATE {STORE}.ingest_state SET lake_generation = {self._generation_of(views)}")
         return self._create_views(
             replace(
@@ -215,12 +227,14 @@ class Analytics:
             )
         )
 
-    def _find_superseded(self, lake: LakeView) -> None:
-        self._use_keys(lake)
+    def _forget_hidden(self, views: ViewState) -> None:
+        """Ids of deleted exchanges are kept no longer than the lake holds their rows."""
+        if views.lake is not None:
+            self._use_keys(views.lake)
+        rows = everything(views, "requests", ("exchange_id",))
         self._run(
-            f"INSERT INTO {STORE}.superseded SELECT exchange_id, place.s, place.o FROM ("
-            "SELECT exchange_id, max(struct_pack(s := segment, o := frame_offset)) AS place"
-            f" FROM ({lake.source('requests')}) GROUP BY exchange_id HAVING count(*) > 1)"
+            f"DELETE FROM {STORE}.hidden WHERE exchange_id NOT IN"
+            f" (SELECT exchange_id FROM ({rows}) WHERE exchange_id IS NOT NULL)"
         )
 
     def _any(self, select: str) -> bool:
@@ -269,6 +283,26 @@ class Analytics:
                 [exchange_id, *position],
             )
         return bool(cold)
+
+    def _deleted(self, views: ViewState, batch: Batch) -> list[str]:
+        """Ids whose keyed hashes the batch's deletions name, hot and cold: after a restore or a
+        rebuild the rows are here again when the deletion is read."""
+        if not batch.deletions or self._place.deletion_key is None:
+            return []
+        rows = everything(views, "requests", ("exchange_id",))
+        inner, outer = hmac_pads(self._place.deletion_key)
+        sql = f"SELECT DISTINCT exchange_id::VARCHAR FROM ({rows}) WHERE {KEYED_HASH} IN $3"
+        hashes = [row[1].hex() for row in batch.deletions]
+        return [row[0] for row in self._run(sql, [inner, outer, hashes]).fetchall()]
+
+    def _hide(self, ids: list[str]) -> None:
+        self._run(
+            f"INSERT INTO {STORE}.hidden SELECT DISTINCT unnest($1::UUID[])"
+            f" EXCEPT SELECT exchange_id FROM {STORE}.hidden",
+            [ids],
+        )
+        for table in ("requests", "bodies", "edits"):
+            self._run(f"DELETE FROM {hot(table)} WHERE exchange_id IN $1::UUID[]", [ids])
 
     def _insert(self, table: str, block: Block, known: list[str]) -> None:
         self._feeds[table].block = block

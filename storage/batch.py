@@ -3,8 +3,8 @@
 No DuckDB here: building is plain Python, done in steps so that an event loop can do it in slices.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from storage.arrow_block import Block
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
@@ -17,6 +17,16 @@ _ID, _SEGMENT, _OFFSET = (_NAMES.index(name) for name in ("exchange_id", "segmen
 _REQUEST, _RESPONSE = (
     [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
 )
+
+
+class FrameRows(NamedTuple):
+    """What one frame became. `unreadable`: it was whole, but says nothing that has a row."""
+
+    request: Row | None = None
+    body: Row | None = None
+    edits: Sequence[Row] = ()
+    deletions: Sequence[Row] = ()
+    unreadable: bool = False
 
 
 class Batch:
@@ -34,6 +44,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self._exchanges) + len(self.edits) + len(self.deletions)
+
+    def add(self, rows: FrameRows, flags: int) -> None:
+        if rows.request is not None and rows.body is not None:
+            self.add_exchange(rows.request, rows.body, flags)
+        self.edits.extend(rows.edits)
+        self.deletions.extend(rows.deletions)
 
     def add_exchange(self, request: Row, body: Row, flags: int) -> None:
         exchange_id = request[_ID]

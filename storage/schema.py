@@ -72,6 +72,19 @@ def everything(state: ViewState, table: str, columns: Sequence[str]) -> str:
     return " UNION ALL ".join(parts)
 
 
+# HMAC-SHA256 of exchange_id as hexadecimal text, of the two pads that `hmac_pads` gives.
+KEYED_HASH = (
+    "sha256($2::BLOB || unhex(sha256($1::BLOB || unhex(replace(exchange_id::VARCHAR, '-', '')))))"
+)
+
+
+def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
+    """The inner and the outer block of HMAC (RFC 2104): DuckDB has the hash but not the HMAC."""
+    assert len(key) <= 64
+    padded = key.ljust(64, b"\0")
+    return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
+
+
 def _conditions(state: ViewState) -> str:
     found = []
     if state.superseded:

@@ -122,6 +122,7 @@ def lake_of(
     *older: LakeView,
 ) -> LakeView:
     """Real Parquet files; those of `older` views are kept beside the new ones."""
+    folder.mkdir(exist_ok=True)
     files: dict[str, list[Path]] = {table: [] for table in TABLES}
     for view in older:
         for table, paths in view.files.items():

@@ -1,5 +1,6 @@
 """Views over hot rows and the lake: a roll changes where rows lie, never what is answered."""
 
+import hmac
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from storage.analytics import Analytics, AnalyticsFailed
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
 from storage.manifest import LakeView
 from tests.storage.analytics_rows import (
+    ORG,
+    T0_US,
     ask,
     batch_of,
     body_row,
@@ -118,19 +121,21 @@ def test_a_replacement_hides_the_rolled_row(tmp_path: Path, rolled: Analytics) -
     sql = f"SELECT model FROM requests {where}"
     assert ask(rolled, sql, exchange_id(3).hex()) == [("new",)]
     assert ask(rolled, COUNTS) == [(8, 8)]
-    # and still when the replacement itself has been rolled
-    hot = [request_row(n, segment=2) for n in (8, 9)] + [request_row(3, segment=3, model="new")]
-    bodies = [body_row(n, segment=2) for n in (8, 9)] + [body_row(3, segment=3)]
-    tables = {"requests": hot, "bodies": bodies}
-    both = lake_of(tmp_path, 2, 3, tables, first_lake(tmp_path))
-    rolled.swap_lake(both, drop_upto_segment=3)
+    # a roll of its segment settles it: the lake then holds the new row only
+    old = [n for n in range(6) if n != 3]
+    requests = [request_row(n) for n in old] + [request_row(3, segment=3, model="new")]
+    bodies = [body_row(n) for n in old] + [body_row(3, segment=3)]
+    requests += [request_row(n, segment=2) for n in (8, 9)]
+    bodies += [body_row(n, segment=2) for n in (8, 9)]
+    settled = lake_of(tmp_path, 2, 3, {"requests": requests, "bodies": bodies})
+    rolled.swap_lake(settled, drop_upto_segment=3)
     assert ask(rolled, sql, exchange_id(3).hex()) == [("new",)]
     assert ask(rolled, COUNTS) == [(8, 8)]
+    assert ask(rolled, "SELECT count(*) FROM superseded") == [(0,)]
 
-    rebuilt = opened(None, lake=both)
+    rebuilt = opened(None, lake=settled)
     assert rebuilt.position == Position(4, 0)
     assert ask(rebuilt, EVERYTHING) == ask(rolled, EVERYTHING)
-    assert ask(rebuilt, COUNTS) == [(8, 8)]
     rebuilt.close()
 
 
@@ -140,6 +145,32 @@ def test_deleted_exchanges_are_gone_hot_and_cold(rolled: Analytics) -> None:
     assert ask(rolled, COUNTS) == [(6, 6)]
     assert ask(rolled, "SELECT count(*) FROM hot_requests") == [(1,)]
     assert ask(rolled, "SELECT count(*) FROM hidden") == [(2,)]
+
+
+def test_deleted_ids_are_forgotten_when_the_lake_has_none_of_them(
+    tmp_path: Path, rolled: Analytics
+) -> None:
+    rolled.hide([exchange_id(1), exchange_id(8)])
+    rolled.swap_lake(first_lake(tmp_path), drop_upto_segment=1)
+    assert ask(rolled, "SELECT exchange_id::VARCHAR FROM hidden") == [
+        ("01990000-0000-0000-0000-000000000001",)
+    ]
+    rewritten = first_lake(tmp_path / "second", range(2, 6))
+    rolled.swap_lake(rewritten, drop_upto_segment=1)
+    assert ask(rolled, "SELECT count(*) FROM hidden") == [(0,)]
+    assert ask(rolled, COUNTS) == [(5, 5)]
+
+
+def test_a_deletion_in_the_journal_takes_effect_by_its_keyed_hash(tmp_path: Path) -> None:
+    key = bytes(range(32))
+    analytics = opened(tmp_path / "a.duckdb", lake=first_lake(tmp_path), deletion_key=key)
+    batch = batch_of([8, 9], segment=2)
+    for place, number in enumerate((1, 9, 77)):
+        digest = hmac.digest(key, exchange_id(number), "sha256")
+        batch.deletions.append((ORG, digest, T0_US, 2, place))
+    analytics.ingest(batch, Position(2, 1000))
+    assert ask(analytics, COUNTS) == [(6, 6)]
+    analytics.close()
 
 
 def test_edits_of_rolled_rows_show_with_later_ones(rolled: Analytics) -> None:

@@ -1,0 +1,291 @@
+"""Reads the journal up to its last fsync, derives rows and puts them into DuckDB.
+
+It has no inbox: the journal is the queue, and the position stored with the rows says where to go
+on. So nothing is lost whatever fails here, and the proxy never waits for it.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import trio
+
+from appliance.actors.frame_rows import Exchange, FrameDeriver
+from storage.analytics import Analytics, AnalyticsFailed
+from storage.batch import Batch, FrameRows
+from storage.frames import Frame, Position
+from storage.reader import Damage, read_frames
+from storage.vault import SegmentKeys
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+DeriveLarge = Callable[[Exchange, bytes, bytes], Awaitable[FrameRows]]
+
+
+class JournalTail(Protocol):
+    """What ingest needs of the journal."""
+
+    @property
+    def written(self) -> Position: ...
+    @property
+    def synced(self) -> Position: ...
+    async def wait_synced_past(self, position: Position) -> None: ...
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
+
+    rows_max: int = 2_000
+    text_length_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
+    gather_s: float = 0.25
+    slice_s: float = 0.0008  # Python work between two turns of everybody else
+    frames_read_max: int = 128  # read by a thread at one go: under 1 ms of the GIL
+    aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
+    large_bytes: int = 2**20  # and from here on derived by `derive_large`, if there is one
+    retry_first_s: float = 0.1
+    retry_max_s: float = 5.0
+    rebuild_after: int = 2  # failures in a row that blame the file
+    close_s: float = 10.0
+
+
+@dataclass
+class IngestStats:
+    batches: int = 0
+    reopened: int = 0
+    rebuilt: int = 0
+    damages: int = 0
+    failures: int = 0
+    error: str | None = None  # why it stands still, None while it works
+
+
+class Ingest:
+    """Owns the region's `Analytics`: opens it, feeds it, opens it again when it fails.
+
+    `analytics` is None while there is none to ask. `open_analytics` and `rebuild` block; `rebuild`
+    sets a damaged file aside, after which opening makes a new one whose position is where the
+    lake ends, so that the journal's frames follow by themselves.
+    """
+
+    def __init__(
+        self,
+        journal: JournalTail,
+        root: Path,
+        deriver: FrameDeriver,
+        *,
+        open_analytics: Callable[[], Analytics],
+        rebuild: Callable[[], None],
+        derive_large: DeriveLarge | None = None,
+        keys: SegmentKeys | None = None,
+        options: IngestOptions | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.analytics: Analytics | None = None
+        self.position = Position(0, 0)
+        self.stats = IngestStats()
+        self._journal = journal
+        self._root = root
+        self._deriver = deriver
+        self._open_analytics = open_analytics
+        self._rebuild = rebuild
+        self._derive_large = derive_large
+        self._keys = keys
+        self._options = options or IngestOptions()
+        self._clock = clock
+        self._limiter = trio.CapacityLimiter(1)
+        self._waiting = trio.CancelScope()
+        self._hurry = trio.Event()
+        self._progress = trio.Event()
+        self._closing = False
+        self._failed_in_a_row = 0
+        self._rebuilt_at: Position | None = None
+        self._woken_at: float | None = None  # since when there is something left to do
+        self._recorded_at = -math.inf  # of the newest exchange that is in
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until `close`. Started before DuckDB is open: serving does not wait for it."""
+        task_status.started()
+        try:
+            while not await self._life():
+                if self._closing:
+                    return
+                await self._back_off()
+        finally:
+            # bounded: a checkpoint of at most 16 MiB of log, and replies do not wait for it
+            with trio.move_on_after(self._options.close_s, shield=True):
+                await self._close_analytics()
+
+    async def caught_up(self, timeout_s: float) -> float | None:
+        """Waits until every exchange that ended before this call is in. None when it is, else by
+        how many milliseconds the answer may be stale."""
+        goal = self._journal.written
+        if self.analytics is not None and self.analytics.broken:
+            self._waiting.cancel("the database is to be opened again")
+        elif self.analytics is not None and self.position >= goal:
+            return None
+        self._behind()
+        self._hurry.set()
+        with trio.move_on_after(timeout_s):
+            while self.analytics is None or self.analytics.broken or self.position < goal:
+                await self._progress.wait()
+            return None
+        return self.lag_s * 1000
+
+    def close(self) -> None:
+        """`run` takes in what is fsynced, closes the database and returns."""
+        self._closing = True
+        self._hurry.set()
+        self._waiting.cancel("closing")
+
+    @property
+    def lag_s(self) -> float:
+        """The age of the newest exchange that may be missing."""
+        if self._woken_at is None:
+            return 0.0
+        return max(0.0, self._clock() - max(self._woken_at, self._recorded_at))
+
+    # -- one opening of the database to its next failure
+
+    async def _life(self) -> bool:
+        """True when it ended because of `close`."""
+        try:
+            self.analytics = analytics = await self._in_thread(self._open_analytics)
+            self._advanced(analytics.position)
+            while await self._frames_to_come(analytics):
+                batch, end = await self._gather(self.position)
+                if len(batch):
+                    await self._in_thread(analytics.ingest, batch, end)
+                    self.stats.batches += 1
+                self._failed_in_a_row, self.stats.error = 0, None
+                self._advanced(end)
+        except Exception as error:
+            self._failed_in_a_row += 1
+            self.stats.failures += 1
+            words = f"{type(error).__name__}: {error}".splitlines()[0]
+            if words != self.stats.error:
+                log.warning("ingest stands still and will try again: %s", words)
+            self.stats.error = words
+            await self._after_failure(isinstance(error, AnalyticsFailed) and error.damaged)
+            return False
+        return True
+
+    async def _after_failure(self, damaged: bool) -> None:
+        await self._close_analytics()
+        self.stats.reopened += 1
+        if not damaged or self._failed_in_a_row < self._options.rebuild_after:
+            return
+        if self._rebuilt_at == self.position:
+            return  # a new file did not help: keep trying, do not fill the quarantine
+        try:
+            await self._in_thread(self._rebuild)
+        except OSError as error:
+            log.warning("the damaged database could not be set aside: %s", error)
+            return
+        self.stats.rebuilt += 1
+        self._rebuilt_at = self.position
+
+    async def _back_off(self) -> None:
+        doubled = self._options.retry_first_s * 2 ** min(self._failed_in_a_row - 1, 20)
+        with trio.CancelScope() as self._waiting:
+            await trio.sleep(min(doubled, self._options.retry_max_s))
+
+    async def _close_analytics(self) -> None:
+        analytics, self.analytics = self.analytics, None
+        if analytics is not None:
+            await self._in_thread(analytics.close)
+
+    async def _frames_to_come(self, analytics: Analytics) -> bool:
+        """Waits for some; False when closing and there are none."""
+        if self._journal.synced <= self.position:
+            if self._journal.written <= self.position:
+                self._woken_at = None
+            with trio.CancelScope() as self._waiting:
+                if self._closing:
+                    return False
+                await self._journal.wait_synced_past(self.position)
+            self._behind()
+            if not (self._hurry.is_set() or analytics.broken):
+                with trio.move_on_after(self._options.gather_s):
+                    await self._hurry.wait()
+        if analytics.broken:
+            raise AnalyticsFailed("the database was invalidated", damaged=False)
+        self._hurry = trio.Event()
+        return self._journal.synced > self.position or not self._closing
+
+    async def _gather(self, start: Position) -> tuple[Batch, Position]:
+        batch, end, goal, options = Batch(), start, self._journal.synced, self._options
+        turn = _Turn(options.slice_s)
+        while end < goal and not self._is_full(batch):
+            frames = await self._in_thread(self._read, end, goal)
+            if not frames:
+                end = goal
+            for frame in frames:
+                batch.add(await self._rows_of(frame), frame.flags)
+                end = frame.end
+                await turn.over()
+                if self._is_full(batch):
+                    break
+        for _ in batch.pack():
+            await turn.over()
+        return batch, end
+
+    def _is_full(self, batch: Batch) -> bool:
+        options = self._options
+        return len(batch) >= options.rows_max or batch.text_length >= options.text_length_max
+
+    def _read(self, start: Position, goal: Position) -> list[Frame]:
+        frames = read_frames(self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged)
+        return list(islice(frames, self._options.frames_read_max))
+
+    async def _rows_of(self, frame: Frame) -> FrameRows:
+        opened = self._deriver.opened(frame)
+        if isinstance(opened, FrameRows):
+            return opened
+        recorded_at_us = opened.meta.get("recorded_at_us")
+        if isinstance(recorded_at_us, int):
+            self._recorded_at = recorded_at_us / 1e6
+        try:
+            if opened.body_bytes <= self._options.aside_bytes and not opened.in_blobs:
+                return self._deriver.derived(opened, *self._deriver.bodies(opened))
+            bodies = await self._in_thread(self._deriver.bodies, opened)
+            if self._derive_large is not None and opened.body_bytes >= self._options.large_bytes:
+                return await self._derive_large(opened, *bodies)
+        except Exception as error:
+            return self._deriver.derived(opened, failed=error)
+        return self._deriver.derived(opened, *bodies)
+
+    def _behind(self) -> None:
+        if self._woken_at is None:
+            self._woken_at = self._clock()
+
+    def _damaged(self, damage: Damage) -> None:
+        self.stats.damages += 1
+        log.warning("unreadable bytes in the journal: %s", damage)
+
+    def _advanced(self, position: Position) -> None:
+        self.position = position
+        self._progress.set()
+        self._progress = trio.Event()
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        return await trio.to_thread.run_sync(partial(call, *arguments), limiter=self._limiter)
+
+
+class _Turn:
+    """Lets everybody else run once our slice is used up."""
+
+    def __init__(self, slice_s: float) -> None:
+        self._slice_s = slice_s
+        self._until = time.perf_counter() + slice_s
+
+    async def over(self) -> None:
+        if time.perf_counter() >= self._until:
+            await trio.lowlevel.checkpoint()
+            self._until = time.perf_counter() + self._slice_s
