@@ -25,7 +25,7 @@ from storage.frames import (
     Part,
     Position,
 )
-from storage.lake import Lake, blob_path
+from storage.lake import Lake, unlink_blobs
 from storage.manifest import Applied, LakeFile, Step, no_step, unlink_all
 from storage.parquet import ids_of, without_ids
 from storage.reader import erase_frame, read_frames
@@ -147,7 +147,7 @@ def _erase_in_journal(lake: Lake, hashes: set[bytes], result: Deleted, step: Ste
             positions.append(frame.position)
             blobs += names
             result.exchange_ids.add(exchange_id)
-    unlink_all(blob_path(lake.root, name) for name in blobs)
+    unlink_blobs(lake.root, blobs)
     result.blobs = len(blobs)
     step("blobs unlinked")
     for position in positions:

@@ -6,10 +6,12 @@ Cheap to import and to use in the server: whatever reads or writes Parquet (`rol
 
 import contextlib
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage import manifest as manifests
+from storage.blobs import Blobs, BlobUnreadable
 from storage.manifest import LakeFile, LakeView, Manifest, Step, no_step, view_of
 from storage.rows import TABLES
 from storage.segment import segment_numbers, segment_path
@@ -155,7 +157,7 @@ class Lake:
         names = self.manifest.blobs
         if not names and not self.manifest.damaged:
             return 0
-        manifests.unlink_all(blob_path(self.root, name) for name in names)
+        unlink_blobs(self.root, names)
         step("blobs dropped")
         # the same generation: views are not touched by it
         self.manifest = replace(self.manifest, blobs=(), damaged=())
@@ -163,9 +165,11 @@ class Lake:
         return len(names)
 
 
-def blob_path(root: Path, name: str) -> Path:
-    """Where a blob lies. A name never leads out of the folder."""
-    assert name
-    assert ".." not in name
-    assert not name.startswith("/")
-    return root / "blobs" / name
+def unlink_blobs(root: Path, names: Iterable[str]) -> None:
+    """Remove blobs for good; one that is gone already was removed before a crash."""
+    blobs = Blobs(root)
+    paths = []
+    for name in names:
+        with contextlib.suppress(BlobUnreadable):  # no name of a blob: there is no such file
+            paths.append(blobs.path(name))
+    manifests.unlink_all(paths)

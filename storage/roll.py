@@ -4,14 +4,15 @@ Runs in the helper process. Deriving is a callable that it is given; it must not
 """
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from storage.batch import FrameRows
 from storage.frames import (
     FLAG_REWRITTEN,
     FLAG_SUPERSEDES,
@@ -37,16 +38,6 @@ Row = tuple[Any, ...]
 # their start, so neighbours are rarely far apart. Two windows of text fit into a row group.
 WINDOW_BYTES_MAX = 12 * 2**20
 PROGRESS_FRAMES = 10_000
-
-
-class FrameRows(NamedTuple):
-    """What one frame became. `unreadable`: it was whole, but says nothing that has a row."""
-
-    request: Row | None = None
-    body: Row | None = None
-    edits: Sequence[Row] = ()
-    deletions: Sequence[Row] = ()
-    unreadable: bool = False
 
 
 class DeletionPending(Exception):  # noqa: N818 - a state, not a fault
@@ -83,8 +74,8 @@ def roll(
 ) -> Rolled | None:
     """Move the segments after the lake's last and up to `upto` (all closed) into the lake.
 
-    None when there is nothing to move. Raises DeletionPending. The segments are still there afterwards: the caller shows
-    the new view to its readers, then calls `Lake.tidy`.
+    None when there is nothing to move. The segments are still there afterwards: the caller shows
+    the new view to its readers, then calls `Lake.tidy`. Raises DeletionPending, OSError.
     """
     numbers = [n for n in segment_numbers(lake.root) if lake.manifest.upto_segment < n <= upto]
     if not numbers:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from storage import disk, frames
+from storage.batch import FrameRows
+from storage.blobs import Blobs
 from storage.frames import Frame, Part, Position
 from storage.lake import Lake
 from storage.reader import read_frames
-from storage.roll import FrameRows
 from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
 from storage.segment import segment_numbers
 from storage.vault import SegmentKeys
@@ -90,8 +91,8 @@ def write_segment(
 class Derive:
     """Rows from frames; `root` is where blobs lie."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, keys: SegmentKeys | None = None) -> None:
+        self._blobs = Blobs(root, keys)
 
     def __call__(self, frame: Frame) -> FrameRows:
         if frame.kind == frames.KIND_EXCHANGE:
@@ -111,7 +112,7 @@ class Derive:
     def _exchange(self, frame: Frame) -> FrameRows:
         meta, *bodies = frames.decode_exchange(frame.payload)
         request, response = (
-            frames.unpack(parts, self._read_blob).decode("utf-8", "replace") for parts in bodies
+            frames.unpack(parts, self._blobs.read).decode("utf-8", "replace") for parts in bodies
         )
         at = {"segment": frame.position.segment, "frame_offset": frame.position.offset}
         known = meta | at | {
@@ -131,8 +132,17 @@ class Derive:
             tuple(texts.get(name) for name, _ in BODY_COLUMNS),
         )
 
-    def _read_blob(self, name: str, offset: int, length: int) -> bytes:
-        return (self._root / "blobs" / name).read_bytes()[offset : offset + length]
+
+def make_blob(root: Path, text: str, keys: SegmentKeys | None = None) -> str:
+    """A blob of that text; its name."""
+    for folder in ("blobs", "tmp"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    blobs = Blobs(root, keys)
+    writer = blobs.create()
+    writer.write(text.encode())
+    blob = writer.finish()
+    blobs.sync()
+    return blob.name
 
 
 def open_lake(root: Path, keys: SegmentKeys | None = None) -> Lake:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from storage import deletion
+from storage.blobs import Blobs
 from storage.deletion import Selector
 from storage.frames import KIND_DELETION, KIND_ERASED, KIND_SCORE, Position
 from storage.lake import Lake
@@ -24,6 +25,7 @@ from tests.storage.lake_kit import (
     exchange_id,
     journal,
     lake_rows,
+    make_blob,
     open_lake,
     write_segment,
 )
@@ -53,20 +55,18 @@ def _intents(*exchange_ids: bytes) -> list[tuple[int, int, bytes]]:
 
 def planted_root(root: Path, keys: SegmentKeys | None) -> Lake:
     """The text lies in the lake, in the journal, in blobs, edits, quarantine and a leftover."""
-    for folder in ("blobs", "quarantine", "tmp"):
-        (root / folder).mkdir(parents=True)
+    planted, stays = make_blob(root, f"{PLANTED} blob", keys), make_blob(root, KEPT, keys)
+    (root / "quarantine").mkdir()
     (root / "quarantine" / "00000000-77.torn").write_text(PLANTED)
-    (root / "blobs" / "hot").write_text(f"{PLANTED} blob")
-    (root / "blobs" / "stays").write_text(KEPT)
     cold = [_secret(1), *(exchange(n) for n in range(2, 6)), _comment(COLD)]
     write_segment(root, cold, keys=keys)
     lake = open_lake(root, keys)
-    roll(lake, Derive(root), upto=1)
+    roll(lake, Derive(root, keys), upto=1)
     lake.tidy(lake.manifest.generation)
     texts = {"request": f"{PLANTED} hot", "response": f"{PLANTED} blob"}
     hot = [
-        exchange(11, START_US, user_id=PLANTED, blob="hot", **texts),
-        exchange(12, START_US, response=KEPT, blob="stays"),
+        exchange(11, START_US, user_id=PLANTED, blob=planted, **texts),
+        exchange(12, START_US, response=KEPT, blob=stays),
         _comment(HOT),
     ]  # fmt: skip
     write_segment(root, hot, keys=keys)
@@ -93,7 +93,8 @@ def test_no_file_holds_the_text_afterwards(tmp_path: Path, keys: SegmentKeys | N
         exchange_id(n, START_US + n * 1_000_000) for n in range(2, 6)
     ]
     assert lake_rows(lake, "edits", "name") == []
-    assert (tmp_path / "blobs" / "stays").read_text() == KEPT
+    (stays,) = Blobs(tmp_path).names()
+    assert Blobs(tmp_path, keys).read(stays) == KEPT.encode()
     assert deletion.pending(lake)[0] == set()
     assert not deletion.apply(lake).exchange_ids
     if keys is not None:

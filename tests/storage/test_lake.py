@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage import frames
+from storage.blobs import Blobs
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, KIND_EXCHANGE, KIND_SCORE, Position
 from storage.lake import Lake
 from storage.reader import read_frame
@@ -20,6 +21,7 @@ from tests.storage.lake_kit import (
     exchange_id,
     journal,
     lake_rows,
+    make_blob,
     open_lake,
     score,
     write_segment,
@@ -43,17 +45,16 @@ def dying_at(number: int):
 
 def rolled(root: Path, upto: int, keys: SegmentKeys | None = None) -> tuple[Lake, Rolled]:
     lake = open_lake(root, keys)
-    result = roll(lake, Derive(root), upto=upto)
+    result = roll(lake, Derive(root, keys), upto=upto)
     assert result is not None
     return lake, result
 
 
 @pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
 def test_every_frame_of_every_kind_arrives(tmp_path: Path, keys: SegmentKeys | None):
-    (tmp_path / "blobs").mkdir()
-    (tmp_path / "blobs" / "b1").write_bytes(b"from a blob")
+    blob = make_blob(tmp_path, "from a blob", keys)
     write_segment(tmp_path, [exchange(n) for n in range(1, 40)], keys=keys)
-    payloads = [exchange(40, response="from a blob", blob="b1"), (KIND_SCORE, 0, score(7, 0.5))]
+    payloads = [exchange(40, response="from a blob", blob=blob), (KIND_SCORE, 0, score(7, 0.5))]
     write_segment(tmp_path, payloads, keys=keys)
 
     lake, result = rolled(tmp_path, 2, keys)
@@ -68,7 +69,7 @@ def test_every_frame_of_every_kind_arrives(tmp_path: Path, keys: SegmentKeys | N
     assert ("40", 200, 2) in nested
     assert lake.tidy(lake.manifest.generation).segments == 2
     assert segment_numbers(tmp_path) == []
-    assert not (tmp_path / "blobs" / "b1").exists()
+    assert list(Blobs(tmp_path).names()) == []
     if keys is not None:
         assert b"response 3" not in all_bytes(tmp_path / "lake")
         assert {file.key_epoch for file in lake.manifest.files} == {2}
@@ -79,16 +80,14 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, keys: Seg
     wanted = sorted(exchange_id(n, at_us) for n, at_us in TIMES.items())
     for number in itertools.count():
         root = tmp_path / str(number)
-        (root / "blobs").mkdir(parents=True)
-        (root / "blobs" / "b").write_bytes(b"response 3")
+        blobs = {3: make_blob(root, "response 3", keys)}
         for part in (range(1, 3), range(3, 5), range(5, 7)):
-            blobs = {3: "b"}
             payloads = [exchange(n, TIMES[n], blob=blobs.get(n)) for n in part]
             write_segment(root, payloads, keys=keys)
         step = dying_at(number)
         try:
             lake = open_lake(root, keys)
-            roll(lake, Derive(root), upto=2, step=step)
+            roll(lake, Derive(root, keys), upto=2, step=step)
             lake.tidy(lake.manifest.generation, step)
             finished = True
         except Died:
@@ -99,11 +98,11 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(tmp_path: Path, keys: Seg
         assert _everything(lake, keys) == wanted
         lake.tidy(lake.manifest.generation)
         assert _everything(lake, keys) == wanted
-        roll(lake, Derive(root), upto=3)
+        roll(lake, Derive(root, keys), upto=3)
         lake.tidy(lake.manifest.generation)
         assert _everything(lake, keys) == wanted
         assert segment_numbers(root) == []
-        assert list((root / "blobs").iterdir()) == []
+        assert list(Blobs(root).names()) == []
         assert list((root / "tmp").iterdir()) == []
         if finished:
             break
@@ -118,7 +117,7 @@ def _everything(lake: Lake, keys: SegmentKeys | None) -> list[bytes]:
     cold = [row[0].bytes for row in lake_rows(lake, "requests", "exchange_id")]
     bodies = [row[0].bytes for row in lake_rows(lake, "bodies", "exchange_id")]
     assert cold == bodies
-    derive = Derive(lake.root)
+    derive = Derive(lake.root, keys)
     hot = []
     for frame in journal(lake.root, keys):
         if frame.position.segment > lake.manifest.upto_segment:
