@@ -104,6 +104,13 @@ class KeyRing:
         if state is not None:
             await trio.to_thread.run_sync(state.close, limiter=self._limiter)
 
+    async def change(self, work: Callable[[State], T]) -> T:
+        """Let `work` change the store in a thread, and know what came of it before this returns.
+        Raises Refusal 503 when broken, and what `work` raises."""
+        result = await self._change(work)
+        await self.load()
+        return result
+
     async def create(
         self,
         name: str,
@@ -150,9 +157,7 @@ class KeyRing:
         for number, row in enumerate(wanted, 1):
             if not is_key_hash(row.key_hash):
                 raise ValueError(f"key {number}: its hash is not 64 hexadecimal digits")
-        added = await self._change(lambda state: state.import_api_keys(wanted))
-        await self.load()
-        return added
+        return await self.change(lambda state: state.import_api_keys(wanted))
 
     def _read(self) -> list[ApiKey]:
         if self._state is None:

@@ -6,6 +6,7 @@ Pure. Every answer is a value or a Refusal; the doors render it before a body is
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -108,6 +109,7 @@ DEFAULT_IDENTITY: Final = Identity()
 EU_IDENTITY: Final = Identity(region=REGION_EU)
 
 
+@lru_cache(maxsize=1024)
 def split_host(host: bytes) -> tuple[str, str]:
     """Name and port text of a Host header, lower case. Raises Refusal 400 for anything else."""
     match = HOST_HEADER.fullmatch(host)

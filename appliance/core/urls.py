@@ -106,6 +106,7 @@ def is_host(host: str) -> bool:
     return len(host) <= HOST_NAME_CHARACTERS_MAX and HOST_NAME.fullmatch(host) is not None
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(host: str) -> bool:
     """Whether a host, as text, can only be this machine: no name that a resolver could bend."""
     if host == "localhost" or host.endswith(".localhost"):

@@ -52,7 +52,7 @@ class Route:
     """Where a request goes.
 
     `path` is the whole request target for the provider: base path joined, door's prefix and
-    Helicone key taken out, query kept. `client_path` is what the client sent, without the key.
+    Helicone key taken out, query kept. `record_path` is what the client sent, without the key.
     `refusal` is set where the answer is known already (400, 403, 404, 501).
     """
 
@@ -62,7 +62,7 @@ class Route:
     provider: Provider | None = None
     base_url: str = ""
     path: bytes = b""
-    client_path: bytes = b""
+    record_path: bytes = b""
     helicone_key_in_path: str = ""
     router_name: str = ""
     own: str = ""
@@ -76,7 +76,7 @@ class Route:
         return self.kind in PROXIED or (self.kind is Kind.OPTIONS and not self.own)
 
     @property
-    def to_built_in(self) -> bool:
+    def built_in(self) -> bool:
         """Whether it goes to a built-in provider at its own address."""
         provider = self.provider
         return provider is not None and not self.target_from_client and not provider.configured

@@ -66,7 +66,7 @@ def route(head: RequestHead, routing: Routing) -> Route:
     try:
         return _route(head, routing)
     except Refusal as refusal:
-        return Route(Kind.REFUSED, 0, client_path=head.target, refusal=refusal)
+        return Route(Kind.REFUSED, 0, record_path=head.target, refusal=refusal)
 
 
 def _route(head: RequestHead, routing: Routing) -> Route:
@@ -81,7 +81,7 @@ def _route(head: RequestHead, routing: Routing) -> Route:
         if b"k-helicone" in path:  # rule 2
             path, key = _take_key(path)
         found = _match(method, path, query, key, host, headers, routing)
-    found.client_path = path + query
+    found.record_path = path + query
     found.helicone_key_in_path = key
     if preflight:
         found.own = "" if found.proxied else found.own or "none"

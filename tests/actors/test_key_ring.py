@@ -83,6 +83,15 @@ async def test_hashes_of_deployed_keys_are_imported(ring: KeyRing) -> None:
         await ring.import_hashes([ApiKey("x", DEFAULT_ORGANIZATION_ID, "bad", key)])
 
 
+async def test_changes_made_on_the_store_itself_show_at_once(ring: KeyRing) -> None:
+    row = await ring.change(lambda state: state.add_api_key("a", "a" * 64))
+    info = ring.lookup("a" * 64)
+    assert info is not None
+    assert info.key_id == row.id
+    await ring.change(lambda state: state.revoke_api_key(row.id))
+    assert ring.lookup("a" * 64) is None
+
+
 async def test_the_bootstrap_key_is_declared_and_not_stored(ring: KeyRing) -> None:
     key = f"sk-helicone-{G}"
     ring.declare(key)

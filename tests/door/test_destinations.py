@@ -137,7 +137,7 @@ def test_what_is_sent_where(target: str, headers: dict[str, str], url: str, prov
     assert found.provider is not None
     assert found.provider.id == provider
     assert b"helicone" not in found.path
-    assert b"k-helicone" not in found.client_path
+    assert b"k-helicone" not in found.record_path
     assert found.helicone_key_in_path == (KEY if KEY in target else "")
 
 
@@ -177,6 +177,6 @@ def test_listed_and_configured_targets() -> None:
     assert listed.provider.id == "custom"
     assert listed.provider.record_name == "https://llm.corp.example"
     assert listed.target_from_client
-    assert not listed.to_built_in
-    assert not go("/v1/gateway/mine/v1/x", routing=routing).to_built_in
-    assert go("/v1/gateway/oai/v1/x", routing=routing).to_built_in
+    assert not listed.built_in
+    assert not go("/v1/gateway/mine/v1/x", routing=routing).built_in
+    assert go("/v1/gateway/oai/v1/x", routing=routing).built_in
