@@ -28,7 +28,6 @@ from appliance.config_kinds import (
 from appliance.config_limits import cgroup_memory_limit, file_limit, raise_file_limit
 from appliance.config_options import (
     GIB,
-    HOST_NAME,
     KIB,
     MIB,
     TIB,
@@ -53,6 +52,7 @@ __all__ = [
     "Smtp", "load_config", "raise_file_limit",
 ]  # fmt: skip
 
+ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
 CONNECTIONS_DEFAULT_MAX = 16_384
@@ -99,7 +99,7 @@ def split_memory(total: int, backlog: int) -> MemoryTable:
 class Config:
     """Everything that was decided before the start. Options left open ("" or 0) are filled in."""
 
-    host: str = opt(text("a host name or address", HOST_NAME), "127.0.0.1", "address to listen on")
+    host: str = opt(text("a host name or address", ADDRESS), "127.0.0.1", "address to listen on")
     port: int = opt(whole(0, 65535), 8585, "port to listen on; 0 picks a free one")
     data_dir: Path = opt(
         path(), Path(), "where everything is kept", doc_default="the user data directory"
@@ -165,7 +165,15 @@ class Config:
         doc_default="keep",
     )  # fmt: skip
     master_key: str | None = opt(
-        secret(16), None, "encrypts the data directory", secret=True, doc_default="not encrypted"
+        text(
+            "32 bytes as hex or base64, or a passphrase of 12 characters or more",
+            r"[!-~][ -~]{10,}[!-~]",
+            "SECRET",
+        ),
+        None,
+        "encrypts the data directory",
+        secret=True,
+        doc_default="not encrypted",
     )
     guard_fail: str = opt(
         choice("open", "closed"), "open", "what a broken security check does with a request"

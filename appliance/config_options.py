@@ -14,7 +14,6 @@ from appliance.config_kinds import (
     choice,
     duration,
     free_table,
-    host_pattern,
     listing,
     mapping,
     path,
@@ -28,7 +27,7 @@ T = TypeVar("T")
 # Rows as `core/price_rows.py` reads them.
 PriceTables = tuple[Mapping[str, object], ...]
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
-HOST_NAME = r"[A-Za-z0-9.:_-]{1,255}"
+HOST_NAME = r"[A-Za-z0-9.:_*-]{1,255}"
 WORKER_TYPES = (
     "OPENAI_PROXY", "ANTHROPIC_PROXY", "GATEWAY_API", "AI_GATEWAY_API", "HELICONE_API",
 )  # fmt: skip
@@ -143,17 +142,28 @@ class ProviderOptions:
     """[providers.<id>]: overrides a built-in provider or adds one."""
 
     base_url: str | None = opt(url("http", "https"), None, "where requests go; its path is kept")
-    auth: str | None = opt(text("a word", r"[a-z0-9_-]{1,64}"), None, "how a key is sent")
+    auth: str | None = opt(text("a word", r"[a-z0-9:_-]{1,64}"), None, "how a key is sent")
     api_key_env: str | None = opt(
         text("a variable's name", r"[A-Za-z_][A-Za-z0-9_]{0,127}"), None, "environment of its key"
     )
     dialect: str | None = opt(text("a word", r"[a-z0-9_-]{1,64}"), None, "wire format it speaks")
     name: str | None = opt(text("a word", r"[A-Za-z0-9_.-]{1,64}"), None, "name on the record")
-    hosts: tuple[str, ...] | None = opt(listing(host_pattern()), None, "hosts known as this one")
+    hosts: tuple[str, ...] | None = opt(
+        listing(text("a host", HOST_NAME)), None, "hosts known as this one"
+    )
     prices: PriceTables = tables_in_order("its prices, as [[prices]]")
     ca_file: Path | None = opt(path(), None, "PEM of roots trusted beside the system's")
     client_cert: Path | None = opt(path(), None, "PEM of our certificate and key")
     deadlines: Mapping[str, float] = partial_table(Deadlines, "its deadlines, as [deadlines]")
+
+    def given(self) -> dict[str, object]:
+        """What was given, by option name, as the provider table reads it."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in values.items()
+            if value not in (None, (), {})
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,15 +38,18 @@ class OutputError(Exception):
 
 
 class ResultRows(Protocol):
-    """Rows that are still coming: a server's, or an offline root's made fit to travel."""
+    """Rows that are still coming, a server's or our own; `ending` is known after the last."""
 
     @property
     def columns(self) -> Columns: ...
 
+    @property
+    def ending(self) -> dict[str, Any]: ...
+
     def fetch(self, rows_max: int) -> list[list[Any]]: ...
 
 
-def all_rows(result: ResultRows) -> Rows:
+def all_rows(result: ResultRows) -> Iterator[list[Any]]:
     while part := result.fetch(FETCH_ROWS):
         yield from part
 
@@ -120,7 +123,7 @@ def _write_csv_visibly(columns: Columns, rows: Rows, stream: io.TextIOWrapper) -
 
 
 def _write_json(columns: Columns, rows: Rows, stream: io.TextIOWrapper) -> None:
-    write = _row_json(columns)
+    write = row_json(columns)
     before = "[\n"
     for row in rows:
         stream.write(before + write(row))
@@ -129,7 +132,7 @@ def _write_json(columns: Columns, rows: Rows, stream: io.TextIOWrapper) -> None:
 
 
 def _write_ndjson(columns: Columns, rows: Rows, stream: io.TextIOWrapper) -> None:
-    write = _row_json(columns)
+    write = row_json(columns)
     for row in rows:
         stream.write(write(row) + "\n")
 
@@ -249,7 +252,7 @@ def _guarded(cell: str) -> str:
     return "'" + cell if cell.startswith(FORMULA) else cell
 
 
-def _row_json(columns: Columns) -> Callable[[Sequence[Any]], str]:
+def row_json(columns: Columns) -> Callable[[Sequence[Any]], str]:
     names = distinct_names([name for name, _ in columns])
     made = [
         (write_json(ColumnType("text"), name), parse_type(kind))

@@ -1,0 +1,60 @@
+"""The few lines printed when the server is ready: where it listens, where its data lies, and lines
+to copy for the OpenAI SDK, the Anthropic SDK and curl.
+"""
+
+import shlex
+
+from appliance import __version__
+from appliance.config import Config
+
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - compared only
+
+
+def server_url(config: Config, port: int) -> str:
+    """The URL that clients on this machine use. `port` is the one that was bound."""
+    if config.public_url is not None:
+        return config.public_url
+    host = WILDCARDS.get(config.host, config.host)
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"{'https' if config.tls_cert else 'http'}://{host}:{port}"
+
+
+def banner(config: Config, url: str) -> str:
+    """Everything to print, with its last line end."""
+    openai, anthropic = f"{url}/v1/gateway/oai/v1", f"{url}/v1/gateway/anthropic"
+    keys = config.access == "keys"
+    python_auth = (
+        ', default_headers={"Helicone-Auth": "Bearer " + HELICONE_API_KEY}' if keys else ""
+    )
+    curl_auth = '-H "Helicone-Auth: Bearer $HELICONE_API_KEY" ' if keys else ""
+    lines = [
+        f"helicone-appliance {__version__} listens on {url}",
+        f"data: {config.data_dir}",
+        "",
+        f'OpenAI SDK     OpenAI(base_url="{openai}"{python_auth})',
+        f'Anthropic SDK  Anthropic(base_url="{anthropic}"{python_auth})',
+        f"curl           curl {openai}/chat/completions {curl_auth}"
+        '-H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json" '
+        """-d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}'""",
+        "",
+        f"ask it         {command_line(config)}",
+    ]
+    if keys:
+        lines.append("a key          helicone-appliance keys create NAME" + _data_dir(config))
+    lines += [f"warning: {warning}" for warning in config.warnings]
+    return "\n".join(lines) + "\n"
+
+
+def command_line(config: Config) -> str:
+    """A first question, as it would be typed."""
+    sql = "select model, count(*), sum(cost_usd) from requests group by 1"
+    return f'helicone-appliance query "{sql}"{_data_dir(config)}'
+
+
+def _data_dir(config: Config) -> str:
+    """Said only where another command would not find the directory by itself."""
+    source = config.sources.get("data_dir")
+    if source is None or source.startswith("HELICONE_APPLIANCE_"):
+        return ""
+    return f" --data-dir {shlex.quote(str(config.data_dir))}"

@@ -1,0 +1,284 @@
+"""The command line: parses and prints, nothing else. Heavy modules are imported inside commands, so
+that `--help` answers at once.
+
+Exit codes: 0 done, 1 failed (or `verify` found damage), 2 wrong usage or configuration, 130 Ctrl-C.
+"""
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
+
+from appliance import __version__
+from appliance.cli_options import option_flags, takes_options
+from appliance.config_options import ConfigError
+
+PROGRAM = "helicone-appliance"
+app = typer.Typer(
+    name=PROGRAM,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="An LLM proxy that records every call, in one process and one directory.",
+)
+keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Helicone keys.")
+app.add_typer(keys, name="keys")
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="PATH", help="The data directory.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="PATH", help="TOML file with options.")
+]
+Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+]
+
+
+@app.command(help="Run the server. Every option may also stand in the file or the environment.")
+@takes_options
+def serve(flags: dict[str, str]) -> None:
+    from appliance.config import load_config
+
+    config = load_config(flags)
+    # Imported here, and only once the configuration is known to be good: it is everything.
+    from appliance.process import run
+
+    raise typer.Exit(run(config))
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="Over the views requests and bodies.")],
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    form: Annotated[
+        Literal["table", "csv", "json", "ndjson", "parquet"],
+        typer.Option("--format", "-f", help="How to write the result."),
+    ] = "table",
+    output: Output = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask about recorded calls, with or without a running server.
+
+    Example: helicone-appliance query "select model, sum(cost_usd) from requests group by 1"
+    """
+    from appliance.commands_run import run_query
+
+    run_query(option_flags(data_dir, config), region, sql, "json" if as_json else form, output)
+
+
+@app.command()
+def tail(
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Show calls as they end, until Ctrl-C."""
+    from appliance.commands_run import run_tail
+
+    run_tail(option_flags(data_dir, config), region, as_json=as_json)
+
+
+@app.command()
+def export(
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
+    ] = None,
+    with_bodies: Annotated[
+        bool, typer.Option("--with-bodies", help="With requests and responses.")
+    ] = False,
+    form: Annotated[
+        Literal["jsonl", "csv", "parquet"], typer.Option("--format", "-f", help="Kind of file.")
+    ] = "jsonl",
+    output: Output = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format jsonl.")] = False,
+) -> None:
+    """Write all recorded calls of a time to a file.
+
+    Example: helicone-appliance export --since 7d --format parquet --output week.parquet
+    """
+    from appliance.commands_run import run_export
+
+    form = "jsonl" if as_json else form
+    flags = option_flags(data_dir, config)
+    run_export(flags, region, since, until, with_bodies=with_bodies, form=form, output=output)
+
+
+@keys.command("create")
+def keys_create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
+    write_only: Annotated[
+        bool, typer.Option("--write-only", help="It may be used for calls, not for reading.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Make a key. It is shown once; only the key is printed when piped."""
+    from appliance.commands_run import run_create_key
+
+    flags = option_flags(data_dir, config)
+    run_create_key(flags, region, name, write_only=write_only, as_json=as_json)
+
+
+@keys.command("list")
+def keys_list(
+    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked keys as well.")] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """List keys; what a key is cannot be shown again."""
+    _value(data_dir, config, region, "keys.list", {"revoked": revoked}, as_json)
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, name or text.")],
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Take a key out of use; it is refused from the next request on."""
+    _value(data_dir, config, region, "keys.revoke", {"key": key}, as_json)
+
+
+@keys.command("import")
+def keys_import(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Take over Helicone's stored key hashes, so that deployed keys keep working.
+
+    The file is an export of helicone_api_keys: api_key_hash, api_key_name, key_permissions, …
+    """
+    from appliance.commands_run import read_import
+
+    _value(data_dir, config, region, "keys.import", {"text": read_import(file)}, as_json)
+
+
+@app.command()
+def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """List the providers that are known and configured."""
+    from appliance.commands_run import run_providers
+
+    run_providers(option_flags(None, config), as_json=as_json)
+
+
+@app.command()
+def verify(
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Check that journal, rows and bodies agree. Exit code 1 when they do not."""
+    _value(data_dir, config, region, "verify", {}, as_json)
+
+
+@app.command()
+def rebuild(
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Make the database anew from the journal and the lake."""
+    _value(data_dir, config, region, "rebuild", {}, as_json)
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the version."""
+    from appliance.output_lines import print_value
+
+    if not as_json:
+        print(f"{PROGRAM} {__version__}")
+        return
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    facts = {"version": __version__, "python": python, "platform": sys.platform}
+    print_value(facts, as_json=True)
+
+
+def _value(
+    data_dir: Path | None,
+    config: Path | None,
+    region: str,
+    command: str,
+    arguments: dict[str, object],
+    as_json: bool,
+) -> None:
+    from appliance.commands_run import run_value
+
+    flags = option_flags(data_dir, config)
+    if not run_value(flags, region, command, arguments, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; what is expected to go wrong is one line on stderr."""
+    command = typer.main.get_command(app)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = command.main(args=given, prog_name=PROGRAM, standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    except ClickException as error:
+        _complain(_usage(error))
+        return 2
+    except ConfigError as error:
+        _complain(str(error))
+        return 2
+    except Exception as error:
+        from appliance.commands_run import expected
+
+        message = expected(error)
+        if message is None:
+            raise
+        _complain(message)
+        return 1
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> None:
+    if message:
+        from appliance.output_lines import print_error
+
+        print_error(message)
+
+
+def _usage(error: ClickException) -> str:
+    """A usage error in one line; an unknown option comes with the nearest known one."""
+    context = getattr(error, "ctx", None)
+    if isinstance(error, NoSuchOption) and context is not None:
+        known = [name for option in context.command.params for name in option.opts]
+        close = difflib.get_close_matches(error.option_name, known, n=1, cutoff=0.6)
+        hint = f": did you mean {close[0]}?" if close else f"; see {context.command_path} --help"
+        return f"unknown option {error.option_name}{hint}"
+    return " ".join(error.format_message().replace("Value error, ", "").split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The options of `serve` as flags, made from the option table: one place for every name."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appliance.config import Config
+from appliance.config_kinds import show_size
+from appliance.config_options import Option, options_of
+from appliance.config_read import Steps, find_option, option_paths
+
+
+def option_flags(data_dir: Path | None, config: Path | None) -> dict[str, str]:
+    """The flags that every command has, as the configuration reads them."""
+    given = {"data_dir": data_dir, "config": config}
+    return {name: str(path) for name, path in given.items() if path is not None}
+
+
+def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., None]:
+    """Give `command` a flag for every option; it receives the given ones by option path."""
+    paths = {"_".join(steps): steps for steps in option_paths(Config)}
+
+    @wraps(command)
+    def wrapper(**flags: str | bool | None) -> None:
+        given = {}
+        for name, value in flags.items():
+            if value is not None:
+                text = str(value).lower() if isinstance(value, bool) else value
+                given[".".join(paths[name])] = text
+        command(given)
+
+    parameters = [_parameter(name, steps) for name, steps in paths.items()]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {item.name: item.annotation for item in parameters}
+    return wrapper
+
+
+def _parameter(name: str, steps: Steps) -> inspect.Parameter:
+    option = find_option(Config, steps)
+    assert option is not None
+    flag = "--" + name.replace("_", "-")
+    words = _words(option, steps)
+    kind: Any = str | None
+    shown = typer.Option(flag, metavar=option.kind.metavar, help=words, show_default=False)
+    if option.kind.metavar == "true|false":
+        kind = bool | None
+        shown = typer.Option(f"{flag}/--no-{flag[2:]}", help=words, show_default=False)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, shown]
+    )
+
+
+def _words(option: Option, steps: Steps) -> str:
+    default = option.doc_default or _default(steps)
+    doc = option.doc[0].upper() + option.doc[1:]
+    return f"{doc}." + (f" [default: {default}]" if default else "")
+
+
+def _default(steps: Steps) -> str:
+    table: type = Config
+    for step in steps[:-1]:
+        inner = options_of(table)[step][1].table
+        assert inner is not None
+        table = inner
+    attribute, option = options_of(table)[steps[-1]]
+    value = next(item.default for item in _fields(table) if item.name == attribute)
+    if value in (None, "", ()) or isinstance(value, Path) or option.required:
+        return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if option.kind.metavar == "SIZE":
+        return show_size(value)
+    return f"{value:g} s" if option.kind.metavar == "DURATION" else str(value)
+
+
+def _fields(table: type) -> Any:  # noqa: ANN401 - dataclass fields hold defaults of any type
+    from dataclasses import fields
+
+    return fields(table)

@@ -1,0 +1,159 @@
+"""What each command does, between parsing (`cli.py`) and whoever answers (`commands.py`)."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from appliance.commands import LiveSource, connect, open_source
+from appliance.config import load_config
+from appliance.config_options import ConfigError
+from appliance.control_client import ControlError
+from appliance.control_wire import REQUEST_BYTES_MAX
+from appliance.errors import Refusal
+from appliance.output import OutputError, all_rows, write_result
+from appliance.output_lines import TailPrinter, print_note, print_value
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+Flags = Mapping[str, str]
+IMPORT_BYTES_MAX = REQUEST_BYTES_MAX - (64 << 10)  # it travels in one message
+
+
+def run_query(flags: Flags, region: str, sql: str, form: str, output: Path | None) -> None:
+    with open_source(load_config(flags), region) as source, source.query(sql) as result:
+        write_result(result.columns, all_rows(result), form, output)
+        stale_ms = result.ending.get("stale_by_ms")
+        if stale_ms:
+            print_note(f"note: calls of the last {stale_ms} ms may be missing")
+        if result.ending.get("truncated"):
+            print_note("note: the server cut the result off")
+
+
+def run_tail(flags: Flags, region: str, *, as_json: bool) -> None:
+    config = load_config(flags)
+    client = connect(config, region)
+    if client is None:
+        raise Refusal(503, "no_server", f"no server is running on {config.root(region)}")
+    with client:
+        result = LiveSource(client, region).rows("tail", {})
+        printer = TailPrinter(result.columns, as_json=as_json)
+        try:
+            for row in all_rows(result):
+                printer.show(row)
+        except KeyboardInterrupt:
+            return  # the usual way to end it
+
+
+def run_export(
+    flags: Flags,
+    region: str,
+    since: str | None,
+    until: str | None,
+    *,
+    with_bodies: bool,
+    form: str,
+    output: Path | None,
+) -> None:
+    from appliance.commands_export import Export
+
+    with open_source(load_config(flags), region) as source:
+        wanted = Export(source, since, until, with_bodies=with_bodies)
+        with progress_bar() as bar:
+            task = bar.add_task("exporting", total=wanted.count())
+            rows = wanted.rows(lambda count: bar.advance(task, count))
+            write_result(wanted.columns, rows, "ndjson" if form == "jsonl" else form, output)
+
+
+def run_create_key(
+    flags: Flags, region: str, name: str, *, write_only: bool, as_json: bool
+) -> None:
+    arguments = {"name": name, "write_only": write_only}
+    with open_source(load_config(flags), region) as source:
+        made = source.call("keys.create", arguments, lambda _: None)
+    if as_json or not isinstance(made, dict):
+        print_value(made, as_json=True)
+    elif sys.stdout.isatty():
+        print_value(made, as_json=False)
+        print_note("This key is shown only now.")
+    else:
+        print(made["key"])
+
+
+def run_value(
+    flags: Flags, region: str, command: str, arguments: dict[str, Any], *, as_json: bool
+) -> bool:
+    """Print the value of a command; False when it says that something is not well."""
+    with open_source(load_config(flags), region) as source, progress_bar() as bar:
+        task = bar.add_task(command, total=None, visible=command in ("verify", "rebuild"))
+
+        def advanced(told: dict[str, Any]) -> None:
+            bar.update(task, completed=told.get("done"), total=told.get("total"))
+
+        value = source.call(command, arguments, advanced)
+    print_value(value, as_json=as_json)
+    checks = value if isinstance(value, list) else [value]
+    return not any(isinstance(check, dict) and check.get("ok") is False for check in checks)
+
+
+def run_providers(flags: Flags, *, as_json: bool) -> None:
+    from appliance.providers.table import ProviderTable
+
+    config = load_config(flags)
+    given = {name: options.given() for name, options in config.providers.items()}
+    try:
+        table = ProviderTable.from_config(given)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    listed = [
+        {
+            "id": row.id,
+            "base_url": row.base_url,
+            "dialect": row.dialect,
+            "auth": row.auth,
+            "record_name": row.record_name,
+            "aliases": ", ".join(row.aliases),
+            "configured": row.configured,
+        }
+        for row in sorted(table.rows.values(), key=lambda row: row.id)
+    ]
+    print_value(listed, as_json=as_json)
+
+
+def read_import(file: Path) -> str:
+    """The text of a file with key hashes."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(IMPORT_BYTES_MAX + 1)
+    except OSError as error:
+        raise OutputError(f"{file} cannot be read: {error.strerror}") from None
+    if len(data) > IMPORT_BYTES_MAX:
+        raise OutputError(f"{file} is larger than 16 MiB: split it")
+    return data.decode("utf-8", "replace")
+
+
+def progress_bar() -> "Bar":
+    """On stderr, only for a person, gone when done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+    )  # fmt: skip
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def expected(error: Exception) -> str | None:
+    """What to say of an error that a person can do something about; None for a bug.
+
+    The stores' own exceptions are conditions of the directory, said in their text.
+    """
+    if isinstance(error, Refusal | ControlError | OutputError | ConfigError):
+        return str(error)
+    if isinstance(error, BrokenPipeError):
+        return ""  # whoever read our output has what it wants
+    if isinstance(error, OSError) or type(error).__module__.startswith("storage."):
+        return str(error) or type(error).__name__
+    return None
