@@ -25,14 +25,12 @@ from storage.frames import (
     Part,
     Position,
 )
-from storage.lake import Lake, unlink_blobs
+from storage.lake import Lake, exchange_hash, unlink_blobs
 from storage.manifest import Applied, LakeFile, Step, no_step, unlink_all
 from storage.parquet import ids_of, without_ids
 from storage.reader import erase_frame, read_frames
 from storage.rewrite import Edition, temporary_files
-from storage.roll import deletion_hashes, exchange_hash
-
-__all__ = ["Deleted", "Selector", "apply", "exchange_hash", "find", "intent", "pending", "reapply"]
+from storage.roll import deletion_hashes
 
 EDITS = frozenset((KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY))
 
@@ -72,12 +70,6 @@ class Deleted:
     blobs: int = 0
     rows: int = 0
     files: int = 0
-
-
-def intent(key: bytes, exchange_id: bytes, at_us: int) -> bytes:
-    """The payload of the deletion frame; to be journaled and fsynced before `apply`."""
-    deletion = {"exchange_hash": exchange_hash(key, exchange_id), "deleted_at_us": at_us}
-    return msgspec.msgpack.encode(deletion)
 
 
 def find(lake: Lake, selector: Selector) -> dict[bytes, bytes]:

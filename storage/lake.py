@@ -5,10 +5,13 @@ Cheap to import and to use in the server: whatever reads or writes Parquet (`rol
 """
 
 import contextlib
+import hmac
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from storage import manifest as manifests
 from storage.blobs import Blobs, BlobUnreadable
@@ -163,6 +166,17 @@ class Lake:
         self.manifest = replace(self.manifest, blobs=(), damaged=())
         manifests.store(self.directory, self.manifest, step)
         return len(names)
+
+
+def exchange_hash(key: bytes, exchange_id: bytes) -> bytes:
+    """What is kept of a deleted exchange: it can be recognised, not learned."""
+    return hmac.digest(key, exchange_id, "sha256")
+
+
+def intent(key: bytes, exchange_id: bytes, at_us: int) -> bytes:
+    """The payload of the frame that announces a deletion: journaled and fsynced before the rest."""
+    deletion = {"exchange_hash": exchange_hash(key, exchange_id), "deleted_at_us": at_us}
+    return msgspec.msgpack.encode(deletion)
 
 
 def unlink_blobs(root: Path, names: Iterable[str]) -> None:

@@ -3,7 +3,6 @@
 Runs in the helper process. Deriving is a callable that it is given; it must not know how.
 """
 
-import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +23,7 @@ from storage.frames import (
     Part,
     Position,
 )
-from storage.lake import Lake
+from storage.lake import Lake, exchange_hash
 from storage.manifest import LakeFile, Step, no_step
 from storage.parquet import BATCH_ROWS, Keep, Mask, ids_of, raw_id
 from storage.reader import Damage, read_frames
@@ -273,11 +272,6 @@ def _places(group: pa.Table) -> Iterable[tuple[bytes, int, int]]:
         group.column("frame_offset").to_pylist(),
         strict=True,
     )
-
-
-def exchange_hash(key: bytes, exchange_id: bytes) -> bytes:
-    """What is kept of a deleted exchange: it can be recognised, not learned."""
-    return hmac.digest(key, exchange_id, "sha256")
 
 
 def deletion_hashes(lake: Lake) -> set[bytes]:

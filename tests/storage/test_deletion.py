@@ -10,7 +10,7 @@ from storage import deletion
 from storage.blobs import Blobs
 from storage.deletion import Selector
 from storage.frames import KIND_DELETION, KIND_ERASED, KIND_SCORE, Position
-from storage.lake import Lake
+from storage.lake import Lake, intent
 from storage.roll import DeletionPending, deletion_hashes, roll
 from storage.vault import SegmentKeys
 from tests.storage.lake_kit import (
@@ -50,7 +50,7 @@ def _comment(of: bytes) -> tuple[int, int, bytes]:
 
 
 def _intents(*exchange_ids: bytes) -> list[tuple[int, int, bytes]]:
-    return [(KIND_DELETION, 0, deletion.intent(DELETION_KEY, i, START_US)) for i in exchange_ids]
+    return [(KIND_DELETION, 0, intent(DELETION_KEY, i, START_US)) for i in exchange_ids]
 
 
 def planted_root(root: Path, keys: SegmentKeys | None) -> Lake:

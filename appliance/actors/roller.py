@@ -1,0 +1,383 @@
+"""Decides when closed segments move into the lake, and has the helper process do it.
+
+It owns the order of a change: the helper writes files and manifest, then the queries' views are
+swapped, then what was replaced is removed. A failure anywhere is retried; the next start finishes
+what was left. Nothing here imports PyArrow.
+"""
+
+import base64
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+from appliance.actors.lake_helper import Helper, HelperFailed, HelperProcess, Message
+from storage.analytics import Analytics, AnalyticsFailed
+from storage.frames import KIND_DELETION, Position
+from storage.lake import Lake, Tidied, intent
+from storage.manifest import ManifestDamaged
+from storage.segment import FOOTER_BYTES, SegmentInfo, segments
+from storage.vault import SegmentKeys
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FAILURES = (HelperFailed, AnalyticsFailed, ManifestDamaged, OSError)
+
+
+class JournalEnd(Protocol):
+    """What the roller needs of the journal."""
+
+    @property
+    def written(self) -> Position: ...
+    @property
+    def degraded(self) -> str | None: ...
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> object: ...
+    async def wait_synced_past(self, position: Position) -> None: ...
+    async def rotate(self) -> None: ...
+
+
+class Hot(Protocol):
+    """Who owns the hot rows (ingest). `analytics` is None while the database is not open."""
+
+    @property
+    def analytics(self) -> Analytics | None: ...
+
+
+@dataclass(frozen=True)
+class RollerOptions:
+    """Encrypted roots roll earlier: their hot rows are held in memory."""
+
+    roll_bytes: int = 256 * 2**20
+    roll_bytes_encrypted: int = 64 * 2**20
+    roll_age_s: float = 3600.0
+    job_bytes_max: int = 512 * 2**20  # segments of one roll; more are rolled one after another
+    first_look_s: float = 5.0  # the start belongs to those who wait for it
+    look_s: float = 10.0
+    keep_s: float = 3600.0  # between two runs of retention and merging
+    retry_first_s: float = 1.0
+    retry_max_s: float = 600.0
+    intent_s: float = 30.0  # a deletion is refused when its intent is not on disk by then
+    retention_days: float | None = None
+    retention_bytes: int | None = None
+
+
+@dataclass
+class RollerStats:
+    rolls: int = 0
+    rolled_frames: int = 0
+    rolled_bytes: int = 0
+    damages: int = 0
+    failures: int = 0
+    progress_frames: int = 0  # of the roll under way
+    rolled_at_s: float | None = None
+    short_bytes: int = 0  # over `retention_bytes`, and not the lake's to free
+    error: str | None = None  # why it stands still, None while it works
+
+
+class DeletionRefused(Exception):  # noqa: N818 - an answer
+    """The intent could not be made safe: nothing was deleted."""
+
+
+class Roller:
+    """One region's. Segments are rolled once they are closed and ingested."""
+
+    def __init__(
+        self,
+        lake: Lake,
+        journal: JournalEnd,
+        hot: Hot,
+        *,
+        helper: Helper,
+        rebuild_hot: Callable[[], None] | None = None,
+        job: Mapping[str, Any] | None = None,
+        options: RollerOptions | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`rebuild_hot` asks for a new database file after a deletion: DuckDB leaves old bytes
+        in its file. `job` is added to every job (prices)."""
+        self.stats = RollerStats()
+        self._lake = lake
+        self._journal = journal
+        self._hot = hot
+        self._helper = helper
+        self._rebuild_hot = rebuild_hot
+        self._options = options or RollerOptions()
+        self._clock = clock
+        self._one_change = trio.Lock()
+        self._limiter = trio.CapacityLimiter(1)
+        self._waiting = trio.CancelScope()
+        self._closing = False
+        self._failed_in_a_row = 0
+        self._kept_at_s: float | None = None
+        self._shown = lake.manifest.generation
+        self._deletions_finished = False
+        self._job = {
+            **(job or {}),
+            "root": str(lake.root),
+            "deletion_key": _text(lake.deletion_key) if lake.deletion_key else None,
+        }
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until `close`. Whatever failed is tried again, ever later."""
+        await self._in_thread(self._lake.sweep_orphans)
+        task_status.started()
+        wait_s = self._options.first_look_s
+        while not self._closing:
+            with trio.move_on_after(wait_s) as self._waiting:
+                await trio.sleep_forever()
+            if self._closing:
+                return
+            wait_s = self._options.look_s
+            try:
+                await self._look()
+                self._failed_in_a_row, self.stats.error = 0, None
+            except FAILURES as error:
+                wait_s = self._failed(error)
+
+    def close(self) -> None:
+        """`run` returns after what it is doing; cancel it to end that too, without harm."""
+        self._closing = True
+        self._waiting.cancel("closing")
+
+    async def roll_now(self) -> int:
+        """Roll everything that is closed and ingested, due or not; how many segments went."""
+        return await self._roll_all(force=True)
+
+    async def forget(self, selector: Mapping[str, Any]) -> int:
+        """Delete exchanges for good: `exchange_ids` (list of bytes), `organization` (bytes),
+        `user_id`, `session_id`, all that are given together. How many were found.
+
+        Raises DeletionRefused, and what makes rolling fail. What is in the journal by then is
+        finished by `run`.
+        """
+        async with self._one_change, self._helper.process() as process:
+            found: dict[bytes, bytes] = {}
+
+            def hear(message: Message) -> None:
+                for exchange_id, org in message.get("found", ()):
+                    found[_raw(exchange_id)] = _raw(org)
+
+            await process.run(self._a_job("find", **_as_json(selector)), hear)
+            if found:
+                self._deletions_finished = False  # until it is: a failure is taken up by `run`
+                await self._announce(found)
+                await self._hide(list(found))
+                await self._delete(process)
+                self._deletions_finished = True
+            return len(found)
+
+    # -- one look at everything
+
+    async def _look(self) -> None:
+        if not self._deletions_finished:
+            await self._finish_deletions()
+        await self._rotate_old()
+        await self._roll_all(force=False)
+        if self._kept_at_s is None or self._clock() - self._kept_at_s >= self._options.keep_s:
+            await self._keep()
+        async with self._one_change:
+            await self._tidy()
+
+    async def _finish_deletions(self) -> None:
+        """Those that a crash cut short: the journal still says so."""
+        async with self._one_change, self._helper.process() as process:
+            if self._lake.deletion_key is not None:
+                job = self._a_job("pending")
+                if (await process.run(job, _ignore))["count"]:
+                    await self._delete(process)
+        self._deletions_finished = True
+
+    async def _rotate_old(self) -> None:
+        """A quiet journal would keep its segment open for ever: an hour is enough."""
+        found = await self._in_thread(segments, self._lake.root)
+        if found and not found[-1].closed and self._age_s(found[-1]) >= self._options.roll_age_s:
+            with trio.move_on_after(self._options.intent_s):
+                await self._journal.rotate()
+
+    async def _roll_all(self, *, force: bool) -> int:
+        count = 0
+        async with self._one_change:
+            while (batch := await self._due(force=force)) and not self._closing:
+                async with self._helper.process() as process:
+                    await self._roll(process, batch[-1].number)
+                count += len(batch)
+        return count
+
+    async def _due(self, *, force: bool) -> list[SegmentInfo]:
+        """The segments of the next roll, oldest first."""
+        found = await self._in_thread(segments, self._lake.root)
+        analytics = self._hot.analytics
+        if analytics is None or analytics.broken:
+            return []
+        ready = rollable(found, self._lake.manifest.upto_segment, analytics.position)
+        if not (force or self._is_due(ready)):
+            return []
+        return within(ready, self._options.job_bytes_max)
+
+    def _is_due(self, ready: Sequence[SegmentInfo]) -> bool:
+        options = self._options
+        encrypted = self._lake.keys is not None
+        enough = options.roll_bytes_encrypted if encrypted else options.roll_bytes
+        if sum(segment.bytes for segment in ready) >= enough:
+            return True
+        return bool(ready) and self._age_s(ready[0]) >= options.roll_age_s
+
+    async def _roll(self, process: HelperProcess, upto: int) -> None:
+        deleted: list[bytes] = []
+
+        def hear(message: Message) -> None:
+            self.stats.progress_frames = message.get("progress", self.stats.progress_frames)
+            deleted.extend(map(_raw, message.get("deleted", ())))
+
+        self.stats.progress_frames = 0
+        result = await process.run(self._a_job("roll", upto=upto), hear)
+        if deleted:
+            await self._hide(deleted)
+        await self._show()
+        if result:
+            self.stats.rolls += 1
+            self.stats.rolled_frames += result["frames"]
+            self.stats.rolled_bytes += result["bytes"]
+            self.stats.damages += len(result["damages"])
+            self.stats.rolled_at_s = self._clock()
+
+    async def _keep(self) -> None:
+        options = self._options
+        limits = {"days": options.retention_days, "bytes_max": options.retention_bytes}
+        job = self._a_job("keep", now_us=int(self._clock() * 1e6), **limits)
+        async with self._one_change:
+            async with self._helper.process() as process:
+                result = await process.run(job, _ignore)
+            await self._show()
+        self.stats.short_bytes = result["short_bytes"]
+        self._kept_at_s = self._clock()
+
+    async def _announce(self, found: Mapping[bytes, bytes]) -> None:
+        """Intents first, and on disk: what is touched afterwards can then be found again."""
+        key = self._lake.deletion_key
+        if key is None or self._journal.degraded is not None:
+            raise DeletionRefused("the journal cannot promise it now")
+        now_us = int(self._clock() * 1e6)
+        for exchange_id, org in found.items():
+            self._journal.append(KIND_DELETION, org, intent(key, exchange_id, now_us))
+        end = self._journal.written
+        with trio.move_on_after(self._options.intent_s) as scope:
+            await self._journal.wait_synced_past(Position(end.segment, end.offset - 1))
+        if scope.cancelled_caught or self._journal.degraded is not None:
+            raise DeletionRefused("the journal could not be synced")
+
+    async def _delete(self, process: HelperProcess) -> None:
+        deleted: list[bytes] = []
+
+        def hear(message: Message) -> None:
+            deleted.extend(map(_raw, message.get("deleted", ())))
+
+        await process.run(self._a_job("delete"), hear)
+        await self._hide(deleted)
+        await self._show()
+        if self._rebuild_hot is not None:
+            self._rebuild_hot()
+
+    async def _hide(self, exchange_ids: list[bytes]) -> None:
+        analytics = self._hot.analytics
+        if exchange_ids and analytics is not None:
+            await self._in_thread(analytics.hide, exchange_ids)
+
+    async def _show(self) -> None:
+        """The new files to the queries, then the old ones away."""
+        await self._in_thread(self._lake.reload)
+        await self._tidy()
+
+    async def _tidy(self) -> None:
+        analytics = self._hot.analytics
+        if analytics is None or analytics.broken:
+            return  # opened again it reads the newest manifest; removing waits until then
+        if self._shown != self._lake.manifest.generation:
+            view = self._lake.view
+            swap = partial(analytics.swap_lake, view, drop_upto_segment=view.upto_segment)
+            await self._in_thread(swap)
+            self._shown = view.generation
+        tidied = await self._in_thread(self._lake.tidy, analytics.oldest_generation)
+        if tidied != Tidied():
+            log.info("lake tidied", extra={"segments": tidied.segments, "files": tidied.files})
+
+    def _failed(self, error: BaseException) -> float:
+        self._failed_in_a_row += 1
+        self.stats.failures += 1
+        self.stats.error = f"{type(error).__name__}: {error}"
+        options = self._options
+        wait_s = options.retry_first_s * 2.0 ** min(self._failed_in_a_row - 1, 20)
+        log.warning("the lake stands still: %s", self.stats.error)
+        return min(options.retry_max_s, wait_s)
+
+    def _age_s(self, segment: SegmentInfo) -> float:
+        return self._clock() - segment.created_at_us / 1e6
+
+    def _a_job(self, command: str, **arguments: object) -> Message:
+        # keys anew each time: rotation adds to them
+        keys = _packed_keys(self._lake.keys)
+        return {**self._job, "keys": keys, "command": command, **arguments}
+
+    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
+        return await trio.to_thread.run_sync(call, *arguments, limiter=self._limiter)
+
+
+def rollable(
+    found: Sequence[SegmentInfo], upto_segment: int, ingested: Position
+) -> list[SegmentInfo]:
+    """Closed segments after the lake's last whose every frame the queries have seen."""
+    ready = []
+    for segment in found:
+        if segment.number <= upto_segment:
+            continue
+        # A double could come of rolling what ingest is still reading. No frame is as short as a
+        # footer, so less than that behind its position is none.
+        end = Position(segment.number, segment.bytes - FOOTER_BYTES)
+        if not segment.closed or ingested < end:
+            break
+        ready.append(segment)
+    return ready
+
+
+def within(ready: Sequence[SegmentInfo], bytes_max: int) -> list[SegmentInfo]:
+    """As many of the oldest as fit, at least one."""
+    chosen: list[SegmentInfo] = []
+    for segment in ready:
+        if chosen and sum(s.bytes for s in chosen) + segment.bytes > bytes_max:
+            break
+        chosen.append(segment)
+    return chosen
+
+
+def _as_json(selector: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(selector)
+    if found.get("exchange_ids") is not None:
+        found["exchange_ids"] = [_text(exchange_id) for exchange_id in found["exchange_ids"]]
+    if found.get("organization") is not None:
+        found["organization"] = _text(found["organization"])
+    return found
+
+
+def _packed_keys(keys: SegmentKeys | None) -> dict[str, Any] | None:
+    """Keys go through the pipe, never by argument or environment, which others can read."""
+    if keys is None:
+        return None
+    epochs = {str(epoch): _text(key) for epoch, key in keys.epochs.items()}
+    return {"current": keys.current, "epochs": epochs}
+
+
+def _ignore(_message: Message) -> None:
+    return None
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _raw(text: str) -> bytes:
+    return base64.b64decode(text)

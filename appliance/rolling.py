@@ -1,0 +1,200 @@
+"""The helper process of the lake: `python -m appliance.rolling`, started by `actors.roller`.
+
+One JSON line in is a job, lines out are progress and the result. It holds PyArrow, so that the
+server need not, and dies with its parent: a job may end at any point without harm.
+"""
+
+import base64
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from storage.frames import Part, unpack
+from storage.lake import Lake
+from storage.roll import DeriveFrame
+from storage.vault import SegmentKeys
+
+# A frozen executable has no `-m`: it is started again with this first argument instead.
+ARGUMENT = "lake-helper"
+NICE = 10
+IDS_PER_LINE = 1_000
+
+Job = dict[str, Any]
+Say = Callable[[dict[str, Any]], None]
+MakeDeriver = Callable[[Job, Lake], DeriveFrame]
+
+
+def main() -> int:
+    """Serves jobs from stdin until it ends."""
+    os.nice(NICE)
+    # Whatever a library prints must not end up among the answers.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return serve(sys.stdin.buffer, answers, make_deriver)
+
+
+def serve(jobs: IO[bytes], answers: IO[bytes], deriver: MakeDeriver) -> int:
+    def say(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message).encode() + b"\n")
+        answers.flush()
+
+    for line in _lines(jobs):
+        try:
+            job = json.loads(line)
+            say({"done": run(job, say, deriver)})
+        except Exception as error:
+            code = getattr(error, "errno", None)
+            say({"failed": f"{type(error).__name__}: {error}", "errno": code})
+    return 0
+
+
+def run(job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
+    """One job; what it returns is JSON."""
+    keys = job.get("keys")
+    lake = Lake.open(
+        Path(job["root"]),
+        keys=SegmentKeys(keys["current"], _unpacked(keys["epochs"])) if keys else None,
+        deletion_key=_raw(job["deletion_key"]) if job.get("deletion_key") else None,
+    )
+    return _JOBS[job["command"]](lake, job, say, deriver)
+
+
+def make_deriver(job: Job, lake: Lake) -> DeriveFrame:
+    """The same derivation that ingest uses, with prices compiled here."""
+    from appliance.actors.frame_rows import FrameDeriver
+    from appliance.core.derive import derive
+    from appliance.providers.price_data import open_book
+    from storage.blobs import Blobs
+
+    book = open_book(job.get("prices", ()), same_prices=job.get("same_prices"))
+    blobs = Blobs(lake.root, lake.keys)
+
+    def read_parts(parts: list[Part]) -> bytes:
+        return unpack(parts, blobs.read)
+
+    return FrameDeriver(partial(derive, price=book.price), read_parts)
+
+
+def _roll(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
+    from storage import deletion
+    from storage.roll import DeletionPending, roll
+
+    def progress(frames: int) -> None:
+        say({"progress": frames})
+
+    derive = deriver(job, lake)
+    deleted: set[bytes] = set()
+    try:
+        rolled = roll(lake, derive, upto=job["upto"], progress=progress)
+    except DeletionPending:
+        deleted = deletion.apply(lake).exchange_ids
+        rolled = roll(lake, derive, upto=job["upto"], progress=progress)
+    _say_ids(deleted, say)
+    if rolled is None:
+        return {}
+    damages = [asdict(damage) for damage in rolled.damages[:100]]
+    return {**asdict(rolled), "damages": damages}
+
+
+def _keep(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
+    """Retention first: what goes need not be merged."""
+    from storage import retention
+
+    now_us = job["now_us"]
+    kept = retention.retain(
+        lake, now_us=now_us, days=job.get("days"), bytes_max=job.get("bytes_max")
+    )
+    say({"progress": 0})
+    return {**asdict(kept), "merged": retention.merge_days(lake, now_us=now_us)}
+
+
+def _find(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
+    from storage import deletion
+
+    ids = job.get("exchange_ids")
+    selector = deletion.Selector(
+        exchange_ids=frozenset(map(_raw, ids)) if ids is not None else None,
+        organization=_raw(job["organization"]) if job.get("organization") else None,
+        user_id=job.get("user_id"),
+        session_id=job.get("session_id"),
+    )
+    found = deletion.find(lake, selector)
+    for part in _parts(list(found.items())):
+        say({"found": [[_text(exchange_id), _text(org)] for exchange_id, org in part]})
+    return {"count": len(found)}
+
+
+def _delete(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
+    from storage import deletion
+
+    if "hashes" in job:
+        deleted = deletion.reapply(lake, map(_raw, job["hashes"]))
+    else:
+        deleted = deletion.apply(lake)
+    _say_ids(deleted.exchange_ids, say)
+    return {**asdict(deleted), "exchange_ids": len(deleted.exchange_ids)}
+
+
+def _pending(lake: Lake, _job: Job, _say: Say, _: MakeDeriver) -> dict[str, Any]:
+    from storage import deletion
+
+    return {"count": len(deletion.pending(lake)[0])}
+
+
+_JOBS = {"roll": _roll, "keep": _keep, "find": _find, "delete": _delete, "pending": _pending}
+
+
+def _say_ids(exchange_ids: set[bytes], say: Say) -> None:
+    for part in _parts(sorted(exchange_ids)):
+        say({"deleted": [_text(exchange_id) for exchange_id in part]})
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(items), IDS_PER_LINE):
+        yield items[start : start + IDS_PER_LINE]
+
+
+def _lines(jobs: IO[bytes]) -> Iterator[bytes]:
+    """Lines until the end. When the parent is gone the process ends at once, busy or not:
+    otherwise a new server would find somebody else changing its lake."""
+    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    idle = threading.Event()
+
+    def watch() -> None:
+        for line in jobs:
+            waiting.put(line)
+        waiting.put(b"")
+        if not idle.is_set():
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    while True:
+        idle.set()
+        line = waiting.get()
+        if not line:
+            return
+        idle.clear()
+        yield line
+
+
+def _unpacked(epochs: dict[str, str]) -> dict[int, bytes]:
+    return {int(epoch): _raw(key) for epoch, key in epochs.items()}
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _raw(text: str) -> bytes:
+    return base64.b64decode(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,287 @@
+"""The roller with a real helper process: what is due, in which order, and after failures."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from appliance.actors import lake_helper
+from appliance.actors.lake_helper import Helper, HelperFailed
+from appliance.actors.roller import DeletionRefused, Roller, RollerOptions, rollable, within
+from appliance.rolling import ARGUMENT
+from storage.analytics import Analytics
+from storage.batch import Batch
+from storage.frames import KIND_DELETION, Position
+from storage.lake import intent
+from storage.segment import SegmentInfo, segment_numbers, segments
+from storage.vault import SegmentKeys
+from tests.actors.roll_helper_kit import command
+from tests.storage.lake_kit import (
+    DELETION_KEY,
+    KEYS,
+    ORG,
+    Derive,
+    all_bytes,
+    exchange,
+    exchange_id,
+    journal,
+    open_lake,
+    write_segment,
+)
+
+NOW_S = 1_800_000_000.0
+QUICK = RollerOptions(
+    first_look_s=0.0, look_s=0.005, retry_first_s=0.005, retry_max_s=0.01, roll_bytes=1, intent_s=1
+)
+
+
+class House:
+    """Hot rows, a journal that only remembers, and a roller over a real root."""
+
+    def __init__(
+        self,
+        root: Path,
+        mode: str = "well",
+        *,
+        keys: SegmentKeys | None = None,
+        options: RollerOptions = QUICK,
+        stall_s: float = 30.0,
+    ) -> None:
+        self.root = root
+        self.keys = keys
+        self.degraded: str | None = None
+        self.rotated = 0
+        self.rebuilt = 0
+        self.lake = open_lake(root, keys)
+        self.analytics: Analytics | None = Analytics.open(
+            None, memory_bytes_max=64 * 2**20, threads=1, lake=self.lake.view
+        )
+        self.helper = Helper(command(mode), stall_s=stall_s)
+        self.roller = Roller(
+            self.lake, self, self, helper=self.helper, rebuild_hot=self._rebuild, options=options,
+            clock=lambda: NOW_S,
+        )  # fmt: skip
+        self.ingest()
+
+    def ingest(self) -> None:
+        assert self.analytics is not None
+        batch, derive = Batch(), Derive(self.root, self.keys)
+        end = self.analytics.position
+        for frame in journal(self.root, self.keys):
+            if frame.position >= self.analytics.position:
+                batch.add(derive(frame), frame.flags)
+                end = frame.end
+        self.analytics.ingest(batch, end)
+
+    def ids(self, table: str = "requests") -> list[bytes]:
+        assert self.analytics is not None
+        with self.analytics.query(f"SELECT exchange_id FROM {table} ORDER BY 1") as query:
+            return [row[0].bytes for row in query.fetch(200)]
+
+    def _rebuild(self) -> None:
+        self.rebuilt += 1
+
+    # the journal, as the roller sees it
+
+    @property
+    def written(self) -> Position:
+        return max((frame.end for frame in journal(self.root, self.keys)), default=Position(0, 0))
+
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
+        write_segment(self.root, [(kind, flags, payload)], keys=self.keys, org=org)
+
+    async def wait_synced_past(self, position: Position) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def rotate(self) -> None:
+        self.rotated += 1
+
+    async def until(self, nursery: trio.Nursery, done: Any) -> None:
+        await nursery.start(self.roller.run)
+        with trio.fail_after(20):
+            while not done():  # noqa: ASYNC110 - files of another process are watched
+                await trio.sleep(0.005)
+        self.roller.close()
+
+
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
+async def test_what_is_due_is_rolled_shown_and_removed(tmp_path: Path, keys: SegmentKeys | None):
+    write_segment(tmp_path, [exchange(n) for n in range(1, 6)], keys=keys)
+    write_segment(tmp_path, [exchange(6)], keys=keys, closed=False)
+    house = House(tmp_path, keys=keys)
+    before = house.ids()
+    assert len(before) == 6
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: segment_numbers(tmp_path) == [2])
+    assert house.ids() == house.ids("bodies") == before
+    assert house.lake.manifest.upto_segment == 1
+    stats = house.roller.stats
+    assert (stats.rolls, stats.rolled_frames, stats.failures) == (1, 5, 0)
+    assert stats.rolled_at_s == NOW_S
+
+
+@pytest.mark.parametrize("mode", ["dies", "fails", "hangs"])
+async def test_after_a_failure_it_is_tried_again(tmp_path: Path, mode: str):
+    write_segment(tmp_path, [exchange(1), exchange(2)])
+    write_segment(tmp_path, [exchange(3)])
+    house = House(tmp_path, mode, stall_s=2.0 if mode == "hangs" else 30.0)
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: segment_numbers(tmp_path) == [])
+    assert house.roller.stats.failures >= 1
+    assert len(house.ids()) == 3
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+async def test_cancelling_ends_the_helper_and_harms_nothing(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    write_segment(tmp_path, [exchange(2)])
+    house = House(tmp_path, "hangs")
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.roller.run)
+        with trio.fail_after(20):
+            while not (tmp_path / "died").exists():  # noqa: ASYNC110 - another process makes it
+                await trio.sleep(0.005)
+        nursery.cancel_scope.cancel()
+    assert segment_numbers(tmp_path) == [1, 2]
+    assert len(house.ids()) == 2
+
+
+async def test_without_a_database_nothing_is_rolled(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    house = House(tmp_path)
+    house.analytics = None
+    assert await house.roller.roll_now() == 0
+    assert house.helper.started == 0
+
+
+async def test_replaced_files_wait_for_a_database_to_show_the_new_ones(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    house = House(tmp_path)
+    analytics, house.analytics = house.analytics, None
+    from storage.roll import roll
+
+    roll(open_lake(tmp_path), Derive(tmp_path), upto=1)
+    house.lake.reload()
+    await house.roller._tidy()
+    assert segment_numbers(tmp_path) == [1]
+    house.analytics = analytics
+    await house.roller._tidy()
+    assert segment_numbers(tmp_path) == []
+    assert len(house.ids()) == 1
+
+
+async def test_forgetting_leaves_nothing_behind(tmp_path: Path):
+    planted = "zanzibar-4711"
+    write_segment(tmp_path, [exchange(1, user_id=planted, request=planted), exchange(2)])
+    house = House(tmp_path)
+    assert await house.roller.roll_now() == 1
+    write_segment(tmp_path, [exchange(3, user_id=planted, response=planted), exchange(4)])
+    house.ingest()
+
+    assert await house.roller.forget({"user_id": planted, "organization": ORG}) == 2
+    assert len(house.ids()) == 2
+    assert planted.encode() not in all_bytes(tmp_path)
+    assert house.rebuilt == 1
+    assert await house.roller.forget({"exchange_ids": [bytes(16)]}) == 0
+
+
+async def test_a_deletion_that_cannot_be_promised_is_refused(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    house = House(tmp_path)
+    house.degraded = "journal;reason=full"
+    with pytest.raises(DeletionRefused):
+        await house.roller.forget({"user_id": "user 1"})
+    assert len(house.ids()) == 1
+    assert segment_numbers(tmp_path) == [1]
+
+
+async def test_a_deletion_cut_short_is_finished_at_start(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1, request="zanzibar"), exchange(2)])
+    gone = exchange_id(1, 1_772_323_201_000_000)
+    assert gone in all_bytes(tmp_path)
+    write_segment(tmp_path, [(KIND_DELETION, 0, intent(DELETION_KEY, gone, 1))])
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e12))
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: house.rebuilt)
+    assert b"zanzibar" not in all_bytes(tmp_path)
+    assert gone not in house.ids()
+
+
+async def test_a_quiet_segment_is_closed_after_an_hour(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)], closed=False)
+    house = House(tmp_path, options=replace(QUICK, roll_age_s=-1e9))
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: house.rotated)
+
+
+async def test_retention_runs_and_says_what_it_cannot_free(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    write_segment(tmp_path, [exchange(2)])
+    (tmp_path / "large").write_bytes(bytes(1000))
+    options = replace(QUICK, retention_days=1.0, retention_bytes=10)
+    house = House(tmp_path, options=options)
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: house.roller.stats.short_bytes)
+    assert house.lake.manifest.files == ()
+
+
+def _segment(number: int, *, closed: bool = True, size: int = 1000) -> SegmentInfo:
+    return SegmentInfo(number, Path(), size, closed, 0, 0)
+
+
+ROLLABLE = [
+    ([1, 2, 3], 0, Position(4, 0), [1, 2, 3]),
+    ([1, 2, 3], 1, Position(4, 0), [2, 3]),
+    ([1, 2, 3], 0, Position(2, 500), [1]),
+    ([1, 2, 3], 0, Position(2, 932), [1, 2]),
+    ([1, 2, -3], 0, Position(9, 0), [1, 2]),
+    ([], 0, Position(9, 0), []),
+]
+
+
+@pytest.mark.parametrize(("numbers", "upto", "ingested", "wanted"), ROLLABLE)
+def test_which_segments_may_be_rolled(numbers, upto, ingested, wanted):
+    found = [_segment(abs(n), closed=n > 0) for n in numbers]
+    assert [segment.number for segment in rollable(found, upto, ingested)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("bytes_max", "count"), [(0, 1), (1000, 1), (1999, 1), (2000, 2), (9e9, 3)]
+)
+def test_a_roll_takes_a_bounded_amount(bytes_max: int, count: int):
+    assert len(within([_segment(n) for n in (1, 2, 3)], bytes_max)) == count
+
+
+def test_due_by_bytes_or_by_age(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    write_segment(tmp_path, [exchange(2)])
+    for age_s, size, due in ((1e12, 2**30, False), (1.0, 2**30, True), (1e12, 1, True)):
+        options = replace(QUICK, roll_bytes=size, roll_age_s=age_s)
+        house = House(tmp_path, options=options)
+        assert house.roller._is_due(segments(tmp_path)) is due
+
+
+async def test_a_job_that_nobody_knows_fails(tmp_path: Path):
+    async with Helper(command()).process() as process:
+        with pytest.raises(HelperFailed, match="KeyError"):
+            await process.run({"command": "dance", "root": str(tmp_path)}, lambda message: None)
+        assert (await process.run({"command": "pending", "root": str(tmp_path)}, print))[
+            "count"
+        ] == 0
+
+
+def test_a_frozen_executable_is_started_with_an_argument(monkeypatch: pytest.MonkeyPatch):
+    assert lake_helper.helper_command()[1:] == ["-m", "appliance.rolling"]
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert lake_helper.helper_command() == [sys.executable, ARGUMENT]
+    assert lake_helper.ARGUMENT == ARGUMENT
+
+
+def test_the_server_side_imports_no_pyarrow():
+    import subprocess
+
+    code = "import sys, appliance.actors.roller as r; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
