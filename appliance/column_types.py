@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Literal
+from uuid import UUID
 
 Kind = Literal[
     "integer", "exact", "float", "boolean", "binary", "time", "json", "text", "list", "struct",
@@ -56,7 +57,7 @@ def parse_type(name: str, depth: int = 0) -> ColumnType:
 def _kind_of(word: str) -> Kind:
     kinds: dict[str, Kind] = {
         "DOUBLE": "float", "FLOAT": "float", "BOOLEAN": "boolean", "BLOB": "binary",
-        "JSON": "json", "UNION": "any", '"NULL"': "any", "VARIANT": "any",
+        "JSON": "json", "VARCHAR": "text", "ENUM": "text", "BIT": "text",
     }  # fmt: skip
     if word in INTEGERS:
         return "integer"
@@ -64,7 +65,7 @@ def _kind_of(word: str) -> Kind:
         return "exact"
     if word.startswith("TIMESTAMP"):
         return "time"
-    return kinds.get(word, "text")
+    return kinds.get(word, "any")
 
 
 def _split(text: str) -> Iterator[str]:
@@ -99,7 +100,7 @@ def _field(text: str, depth: int) -> tuple[str, ColumnType]:
 
 def wire_converter(kind: ColumnType) -> Callable[[object], object] | None:
     """What makes a value of this type fit for MessagePack; None where it is fit already."""
-    if kind.kind in ("integer", "float", "boolean", "binary", "json"):
+    if kind.kind in ("integer", "float", "boolean", "binary", "json", "text"):
         return None
     if kind.kind == "time":
         return wire_time
@@ -110,7 +111,7 @@ def wire_converter(kind: ColumnType) -> Callable[[object], object] | None:
 
 def _travels(kind: ColumnType) -> bool:
     if kind.kind == "map":
-        return all(part.kind in ("json", "integer", "boolean") for _, part in kind.parts)
+        return all(part.kind in ("json", "text") for _, part in kind.parts)
     return all(wire_converter(part) is None for _, part in kind.parts)
 
 
@@ -126,6 +127,8 @@ def wire_value(value: object) -> object:
     """Any value, by what it is. Exact numbers become text, times ISO-8601, identifiers text."""
     if value is None or isinstance(value, str | bool | float | bytes):
         return value
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, int):
         return value if -(1 << 63) <= value < 1 << 63 else str(value)
     if isinstance(value, Decimal):

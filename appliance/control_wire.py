@@ -15,7 +15,7 @@ SOCKET_NAME = "control.sock"
 LENGTH_BYTES = 4
 REQUEST_BYTES_MAX = 16 << 20
 REPLY_BYTES_MAX = 512 << 20  # one row may hold two bodies
-ROWS_PER_REPLY_MAX = 256  # keeps one slice of conversion near a millisecond
+VALUES_PER_REPLY_MAX = 4096  # keeps one slice of conversion near a millisecond
 PATH_BYTES_MAX = 100  # sun_path holds 108 on Linux, 104 elsewhere
 
 Columns = list[tuple[str, str]]
@@ -66,9 +66,10 @@ class RowConverter:
         return converted
 
 
-def slices(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(rows), ROWS_PER_REPLY_MAX):
-        yield rows[start : start + ROWS_PER_REPLY_MAX]
+def slices(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    step = max(1, VALUES_PER_REPLY_MAX // max(1, len(rows[0]))) if rows else 1
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
 
 
 @contextmanager

@@ -28,7 +28,6 @@ TABLE_ROWS_MAX = 1000
 CELL_CHARACTERS_MAX = 500
 COLUMN_CHARACTERS_MIN = 9  # narrower columns are no longer read: the row is turned upright
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-NESTED = ("list", "struct", "map", "json", "any")
 NUMBERS = ("integer", "exact", "float")
 Rows = Iterator[Sequence[Any]]
 

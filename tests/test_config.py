@@ -326,3 +326,12 @@ def test_every_default_is_allowed_and_documented() -> None:
 
     check(Config)
     assert ("deadlines", "first_byte") in set(option_paths(Config))
+
+
+def test_the_readme_shows_a_configuration_that_works(tmp_path) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    example = readme.split("```toml\n")[1].split("```")[0]
+    config = load(tmp_path, example)
+    assert config.retention_days == 30
+    assert config.providers["ollama"].base_url == "http://localhost:11434/v1"
+    assert len(config.prices) == 1

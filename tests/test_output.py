@@ -191,8 +191,8 @@ NUMBER, TEXT = ColumnType("integer"), ColumnType("text")
             ColumnType("struct", (("a", NUMBER), ('b "c, (', TEXT))),
         ),
         ("UNION(num BIGINT)", ColumnType("any")),
-        ("SOMETHING_NEW", TEXT),
-        ("[" * 3, TEXT),
+        ("SOMETHING_NEW", ColumnType("any")),
+        ("[" * 3, ColumnType("any")),
     ],
 )
 def test_parse_type(name, expected) -> None:
