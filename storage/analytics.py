@@ -206,6 +206,8 @@ class Analytics:
 
     def _adopt(self, views: ViewState, upto_segment: int) -> ViewState:
         """Views over `views.lake`; hot rows that it holds go. Used at start and after each roll."""
+        if views.lake is not None:
+            self._use_lake(views.lake)
         behind = self.position < Position(upto_segment + 1, 0)
         for table in TABLES:
             self._run(f"DELETE FROM {hot(table)} WHERE segment <= {upto_segment:d}")
@@ -229,8 +231,6 @@ class Analytics:
 
     def _forget_hidden(self, views: ViewState) -> None:
         """Ids of deleted exchanges are kept no longer than the lake holds their rows."""
-        if views.lake is not None:
-            self._use_keys(views.lake)
         rows = everything(views, "requests", ("exchange_id",))
         self._run(
             f"DELETE FROM {STORE}.hidden WHERE exchange_id NOT IN"
@@ -240,9 +240,15 @@ class Analytics:
     def _any(self, select: str) -> bool:
         return bool(self._run(f"SELECT 1 FROM ({select}) LIMIT 1").fetchall())
 
-    def _use_keys(self, lake: LakeView) -> None:
-        for statement in lake.key_statements():
-            self._run(statement)
+    def _use_lake(self, lake: LakeView) -> None:
+        """Keys, and a look at every table: what fails here is not the database file's fault."""
+        try:
+            for statement in lake.key_statements():
+                self._run(statement)
+            for table in TABLES:
+                self._run(f"FROM ({lake.source(table)}) LIMIT 0")
+        except duckdb.Error as error:
+            raise AnalyticsFailed(f"lake: {error}", damaged=False) from error
 
     # -- within a transaction
 
@@ -325,8 +331,6 @@ class Analytics:
             self._create_views(views)
 
     def _create_views(self, views: ViewState) -> ViewState:
-        if views.lake is not None:
-            self._use_keys(views.lake)
         for statement in create_views(views):
             self._run(statement)
         self._views = views

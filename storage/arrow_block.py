@@ -7,6 +7,7 @@ words, built in one go: as ctypes structures the same costs 2 ms a batch.
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from storage.columns import Buffer, Column, Shape, table_shape
@@ -16,6 +17,8 @@ from storage.rows import TABLES
 _SCHEMA_WORDS, _SCHEMA_RELEASE = 9, 7
 _ARRAY_WORDS, _ARRAY_RELEASE = 10, 8
 _NULLABLE = 2
+
+_TURNED_ROWS = 500  # rows turned into columns at one go: 0.2 ms
 
 _Node = TypeVar("_Node", Shape, Column)
 
@@ -52,10 +55,14 @@ class Block:
 
     def steps(self) -> Iterator[None]:
         """Builds one column between yields: the caller decides when to let others run."""
-        values = list(zip(*self._rows, strict=True))
-        for shape, column in zip(self._shape.children, values, strict=True):
+        turned = []
+        for start in range(0, len(self._rows), _TURNED_ROWS):
+            turned.append(list(zip(*self._rows[start : start + _TURNED_ROWS], strict=True)))
             yield
-            self._columns.append(shape.build(column))
+        for number, shape in enumerate(self._shape.children):
+            values = tuple(chain.from_iterable([part[number] for part in turned]))
+            self._columns.append(shape.build(values))
+            yield
 
     def __arrow_c_schema__(self) -> object:
         words = _words(_SCHEMA_WORDS, self._shape, self._schema_words, self._kept)

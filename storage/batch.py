@@ -17,6 +17,7 @@ _ID, _SEGMENT, _OFFSET = (_NAMES.index(name) for name in ("exchange_id", "segmen
 _REQUEST, _RESPONSE = (
     [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
 )
+assert _RESPONSE == _REQUEST + 1
 
 
 class FrameRows(NamedTuple):
@@ -38,7 +39,7 @@ class Batch:
         self.deletions: list[Row] = []
         self.rewritten: set[bytes] = set()
         self.superseding: dict[bytes, Position] = {}
-        self.text_length = 0
+        self.text_bytes = 0
         self.blocks: dict[str, Block] = {}
         self._exchanges: dict[bytes, tuple[Row, Row]] = {}
 
@@ -62,8 +63,13 @@ class Batch:
             return
         elif flags & FLAG_REWRITTEN:
             self.rewritten.add(exchange_id)
-        self._exchanges[exchange_id] = request, body
-        self.text_length += len(body[_REQUEST] or "") + len(body[_RESPONSE] or "")
+        # Encoded one by one: all of a batch at once would hold up an event loop.
+        texts = _utf8(body[_REQUEST]), _utf8(body[_RESPONSE])
+        self._exchanges[exchange_id] = (
+            request,
+            (*body[:_REQUEST], *texts, *body[_RESPONSE + 1 :]),
+        )
+        self.text_bytes += len(texts[0] or b"") + len(texts[1] or b"")
 
     def pack(self) -> Iterator[None]:
         """Builds the columns, a few dozen microseconds between yields for rows of usual size."""
@@ -78,3 +84,7 @@ class Batch:
                 block = Block(table, rows)
                 yield from block.steps()
                 self.blocks[table] = block
+
+
+def _utf8(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "replace")

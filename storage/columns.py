@@ -92,35 +92,36 @@ def _never(values: Values) -> Column:
 
 
 def text(values: Values) -> Column:
-    """Offsets and UTF-8. Lone surrogates become `?`; other types are written out."""
+    """Offsets and UTF-8. Lone surrogates become `?`, bytes are taken as UTF-8, other types are
+    written out."""
     length = len(values)
     if _is_constant(values):
         return _constant_text(values[0], length)
-    nulls, validity = 0, None
     try:
         joined = "".join(values)
+        if joined.isascii():
+            return Column(length, 0, (None, _offsets(values), joined.encode()))
     except TypeError:
-        nulls = values.count(None)
-        validity = _validity(values) if nulls else None
-        values = [_as_text(value) for value in values]
-        joined = "".join(values)
-    if joined.isascii():
-        return Column(length, nulls, (validity, _offsets(values), joined.encode()))
-    encoded = [value.encode("utf-8", "replace") for value in values]
+        pass
+    nulls = values.count(None)
+    encoded = [_as_utf8(value) for value in values]
+    validity = _validity(values) if nulls else None
     return Column(length, nulls, (validity, _offsets(encoded), b"".join(encoded)))
 
 
 def _constant_text(value: object, length: int) -> Column:
     if value is None:
         return Column(length, length, (_no_bits(length), bytes(4 * length + 4), b""))
-    encoded = _as_text(value).encode("utf-8", "replace")
+    encoded = _as_utf8(value)
     size = len(encoded)
     ends = array("i", range(0, size * length + 1, size)) if size else bytes(4 * length + 4)
     return Column(length, 0, (None, ends, encoded * length))
 
 
-def _as_text(value: object) -> str:
-    return "" if value is None else value if isinstance(value, str) else str(value)
+def _as_utf8(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return b"" if value is None else str(value).encode("utf-8", "replace")
 
 
 def blobs(values: Values) -> Column:
@@ -199,7 +200,7 @@ def maps(values: Values) -> Column:
     nulls = values.count(None)
     validity = _validity(values) if nulls else None
     filled = [value or {} for value in values] if nulls else values
-    keys = text([_as_text(key) for key in chain.from_iterable(filled)])
+    keys = text([_as_utf8(key) for key in chain.from_iterable(filled)])
     inner = text(list(chain.from_iterable([value.values() for value in filled])))
     entries = Column(keys.length, 0, (None,), (keys, inner))
     return Column(len(values), nulls, (validity, _offsets(filled)), (entries,))

@@ -17,7 +17,7 @@ from storage.segment import segment_numbers, segment_path
 from storage.vault import SegmentKeys
 
 ROWS_MAX = 2_000
-TEXT_LENGTH_MAX = 4 * 2**20
+TEXT_BYTES_MAX = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def catch_up(
     for frame in read_frames(root, end, keys=keys, on_damage=on_damage):
         batch.add(deriver(frame), frame.flags)
         end = frame.end
-        if len(batch) >= ROWS_MAX or batch.text_length >= TEXT_LENGTH_MAX:
+        if len(batch) >= ROWS_MAX or batch.text_bytes >= TEXT_BYTES_MAX:
             analytics.ingest(batch, end)
             batch = Batch()
             if on_progress is not None:

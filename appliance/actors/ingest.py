@@ -20,6 +20,7 @@ from appliance.actors.frame_rows import Exchange, FrameDeriver
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Frame, Position
+from storage.journal import JournalStats
 from storage.reader import Damage, read_frames
 from storage.vault import SegmentKeys
 
@@ -36,6 +37,8 @@ class JournalTail(Protocol):
     def written(self) -> Position: ...
     @property
     def synced(self) -> Position: ...
+    @property
+    def stats(self) -> JournalStats: ...
     async def wait_synced_past(self, position: Position) -> None: ...
 
 
@@ -44,7 +47,7 @@ class IngestOptions:
     """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
 
     rows_max: int = 2_000
-    text_length_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
+    text_bytes_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.25
     slice_s: float = 0.0008  # Python work between two turns of everybody else
     frames_read_max: int = 128  # read by a thread at one go: under 1 ms of the GIL
@@ -108,6 +111,9 @@ class Ingest:
         self._rebuilt_at: Position | None = None
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in
+        self._first_segment = journal.written.segment  # older frames are not the journal's count
+        self._gathered_frames = 0
+        self._taken_frames = 0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until `close`. Started before DuckDB is open: serving does not wait for it."""
@@ -150,6 +156,11 @@ class Ingest:
         if self._woken_at is None:
             return 0.0
         return max(0.0, self._clock() - max(self._woken_at, self._recorded_at))
+
+    @property
+    def lag_frames(self) -> int:
+        """Frames of this process that are not in yet."""
+        return max(0, self._journal.stats.frames - self._taken_frames)
 
     # -- one opening of the database to its next failure
 
@@ -229,6 +240,7 @@ class Ingest:
             for frame in frames:
                 batch.add(await self._rows_of(frame), frame.flags)
                 end = frame.end
+                self._gathered_frames += frame.position.segment >= self._first_segment
                 await turn.over()
                 if self._is_full(batch):
                     break
@@ -238,7 +250,7 @@ class Ingest:
 
     def _is_full(self, batch: Batch) -> bool:
         options = self._options
-        return len(batch) >= options.rows_max or batch.text_length >= options.text_length_max
+        return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
     def _read(self, start: Position, goal: Position) -> list[Frame]:
         frames = read_frames(self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged)
@@ -270,6 +282,11 @@ class Ingest:
         log.warning("unreadable bytes in the journal: %s", damage)
 
     def _advanced(self, position: Position) -> None:
+        if position > self.position:  # what is read a second time after a failure counts once
+            self._taken_frames += self._gathered_frames
+        if position >= self._journal.written:
+            self._taken_frames = self._journal.stats.frames
+        self._gathered_frames = 0
         self.position = position
         self._progress.set()
         self._progress = trio.Event()

@@ -40,7 +40,8 @@ async def test_frames_become_rows_with_their_bodies(tmp_path: Path) -> None:
         sql = "SELECT request, response FROM bodies ORDER BY exchange_id LIMIT 2"
         assert await house.ask(sql) == [("q0", "said"), ("q1", "said")]
         assert house.ingest.position == house.journal.synced
-        assert (house.ingest.lag_s, house.ingest.stats.failures) == (0.0, 0)
+        lag = house.ingest.lag_s, house.ingest.lag_frames
+        assert (lag, house.ingest.stats.failures) == ((0.0, 0), 0)
 
 
 async def test_a_reader_does_not_wait_for_the_batch_to_fill(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ async def test_readers_are_told_how_stale_an_answer_is(tmp_path: Path) -> None:
         assert await house.ingest.caught_up(0.05) == 0.0
         now_s[0] += 2
         assert await house.ingest.caught_up(0.001) == 2000.0
-        assert house.ingest.lag_s == 2.0
+        assert (house.ingest.lag_s, house.ingest.lag_frames) == (2.0, 1)
         assert house.ingest.stats.error == "OSError: disk"
         failing.errors.clear()
         assert await house.ask() == [(1, 1)]
@@ -264,7 +265,7 @@ async def test_batches_are_bounded_by_rows_and_by_text(tmp_path: Path) -> None:
         analytics.ingest = ingest  # type: ignore[method-assign]
         return analytics
 
-    options = IngestOptions(gather_s=0, rows_max=10, text_length_max=50_000)
+    options = IngestOptions(gather_s=0, rows_max=10, text_bytes_max=50_000)
     async with running(tmp_path) as house:
         await house.settled()
         house.ingest.close()

@@ -120,6 +120,7 @@ def lake_of(
     upto_segment: int,
     tables: dict[str, Sequence[tuple[Any, ...]]],
     *older: LakeView,
+    key: bytes | None = None,
 ) -> LakeView:
     """Real Parquet files; those of `older` views are kept beside the new ones."""
     folder.mkdir(exist_ok=True)
@@ -129,8 +130,11 @@ def lake_of(
             files[table] += paths
     for table, rows in tables.items():
         path = folder / f"{table}-{generation}.parquet"
-        writer = TableWriter(path, table, None)
+        writer = TableWriter(path, table, key)
         writer.write_rows([(*row, b"") if table == "bodies" else row for row in rows])
         writer.close()
         files[table].append(path)
-    return LakeView(generation, files, upto_segment)
+    if key is None:
+        return LakeView(generation, files, upto_segment)
+    epochs = {path: 1 for paths in files.values() for path in paths}
+    return LakeView(generation, files, upto_segment, epochs, {1: key})

@@ -29,7 +29,7 @@ BODIES = "FROM bodies ORDER BY exchange_id"
 COUNTS = "SELECT (SELECT count(*) FROM requests), (SELECT count(*) FROM bodies)"
 
 
-def first_lake(folder: Path, numbers: range = range(6)) -> LakeView:
+def first_lake(folder: Path, numbers: range = range(6), key: bytes | None = None) -> LakeView:
     return lake_of(
         folder,
         1,
@@ -39,6 +39,7 @@ def first_lake(folder: Path, numbers: range = range(6)) -> LakeView:
             "bodies": [body_row(number) for number in numbers],
             "edits": [edit_row(2, "score", "old", 0.5)],
         },
+        key=key,
     )
 
 
@@ -186,3 +187,20 @@ def test_in_memory_the_lake_is_read_and_the_rest_follows(tmp_path: Path) -> None
     analytics.ingest(batch_of([8], segment=2), Position(2, 900))
     assert ask(analytics, COUNTS) == [(7, 7)]
     analytics.close()
+
+
+def test_an_encrypted_lake_is_read_by_every_cursor(tmp_path: Path) -> None:
+    plain = opened(None, lake=first_lake(tmp_path / "plain"))
+    sealed = opened(None, lake=first_lake(tmp_path / "sealed", key=bytes(range(32))))
+    assert ask(sealed, EVERYTHING) == ask(plain, EVERYTHING)
+    assert ask(sealed, BODIES) == ask(plain, BODIES)
+    plain.close()
+    sealed.close()
+
+
+def test_a_lost_file_of_the_lake_is_not_blamed_on_the_database(tmp_path: Path) -> None:
+    lake = first_lake(tmp_path)
+    lake.files["bodies"][0].unlink()
+    with pytest.raises(AnalyticsFailed, match="lake: ") as caught:
+        opened(tmp_path / "analytics.duckdb", lake=lake)
+    assert not caught.value.damaged
