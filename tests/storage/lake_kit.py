@@ -10,7 +10,7 @@ import msgspec
 
 from storage import disk, frames
 from storage.batch import FrameRows
-from storage.blobs import Blobs
+from storage.blobs import Blobs, BlobUnreadable
 from storage.frames import Frame, Part, Position
 from storage.lake import Lake
 from storage.reader import read_frames
@@ -111,9 +111,7 @@ class Derive:
 
     def _exchange(self, frame: Frame) -> FrameRows:
         meta, *bodies = frames.decode_exchange(frame.payload)
-        request, response = (
-            frames.unpack(parts, self._blobs.read).decode("utf-8", "replace") for parts in bodies
-        )
+        request, response = map(self._text, bodies)
         at = {"segment": frame.position.segment, "frame_offset": frame.position.offset}
         known = meta | at | {
             "organization_id": frame.org,
@@ -131,6 +129,12 @@ class Derive:
             tuple(known.get(name) for name, _ in REQUEST_COLUMNS),
             tuple(texts.get(name) for name, _ in BODY_COLUMNS),
         )
+
+    def _text(self, parts: list[Part]) -> str:
+        try:
+            return frames.unpack(parts, self._blobs.read).decode("utf-8", "replace")
+        except BlobUnreadable:
+            return ""  # the record stays, as ingest has it
 
 
 def make_blob(root: Path, text: str, keys: SegmentKeys | None = None) -> str:
