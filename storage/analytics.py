@@ -130,6 +130,10 @@ class Analytics:
             )
         self.position = upto
 
+    def pass_over(self, upto: Position) -> None:
+        """Nothing before `upto` has rows: stored with the next batch. Does not block."""
+        self.position = max(self.position, upto)
+
     def query(self, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None) -> Query:
         """Checks that `sql` is one reading statement; it runs when the query is first read from.
         Raises QueryFailed."""

@@ -174,6 +174,8 @@ class Ingest:
                 if len(batch):
                     await self._in_thread(analytics.ingest, batch, end)
                     self.stats.batches += 1
+                else:
+                    analytics.pass_over(end)
                 self._failed_in_a_row, self.stats.error = 0, None
                 self._advanced(end)
         except Exception as error:

@@ -1,6 +1,8 @@
 """Ingest: every journaled exchange becomes one row, whatever fails on the way."""
 
 import threading
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,20 @@ import trio
 
 from appliance.actors.frame_rows import Exchange, FrameDeriver
 from appliance.actors.ingest import IngestOptions
+from appliance.core.derive import derive as core_derive
+from appliance.core.usage_types import Priced, Usage
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import (
     FLAG_REWRITTEN,
     FLAG_SUPERSEDES,
     KIND_DELETION,
+    KIND_ERASED,
     KIND_EXCHANGE,
     KIND_FEEDBACK,
     KIND_PROPERTY,
     KIND_SCORE,
+    BodyPacker,
     Position,
     encode_exchange,
 )
@@ -30,7 +36,7 @@ from tests.actors.ingest_kit import (
     read_parts,
     running,
 )
-from tests.storage.analytics_rows import ORG, exchange_id, opened
+from tests.storage.analytics_rows import ORG, T0_US, exchange_id, opened
 
 
 async def test_frames_become_rows_with_their_bodies(tmp_path: Path) -> None:
@@ -113,6 +119,15 @@ async def test_a_frame_that_fails_to_derive_becomes_a_row_that_says_so(tmp_path:
         sql = "SELECT derive_error FROM requests WHERE model = 'kept'"
         assert await house.ask(sql) == [("FileNotFoundError: gone",)]
         assert house.ingest._deriver.counts.derive_errors == 4
+
+
+async def test_frames_without_rows_are_passed_over(tmp_path: Path) -> None:
+    async with running(tmp_path) as house:
+        append(house.journal, 1)
+        house.journal.append(KIND_ERASED, ORG, b"gone")
+        assert await house.ask() == [(1, 1)]
+        assert house.ingest.analytics is not None
+        assert house.ingest.analytics.position == house.journal.synced
 
 
 async def test_a_restart_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -286,3 +301,41 @@ async def test_cancelling_closes_the_database(tmp_path: Path) -> None:
     again = opened(tmp_path / "analytics.duckdb")
     assert again.position > Position(0, 0)
     again.close()
+
+
+async def test_real_exchanges_are_derived_and_shown(tmp_path: Path) -> None:
+    reply = b'{"model": "gpt-4o-mini", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}'
+    meta = {
+        "exchange_id": exchange_id(1),
+        "request_id": "6f1f6f3c-5d0f-4b8a-8a11-000000000001",
+        "recorded_at_us": T0_US,
+        "created_at_us": T0_US,
+        "duration_us": 2_500,
+        "provider": "OPENAI",
+        "gateway_provider": "openai",
+        "dialect": "openai",
+        "path": "/v1/chat/completions",
+        "http_status": 200,
+        "outcome": "complete",
+        "response_type": "application/json",
+        "properties": {"team": "blue"},
+        "attempts": [{"target": "openai", "provider": "openai", "status": 200}],
+    }
+
+    def price(provider: str, model: str, usage: Usage, at_us: int) -> Priced:
+        return Priced(12_345_678, "test", "1")
+
+    real = FrameDeriver(partial(core_derive, price=price), read_parts)
+    async with running(tmp_path, deriver=real) as house:
+        sent = BodyPacker().pack(b'{"model": "gpt-4o-mini", "messages": []}')
+        frame = encode_exchange(meta, sent, BodyPacker().pack(reply))
+        house.journal.append(KIND_EXCHANGE, ORG, frame)
+        sql = (
+            "SELECT request_id::VARCHAR, model, total_tokens, cost_usd, properties, latency_ms,"
+            " attempts[1].target, derive_error FROM requests"
+        )
+        assert await house.ask(sql) == [(
+            meta["request_id"], "gpt-4o-mini", 10, Decimal("0.000012345678"), {"team": "blue"},
+            2.5, "openai", None,
+        )]  # fmt: skip
+        assert await house.ask("SELECT response FROM bodies") == [(reply.decode(),)]
