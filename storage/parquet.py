@@ -37,7 +37,7 @@ COLUMNS: dict[str, tuple[tuple[str, str], ...]] = {
 # A text search decompresses whole row groups: larger ones run out of DuckDB's memory.
 GROUP_BYTES_MAX = 12 * 2**20
 GROUP_ROWS_MAX = 122_880
-BATCH_ROWS = 8_192
+BATCH_ROWS = 4_096
 ZSTD_LEVEL = 3
 ONE_PAGE = 2**30
 # Columns that repeat: a dictionary pays. Ids, texts and sizes do not, and get none.

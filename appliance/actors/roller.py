@@ -127,11 +127,7 @@ class Roller:
         await self._in_thread(self._lake.sweep_orphans)
         task_status.started()
         wait_s = self._options.first_look_s
-        while not self._closing:
-            with trio.move_on_after(wait_s) as self._waiting:
-                await trio.sleep_forever()
-            if self._closing:
-                return
+        while not await self._closed_within(wait_s):
             wait_s = self._options.look_s
             try:
                 await self._look()
@@ -170,6 +166,11 @@ class Roller:
                 await self._delete(process)
                 self._deletions_finished = True
             return len(found)
+
+    async def _closed_within(self, wait_s: float) -> bool:
+        with trio.move_on_after(0 if self._closing else wait_s) as self._waiting:
+            await trio.sleep_forever()
+        return self._closing
 
     # -- one look at everything
 

@@ -28,6 +28,7 @@ from tests.storage.lake_kit import (
     exchange,
     exchange_id,
     journal,
+    lake_rows,
     open_lake,
     write_segment,
 )
@@ -271,6 +272,27 @@ async def test_a_job_that_nobody_knows_fails(tmp_path: Path):
         assert (await process.run({"command": "pending", "root": str(tmp_path)}, print))[
             "count"
         ] == 0
+
+
+async def test_the_real_helper_derives_and_prices(tmp_path: Path):
+    reply = (
+        b'{"model": "gpt-4o-mini", "choices": [],'
+        b' "usage": {"prompt_tokens": 1000, "completion_tokens": 0}}'
+    )
+    facts = {
+        "dialect": "openai", "provider": "OPENAI", "gateway_provider": "openai",
+        "path": "/v1/chat/completions", "method": "POST", "http_status": 200,
+        "outcome": "complete", "attempts": [], "response": reply.decode(),
+    }  # fmt: skip
+    write_segment(tmp_path, [exchange(1, request='{"model": "gpt-4o-mini"}', **facts)])
+    price = {"provider": "openai", "model": "gpt-4o-mini", "input": "2", "output": "2"}
+    async with Helper().process() as process:
+        job = {"command": "roll", "root": str(tmp_path), "upto": 1, "prices": [price]}
+        result = await process.run(job, lambda message: None)
+    assert result["rows"] == {"requests": 1, "bodies": 1, "edits": 0, "deletions": 0}
+    lake = open_lake(tmp_path)
+    columns = "model, prompt_tokens, cost_pico, derive_error"
+    assert lake_rows(lake, "requests", columns) == [("gpt-4o-mini", 1000, 2_000_000_000, None)]
 
 
 def test_a_frozen_executable_is_started_with_an_argument(monkeypatch: pytest.MonkeyPatch):
