@@ -107,10 +107,10 @@ class Held:
 
 
 def trim(helds: list[Held], bytes_max: int) -> None:
-    """Brings the sum under the limit: bodies of every list first, then records, list by list."""
+    """Brings the sum under the limit: list by list, bodies first, then records."""
     excess = sum(held.bytes for held in helds) - bytes_max
-    for shrink in (Held.strip_oldest, Held.drop_oldest):
-        for held in helds:
+    for held in helds:
+        for shrink in (Held.strip_oldest, Held.drop_oldest):
             while excess > 0:
                 before = held.bytes
                 if not shrink(held):

@@ -199,7 +199,12 @@ class BlobWriter:
         if self._seal is not None:
             self._append(self._seal.sealed(bytes(self._waiting), last=True))
         descriptor, self._descriptor = self._descriptor, -1
-        self._blobs.keep(self._path, self.name, descriptor)
+        try:
+            self._blobs.keep(self._path, self.name, descriptor)
+        except OSError:
+            with suppress(OSError):
+                self._path.unlink()
+            raise
         return Blob(self.name, self.length, self._digest.digest())
 
     def discard(self) -> None:

@@ -19,6 +19,7 @@ from storage.vault import SegmentKeys
 from storage.writer import Encoded, SegmentWriter
 
 BATCH_BYTES_MAX = 4 * 1024 * 1024
+BATCH_SHRINK = 8  # a failed batch is followed by a smaller one: less room may be enough for it
 SLICE_FRAMES = 256  # encoded at one go on the loop: well under 1 ms
 QUICK_WRITES_TO_RETURN = 8
 
@@ -49,7 +50,10 @@ class Drain(Spool):
         self._spare: SegmentWriter | None = None
         self._rotate_upto = 0
         self._last_sync_s = 0.0
+        self._installed_number = 0
+        self._batch_bytes = BATCH_BYTES_MAX
         self._write_limiter = trio.CapacityLimiter(1)
+        self._prepare_limiter = trio.CapacityLimiter(1)  # in the order of numbers
         self._closing = trio.Event()
         self._may_abandon_threads = False
 
@@ -67,6 +71,16 @@ class Drain(Spool):
                     await self._closing.wait()
                 continue
             await self._drain_once()
+            if self._trouble.reason is not None:
+                await self._until_covered()
+
+    async def _until_covered(self) -> None:
+        """In trouble each batch is fsynced before the next: what is safe is not written again."""
+        segment = self._segment
+        while segment is not None and segment is self._segment and not self._closing.is_set():
+            if not len(segment.unsynced) and not len(segment.syncing):
+                return
+            await self._settled.park()
 
     def _is_idle(self) -> bool:
         segment = self._segment
@@ -81,7 +95,7 @@ class Drain(Spool):
         except OSError as error:
             self._fail(error)
             return
-        batch = self._inflight = self._queue.take(BATCH_BYTES_MAX)
+        batch = self._inflight = self._queue.take(self._batch_bytes)
         if not batch:
             return
         try:
@@ -104,11 +118,13 @@ class Drain(Spool):
         if error is not None:
             self._give_up(segment, error)
         if segment.failed:
+            self._batch_bytes = self._batch_bytes // BATCH_SHRINK + 1
             self._stats.rewritten += len(self._inflight)
             self._inflight = list(map(rewritten, self._inflight))  # put back by the caller
             return
         batch, self._inflight = self._inflight, []
         segment.wrote(encoded, batch)
+        self._batch_bytes = min(BATCH_BYTES_MAX, self._batch_bytes * 2)
         count(self._stats.write_us, took_s)
         self._make_dirty()
         self._settled.unpark_all()
@@ -131,11 +147,13 @@ class Drain(Spool):
         if segment is not None and not self._rotation_due(segment):
             return segment
         fresh, self._spare = self._spare, None
-        if fresh is not None and fresh.number <= self.written.segment:
+        if fresh is not None and fresh.number < self._installed_number:
             fresh.discard()
             fresh = None
         if fresh is None:
-            fresh = await self._in_thread(self._write_limiter, self._prepared, self._next_number())
+            fresh = await self._in_thread(
+                self._prepare_limiter, self._prepared, self._next_number()
+            )
         try:
             await self._in_thread(self._write_limiter, self._published, fresh)
         except BaseException:
@@ -174,6 +192,8 @@ class Drain(Spool):
         if self._segment is not None:
             self._retired.append(self._segment)
         self._segment = segment
+        self._installed_number = segment.number
+        segment.is_expendable = self._trouble.reason is not None
         self._make_dirty()
 
     def _next_number(self) -> int:

@@ -144,6 +144,7 @@ class Journal(Drain):
         self._closing.set()
         self._dirty.set()
         self._work.set()
+        self._settled.unpark_all()
         with trio.move_on_after(CLOSE_WAIT_S, shield=True):
             if self._is_run:
                 await self._ended.wait()
@@ -153,7 +154,7 @@ class Journal(Drain):
                 if not self._retired and not len(self._queue):
                     break
             for segment in self._given_up:
-                await self._in_thread(self._sync_limiter, segment.abandon)
+                await self._in_thread(self._sync_limiter, segment.put_away)
         self._settled.unpark_all()
 
     def _start(self, trouble: OSError | None) -> None:
@@ -195,6 +196,8 @@ class Journal(Drain):
         closable: list[SegmentWriter] = []
         if not self._inflight:  # else the writing thread may still hold a descriptor
             closable, self._given_up = self._given_up, []
+        failures = self._stats.failures
+        covers_frames = any(len(segment.syncing) for segment in jobs)
         self._sync_began_s = began_s = self._clock()
         try:
             errors = await self._in_thread(self._sync_limiter, self._sync_all, jobs, last, closable)
@@ -207,7 +210,9 @@ class Journal(Drain):
             self._go_threaded()
         for segment, error in zip(jobs, errors, strict=True):
             self._synced_one(segment, error)
-        if not any(errors):
+        if jobs and self._stats.failures == failures:
+            if covers_frames:
+                self._trouble.failures = 0  # it gets on: no reason to wait between tries
             await self._recovered()
         self._settled.unpark_all()
 
@@ -216,7 +221,7 @@ class Journal(Drain):
     ) -> list[OSError | None]:
         """In the thread. The first `last` segments are done with and get their footer."""
         for segment in closable:
-            segment.abandon()
+            segment.put_away()
         if self._before_sync is not None:
             self._before_sync()
         errors: list[OSError | None] = []
@@ -233,14 +238,15 @@ class Journal(Drain):
             self._give_up(segment, error)
         if segment.failed:
             return
+        segment.is_expendable &= not len(segment.syncing)
         segment.syncing = Held()
         self._synced = max(self._synced, Position(segment.number, segment.syncing_end))
-        if segment in self._retired:
+        if segment.closed:
             self._retired.remove(segment)
 
     async def _recovered(self) -> None:
-        """After a round of good fsyncs: the trouble is over when nothing waits in memory."""
-        if len(self._queue) or self._inflight or self._segment is None:
+        """After good fsyncs: the trouble is over when all that it held up is on disk."""
+        if self._segment is None or not self._is_synced(self._trouble_sequence):
             return
         self._trouble.failures = 0
         if self._trouble.reason is None:
@@ -254,6 +260,8 @@ class Journal(Drain):
 
     def _end_trouble(self) -> None:
         if not self._reserve_is_out and not self._trouble.failures:
+            if self._segment is not None:
+                self._segment.is_expendable = False
             self._trouble.ended()
 
     def _remake_reserve(self) -> bool:
@@ -267,14 +275,18 @@ class Journal(Drain):
         if self._clock() < self._rotate_retry_at_s:
             return
         try:
-            fresh = await self._in_thread(self._sync_limiter, self._prepared, self._next_number())
+            fresh = await self._in_thread(
+                self._prepare_limiter, self._prepared, self._next_number()
+            )
             self._swap_to(fresh)
         except OSError:
             # The segment in hand still takes frames; it grows until a new one can be made.
             self._rotate_retry_at_s = self._clock() + ROTATE_RETRY_S
 
     def _swap_to(self, fresh: SegmentWriter) -> None:
-        if self._threaded:  # since: the writing task swaps, after the batch it has in hand
+        if fresh.number < self._installed_number:
+            fresh.discard()  # the writing task was quicker; numbers only rise
+        elif self._threaded:  # since: the writing task swaps, after the batch it has in hand
             self._spare = fresh
             self._work.set()
         else:
@@ -290,6 +302,8 @@ class Journal(Drain):
         failures = self._stats.failures
         while len(self._queue) and self._stats.failures == failures:
             await self._drain_once()
+            if self._trouble.reason is not None:
+                await self._commit()
         if self._segment is not None:
             self._last_written = self.written
             self._retired.append(self._segment)

@@ -223,7 +223,7 @@ class _SegmentReader:
             if len(block) < needed <= end - offset:
                 wanted = needed
                 continue
-            self.footer = decode_footer(block) if block.startswith(FOOTER_MAGIC) else None
+            self.footer = decode_footer(block, codec.seed)
             if self.footer is not None:
                 return
             found = _Search(descriptor, codec, offset, end).next_frame()
@@ -303,7 +303,7 @@ class _Search:
             return True
         head = os.pread(self._descriptor, max(FRAME_BYTES, FOOTER_BYTES), offset)
         if head.startswith(FOOTER_MAGIC):
-            return decode_footer(head) is not None
+            return decode_footer(head, self._codec.seed) is not None
         if len(head) < FRAME_BYTES or not plausible(head):
             return False
         length = _bytes_of_frame(head)

@@ -87,7 +87,8 @@ def decode_header(data: bytes) -> SegmentHeader:
     return SegmentHeader(number, region.rstrip(b"\0").decode(), created_at_us, epoch, salt)
 
 
-def encode_footer(footer: Footer) -> bytes:
+def encode_footer(footer: Footer, seed: int) -> bytes:
+    """`seed` is the segment's (FrameCodec): a footer planted in a body must not end a segment."""
     data = _FOOTER.pack(
         FOOTER_MAGIC,
         FORMAT_VERSION,
@@ -97,21 +98,25 @@ def encode_footer(footer: Footer) -> bytes:
         footer.frame_bytes,
         footer.digest,
     )
-    return data + _CRC.pack(crc32(data) ^ CRC_MASK)
+    return data + _CRC.pack(crc32(data, seed) ^ CRC_MASK)
 
 
-def decode_footer(data: bytes) -> Footer | None:
-    if not _checked(data, _FOOTER, FOOTER_MAGIC):
+def decode_footer(data: bytes, seed: int) -> Footer | None:
+    if not _checked(data, _FOOTER, FOOTER_MAGIC, seed):
         return None
     _, _, _, number, frames, frame_bytes, digest = _FOOTER.unpack_from(data)
     return Footer(number, frames, frame_bytes, digest)
 
 
-def _checked(data: bytes, layout: Struct, magic: bytes) -> bool:
+def _checked(data: bytes, layout: Struct, magic: bytes, seed: int = 0) -> bool:
     if len(data) < layout.size + _CRC.size or not data.startswith(magic):
         return False
     stored: int = _CRC.unpack_from(data, layout.size)[0]
-    return crc32(data[: layout.size]) ^ CRC_MASK == stored
+    return crc32(data[: layout.size], seed) ^ CRC_MASK == stored
+
+
+def seed_of(header: SegmentHeader) -> int:
+    return crc32(header.salt)
 
 
 class FrameCodec:
@@ -126,7 +131,7 @@ class FrameCodec:
     def __init__(self, header: SegmentHeader, keys: SegmentKeys | None) -> None:
         """Raises VaultError when the segment is sealed and `keys` cannot open it."""
         self.number = header.number
-        self.seed = crc32(header.salt)
+        self.seed = seed_of(header)
         self.cipher: AESGCM | None = None
         if header.key_epoch:
             if keys is None:
@@ -203,7 +208,8 @@ def segments(directory: Path) -> list[SegmentInfo]:
                 header = decode_header(file.read(HEADER_BYTES))
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(HEADER_BYTES, size - FOOTER_BYTES))
-                closed = number != numbers[-1] or decode_footer(file.read()) is not None
+                footer = decode_footer(file.read(), seed_of(header))
+                closed = number != numbers[-1] or footer is not None
         except (FileNotFoundError, SegmentUnreadable):
             continue
         found.append(

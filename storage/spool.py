@@ -15,7 +15,6 @@ import trio
 from storage.backlog import ENTRY_OVERHEAD_BYTES, Entry, Held, entry_bytes, rewritten, trim
 from storage.disk import Disk
 from storage.frames import PAYLOAD_BYTES_MAX, Position
-from storage.segment import HEADER_BYTES
 from storage.trouble import SLOW, Trouble
 from storage.writer import SegmentWriter
 
@@ -84,10 +83,12 @@ class Spool:
         self._segment: SegmentWriter | None = None
         self._retired: list[SegmentWriter] = []  # full: await their last fsync and the footer
         self._given_up: list[SegmentWriter] = []  # failed: await the closing of their descriptor
-        self._last_written = self._synced = Position(number, HEADER_BYTES)
+        # All that earlier processes left counts; what comes has the next number.
+        self._last_written = self._synced = Position(number + 1, 0)
 
         self._sequence = 0
         self._late_sequence = 0
+        self._trouble_sequence = 0  # the last frame there was when something failed
         self._queue = Held()
         self._inflight: list[Entry] = []  # with the writing thread
         self._threaded = False
@@ -148,7 +149,8 @@ class Spool:
     def degraded(self) -> str | None:
         """`journal;reason=<word>` while records are not safe as promised."""
         reason = self._trouble.reason
-        if reason is None and not self._is_written(self._late_sequence):
+        late = self._late_sequence
+        if reason is None and late and not self._is_written(late):
             reason = SLOW  # replies have left before their records were written
         return None if reason is None else f"journal;reason={reason}"
 
@@ -163,7 +165,8 @@ class Spool:
         return stats
 
     def _enqueue(self, entry: Entry) -> Ticket:
-        self._go_threaded()
+        if not self._threaded:
+            self._go_threaded()
         self._queue.add(entry)
         self._trim()
         self._work.set()
@@ -189,6 +192,7 @@ class Spool:
         else:
             self._retired.remove(segment)
         self._given_up.append(segment)
+        self._make_dirty()  # the next commit closes it
         for held in (segment.syncing, segment.unsynced):
             entries = held.take_all()
             self._stats.rewritten += len(entries)
@@ -201,6 +205,7 @@ class Spool:
 
     def _fail(self, error: OSError) -> None:
         self._stats.failures += 1
+        self._trouble_sequence = self._sequence
         self._trouble.failed(error, self._clock())
         self._space_wanted |= self._trouble.is_no_space
         self._settled.unpark_all()

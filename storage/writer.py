@@ -49,6 +49,9 @@ class SegmentWriter:
         self.frames = 0
         self.failed = False
         self.closed = False
+        # Made while in trouble, nothing in it synced: given up, it only takes others' room, and
+        # all its frames are in memory.
+        self.is_expendable = False
         self.unsynced = Held()
         self.syncing = Held()
         self.syncing_end = HEADER_BYTES
@@ -144,10 +147,17 @@ class SegmentWriter:
             with suppress(OSError):
                 self._disk.close(descriptor)
 
+    def put_away(self) -> None:
+        """Closes a file that was given up, and removes one that holds nothing of its own."""
+        self.abandon()
+        if self.is_expendable:
+            with suppress(OSError):
+                segment_path(self._directory, self.number).unlink()
+
     def _write_footer(self) -> None:
         size = self.end - HEADER_BYTES
         footer = Footer(self.number, self.frames, size, self._digest.digest())
-        self._disk.write_all(self._descriptor, encode_footer(footer))
+        self._disk.write_all(self._descriptor, encode_footer(footer, self._codec.seed))
         self._disk.fsync(self._descriptor)
 
     @property
