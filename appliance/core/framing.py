@@ -5,7 +5,8 @@ a message. Knows header lists and nothing of sockets, parsers or routes.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -36,6 +37,11 @@ class Framing(NamedTuple):
     kind: str
     length: int
     reuse: bool
+
+
+NO_BODY = Framing("none", 0, True)
+CHUNKED = Framing("chunked", 0, True)
+_STAYS = frozenset({b"", b"keep-alive", b"Keep-Alive"})
 
 
 def request_framing(
@@ -79,6 +85,46 @@ def response_framing(version: str, request_method: bytes, status: int, headers: 
     if length is None:
         return Framing("until_close", 0, False)
     return Framing("length", length, reuse and not codings and len(found.lengths) == 1)
+
+
+def plain_request_framing(
+    first: Mapping[bytes, bytes], count: int, target: bytes
+) -> Framing | None:
+    """The framing of an ordinary HTTP/1.1 request, or None where `request_framing` has to look
+    closer. `first`: lower-case name → value of `count` header lines that passed `check_head`."""
+    if len(first) != count or target[:1] != b"/" or b"transfer-encoding" in first:
+        return None
+    host = first.get(b"host")
+    if host is None or not _is_host(host) or first.get(b"connection", b"") not in _STAYS:
+        return None
+    length = first.get(b"content-length")
+    if length is None:
+        return NO_BODY
+    if not length.isdigit() or len(length) > LENGTH_DIGITS_MAX:
+        return None
+    return Framing("length", int(length), True)
+
+
+def plain_response_framing(
+    first: Mapping[bytes, bytes], count: int, request_method: bytes, status: int
+) -> Framing | None:
+    """The same for an HTTP/1.1 reply, with `response_framing` for all others."""
+    if len(first) != count or status < 200 or status in _NO_BODY_STATUS or request_method == b"HEAD":
+        return None
+    if first.get(b"connection", b"") not in _STAYS:
+        return None
+    coding = first.get(b"transfer-encoding")
+    length = first.get(b"content-length")
+    if coding is not None:
+        return CHUNKED if coding == b"chunked" and length is None else None
+    if length is None or not length.isdigit() or len(length) > LENGTH_DIGITS_MAX:
+        return None
+    return Framing("length", int(length), True)
+
+
+@lru_cache(maxsize=1024)
+def _is_host(host: bytes) -> bool:
+    return _HOST.fullmatch(host) is not None
 
 
 def check_head(head: bytes) -> None:

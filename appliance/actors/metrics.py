@@ -1,0 +1,118 @@
+"""Counters and gauges of the running process, rendered for Prometheus.
+
+Labels are of bounded kinds only (provider, outcome, status class, region, actor, feature, lane,
+phase): nothing a client sends becomes a label by itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.exchange import Exchange
+
+PREFIX = "helicone_appliance_"
+LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+# Providers of the configuration are few; a run-away of labels would still be stopped here.
+SERIES_MAX = 5000
+
+Sample = tuple[str, dict[str, str], float]
+Gauges = Callable[[], Iterable[Sample]]
+
+
+class Histogram:
+    """Counts by upper bound, with sum."""
+
+    __slots__ = ("buckets", "count", "total")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(LATENCY_S) + 1)
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, value: float) -> None:
+        """One observation, in seconds."""
+        self.buckets[bisect_left(LATENCY_S, value)] += 1
+        self.count += 1
+        self.total += value
+
+
+class Metrics:
+    """Plain object with plain methods. `gauges` are asked when somebody reads."""
+
+    def __init__(self) -> None:
+        self._exchanges: dict[tuple[str, str, str, str], int] = {}
+        self._latency: dict[str, Histogram] = {}
+        self._first_byte: dict[str, Histogram] = {}
+        self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self.gauges: list[Gauges] = []
+
+    def exchange(self, x: Exchange, duration_s: float) -> None:
+        """One exchange has ended."""
+        status = x.http_status
+        key = (
+            x.route.provider.id,
+            x.outcome,
+            f"{status // 100}xx" if status else "none",
+            x.region,
+        )
+        exchanges = self._exchanges
+        exchanges[key] = exchanges.get(key, 0) + 1
+        histogram = self._latency.get(key[0])
+        if histogram is None:
+            histogram = self._latency[key[0]] = Histogram()
+            self._first_byte[key[0]] = Histogram()
+        histogram.add(duration_s)
+        if x.first_byte_s:
+            self._first_byte[key[0]].add(x.first_byte_s - x.started_s)
+        for missed in x.not_applied:
+            self.count("not_applied_total", feature=missed.partition(";")[0])
+
+    def count(self, name: str, by: int = 1, **labels: str) -> None:
+        """Add to a counter."""
+        key = (name, tuple(sorted(labels.items())))
+        if key in self._counters or len(self._counters) < SERIES_MAX:
+            self._counters[key] = self._counters.get(key, 0) + by
+
+    def render(self) -> str:
+        """The text format, version 0.0.4."""
+        lines: list[str] = []
+        for (provider, outcome, status, region), number in sorted(self._exchanges.items()):
+            labels = {"provider": provider, "outcome": outcome, "status": status, "region": region}
+            lines.append(line("requests_total", labels, number))
+        for name, histograms in (
+            ("request_seconds", self._latency),
+            ("first_byte_seconds", self._first_byte),
+        ):
+            for provider, histogram in sorted(histograms.items()):
+                lines += histogram_lines(name, {"provider": provider}, histogram)
+        for (name, pairs), number in sorted(self._counters.items()):
+            lines.append(line(name, dict(pairs), number))
+        for gauges in self.gauges:
+            lines += [line(*sample) for sample in gauges()]
+        return "\n".join(lines) + "\n"
+
+
+def line(name: str, labels: dict[str, str], value: float) -> str:
+    """One sample."""
+    inner = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
+    return f"{PREFIX}{name}{{{inner}}} {value:g}" if inner else f"{PREFIX}{name} {value:g}"
+
+
+def escape(text: str) -> str:
+    """A label value as the format wants it."""
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def histogram_lines(name: str, labels: dict[str, str], histogram: Histogram) -> list[str]:
+    """All samples of one histogram."""
+    lines, running = [], 0
+    for bound, number in zip((*LATENCY_S, float("inf")), histogram.buckets, strict=True):
+        running += number
+        text = "+Inf" if bound == float("inf") else f"{bound:g}"
+        lines.append(line(f"{name}_bucket", {**labels, "le": text}, running))
+    lines.append(line(f"{name}_sum", labels, histogram.total))
+    lines.append(line(f"{name}_count", labels, histogram.count))
+    return lines

@@ -1,0 +1,193 @@
+"""Writes records: bodies packed, metadata encoded, one frame appended to the journal of its region.
+
+It owns the memory that captured bodies may take. Where the journal's disk fails it goes on; the
+journal keeps a bounded backlog and says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from appliance.exchange import Body
+from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange
+
+# Above this a side of an exchange leaves memory for a blob (ARCHITECTURE 3, Memory).
+INLINE_BYTES_MAX = 256 * 1024
+TAIL_BYTES = 256 * 1024
+
+
+class BlobSink(Protocol):
+    """A body on its way to a blob."""
+
+    async def write(self, data: bytes) -> None:
+        """Take more bytes."""
+
+    def parts(self) -> list[Part]:
+        """What was written, as parts of a frame. Final."""
+
+    def abort(self) -> None:
+        """Forget it."""
+
+
+class Store(Protocol):
+    """One region's journal and blobs."""
+
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> Any:
+        """See storage.journal.Journal.append."""
+
+    async def settle(self, ticket: Any) -> None:
+        """See storage.journal.Journal.settle."""
+
+    def blob_sink(self) -> BlobSink:
+        """A new blob."""
+
+
+class Capture:
+    """The reply's body as it passes: in memory up to 256 KiB, then a blob, then head and tail.
+
+    When all exchanges together hold too much, or bodies are not to be kept, only counts are.
+    """
+
+    __slots__ = (
+        "_budget", "_held", "_kept_max", "_pieces", "_sink", "_sink_bytes", "_store", "_tail",
+        "dropped", "heavy", "seen_bytes", "truncated",
+    )  # fmt: skip
+
+    def __init__(self, budget: CaptureBudget, store: Store, kept_max: int) -> None:
+        self._budget = budget
+        self._store = store
+        self._kept_max = kept_max
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._sink: BlobSink | None = None
+        self._sink_bytes = 0
+        self._tail = b""
+        self.seen_bytes = 0
+        self.heavy = False
+        self.truncated = False
+        self.dropped = not budget.has_room()
+
+    def add(self, piece: bytes) -> None:
+        """A piece was seen."""
+        size = len(piece)
+        self.seen_bytes += size
+        if self.dropped:
+            return
+        self._pieces.append(piece)
+        self._held += size
+        self._budget.held_bytes += size
+        if self._held > INLINE_BYTES_MAX:
+            self.heavy = True
+
+    def joined(self) -> bytes:
+        """What is held in memory."""
+        if len(self._pieces) != 1:
+            self._pieces = [b"".join(self._pieces)]
+        return self._pieces[0]
+
+    async def unload(self) -> None:
+        """Move what is held into the blob; beyond the most that is kept, only the tail is."""
+        data = self.joined()
+        self._clear()
+        self.heavy = False
+        if self._sink is None:
+            self._sink = self._store.blob_sink()
+        room = self._kept_max - self._sink_bytes
+        if room > 0:
+            await self._sink.write(data[:room])
+            self._sink_bytes += min(room, len(data))
+        if len(data) > room:
+            self.truncated = True
+            self._tail = (self._tail + data[max(0, room) :])[-TAIL_BYTES:]
+
+    def _clear(self) -> None:
+        self._budget.held_bytes -= self._held
+        self._held = 0
+        self._pieces = []
+
+    def parts(self, packer: BodyPacker) -> list[Part]:
+        """The body as parts of a frame: blob first, what is still in memory inline."""
+        rest = self.joined()
+        if self._sink is None:
+            return packer.pack(rest)
+        if self.truncated:
+            rest = (self._tail + rest)[-TAIL_BYTES:]
+        return self._sink.parts() + packer.pack(rest)
+
+    def forget(self) -> None:
+        """The body is not to be kept."""
+        if self._sink is not None:
+            self._sink.abort()
+            self._sink = None
+
+    def release(self) -> None:
+        """Give the memory back. The exchange is over."""
+        self._clear()
+
+
+class CaptureBudget:
+    """Bytes of bodies held in memory over all exchanges, and the most there may be."""
+
+    __slots__ = ("bytes_max", "held_bytes", "refused")
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.held_bytes = 0
+        self.refused = 0
+
+    def has_room(self) -> bool:
+        """Whether a new exchange may hold its bodies (below 90 %)."""
+        if self.held_bytes < self.bytes_max * 9 // 10:
+            return True
+        self.refused += 1
+        return False
+
+
+class Recorder:
+    """Records exchanges of every region. Plain methods: nothing here waits but `settle`."""
+
+    def __init__(self, capture_bytes_max: int, record_bytes_max: int) -> None:
+        self.budget = CaptureBudget(capture_bytes_max)
+        self._record_bytes_max = record_bytes_max
+        self._packer = BodyPacker()
+        self.stores: dict[str, Store] = {}
+        self.recorded = 0
+
+    def capture(self, region: str) -> Capture:
+        """A Capture for one exchange."""
+        return Capture(self.budget, self.stores[region], self._record_bytes_max)
+
+    def record(
+        self,
+        region: str,
+        org: bytes,
+        facts: dict[str, Any],
+        body: Body,
+        capture: Capture,
+        flags: int,
+        *,
+        omit_request: bool,
+        omit_response: bool,
+    ) -> Any:
+        """Append the frame of one exchange. A ticket means that the reply should `settle` first."""
+        if capture.dropped:
+            facts["not_applied"] = [*facts.get("not_applied", ()), "bodies;reason=memory"]
+            request: list[Part] = []
+            response: list[Part] = []
+        else:
+            request = [] if omit_request else self._request_parts(body, facts)
+            response = [] if omit_response else capture.parts(self._packer)
+        if capture.truncated:
+            facts["response_truncated"] = True
+        payload = encode_exchange(facts, request, response)
+        self.recorded += 1
+        return self.stores[region].append(KIND_EXCHANGE, org, payload, flags)
+
+    def _request_parts(self, body: Body, facts: dict[str, Any]) -> list[Part]:
+        if body.spill is None:
+            return self._packer.pack(body.data)
+        return body.spill.parts(facts)
+
+    async def settle(self, region: str, ticket: Any) -> None:
+        """Wait for the disk as long as `durability` and its speed ask; never raises."""
+        await self.stores[region].settle(ticket)

@@ -1,0 +1,130 @@
+"""One region: its data directory with lock, vault, journal, blobs, lake and analytics, and the
+actors that keep them going. Two regions share nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from appliance.actors.frame_rows import FrameDeriver
+from appliance.actors.ingest import Ingest
+from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
+from storage.analytics import Analytics
+from storage.analytics_failure import set_aside
+from storage.blobs import Blobs
+from storage.directory import Root
+from storage.frames import Part, Position, decode_exchange, unpack
+from storage.journal import Journal, JournalOptions
+from storage.lake import Lake
+from storage.reader import read_frame
+from storage.vault import Vault
+
+DELETION_PURPOSE = b"deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionOptions:
+    """What a region is opened with."""
+
+    name: str
+    directory: Path
+    journal: JournalOptions
+    master_key: str | None
+    duckdb_bytes_max: int
+    record_bytes_max: int
+
+
+class Region:
+    """Opened blocking, before anything is served; its actors are started afterwards."""
+
+    def __init__(self, options: RegionOptions, derive: Any, *, wait_s: float = 10.0) -> None:
+        """Raises RootBusy, RootRefused, VaultError, JournalRefused, OSError."""
+        self.name = options.name
+        self.directory = options.directory
+        self.options = options
+        self.root = Root.open(options.directory, wait_s=wait_s)
+        try:
+            self.vault = Vault.open(options.directory, options.master_key)
+            self.keys = self.vault.segment_keys
+            self.deletion_key = self.vault.stable_key(DELETION_PURPOSE)
+            self.blobs = Blobs(options.directory, self.keys)
+            self.lake = Lake.open(
+                options.directory, keys=self.keys, deletion_key=self.deletion_key
+            )
+            self.journal = Journal.open(
+                options.directory,
+                region=options.name,
+                options=options.journal,
+                keyring=self.keys,
+                before_sync=self.blobs.sync,
+            )
+        except BaseException:
+            self.root.close()
+            raise
+        self.spill = SpillBudget()
+        self.deriver = FrameDeriver(derive, self.read_parts)
+        self.ingest = Ingest(
+            self.journal,
+            options.directory,
+            self.deriver,
+            open_analytics=self._open_analytics,
+            rebuild=self._set_aside,
+            keys=self.keys,
+        )
+        # What the recorder calls on every exchange: the journal's own method, nothing between.
+        self.append = self.journal.append
+        self.settle = self.journal.settle
+
+    def _open_analytics(self) -> Analytics:
+        encrypted = self.keys is not None
+        return Analytics.open(
+            None if encrypted else self.directory / "analytics.duckdb",
+            memory_bytes_max=self.options.duckdb_bytes_max,
+            threads=2,
+            lake=self.lake.view,
+            temporary=None if encrypted else self.directory / "tmp",
+            deletion_key=self.deletion_key,
+        )
+
+    def _set_aside(self) -> None:
+        set_aside(self.directory / "analytics.duckdb", self.directory / "quarantine")
+
+    def read_parts(self, parts: list[Part]) -> bytes:
+        """A body as it travelled, from the parts of its frame. Blocking where they are blobs."""
+        return unpack(parts, self.blobs.read)
+
+    def read_exchange(self, position: Position) -> tuple[dict[str, Any], bytes, bytes]:
+        """Metadata and both bodies of one exchange, straight from the journal. Blocking."""
+        frame = read_frame(self.directory, position, self.keys)
+        meta, request, response = decode_exchange(frame.payload)
+        return meta, self.read_parts(request), self.read_parts(response)
+
+    def blob_sink(self) -> BlobSink:
+        """For a reply's body that leaves memory."""
+        return BlobSink(self.blobs)
+
+    def request_sink(self) -> RequestSink:
+        """For a request body as it comes."""
+        return RequestSink(self.blobs, self.spill, self.options.record_bytes_max)
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Start the actors. They end when the nursery is cancelled, or after `close`."""
+        await nursery.start(self.journal.run)
+        await nursery.start(self.ingest.run)
+
+    async def close(self) -> None:
+        """Flush and end, in the order of the data: journal, ingest, then the lock."""
+        await self.journal.close()
+        self.ingest.close()
+
+    def unlock(self) -> None:
+        """The very last."""
+        self.root.close()
+
+
+Opener = Callable[[str], Region]

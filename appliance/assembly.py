@@ -1,0 +1,184 @@
+"""Builds the house from the configuration: providers, prices, routing, access, pool, pipeline.
+
+Everything here happens before the first connection; what cannot be built stops the start with one
+line (ValueError, ConfigError).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from functools import partial
+from typing import Any
+
+from appliance.actors.key_ring import KeyRing
+from appliance.actors.metrics import Metrics
+from appliance.actors.recorder import Recorder
+from appliance.actors.region import Region, RegionOptions
+from appliance.config import Config
+from appliance.config import Deadlines as Limits
+from appliance.core.access import AccessRules
+from appliance.core.derive import derive
+from appliance.core.ids import ExchangeIds
+from appliance.core.urls import HostList, TargetPolicy
+from appliance.door.route_types import Routing
+from appliance.features.admit import Gate
+from appliance.features.deadlines import Deadlines
+from appliance.pipeline import House
+from appliance.providers.price_data import open_book
+from appliance.providers.table import Provider, ProviderTable
+from appliance.upstream.address import AddressPolicy, Origin
+from appliance.upstream.dial import DialSettings, dial
+from appliance.upstream.pool import Pool, PoolKey
+from appliance.upstream.tls import TlsSettings
+from appliance.upstream.tunnel import ProxySettings, proxies_from
+from appliance.wire import Wire
+from storage.journal import JournalOptions
+from storage.state import State
+
+
+def derived_with(config: Config) -> Any:
+    """The deriver: frame facts and bodies to rows, priced with the book of this configuration."""
+    tables = [*config.prices]
+    for name, row in config.providers.items():
+        tables += [{**price, "provider": name} for price in getattr(row, "prices", None) or ()]
+    return partial(derive, price=open_book(tables).price)
+
+
+def region_options(config: Config, name: str) -> RegionOptions:
+    """How a region's data directory is opened."""
+    return RegionOptions(
+        name,
+        config.data_dir if name == "us" else config.eu_data_dir,
+        JournalOptions(
+            durability=config.durability,  # type: ignore[arg-type]
+            backlog_bytes_max=config.backlog_bytes_max,
+        ),
+        config.master_key,
+        config.memory.duckdb,
+        config.record_bytes_max,
+    )
+
+
+def provider_table(config: Config) -> ProviderTable:
+    """Built-in rows with `[providers.<id>]` over them."""
+    rows = {name: given(row) for name, row in config.providers.items()}
+    return ProviderTable.from_config(rows)
+
+
+def given(row: Any) -> Mapping[str, Any]:
+    """What a configuration row says, without what it leaves open."""
+    return {key: value for key, value in asdict(row).items() if value not in (None, "", (), {})}
+
+
+class Dialling:
+    """How each provider is dialled: its address policy, TLS settings and the outbound proxies."""
+
+    def __init__(self, config: Config, own_ports: frozenset[tuple[str, int]]) -> None:
+        self._policy = AddressPolicy(
+            allow_private=config.access == "open",
+            allow=config.allow_targets,
+            deny_own=own_ports,
+        )
+        self._proxies: ProxySettings = proxies_from(os.environ)
+        self._known: dict[str, DialSettings] = {}
+
+    def __call__(self, provider: Provider) -> DialSettings:
+        """The settings, part of the pool's key."""
+        settings = self._known.get(provider.id)
+        if settings is None:
+            settings = self._known[provider.id] = DialSettings(
+                self._policy_of(provider),
+                TlsSettings(provider.ca_file or None, provider.client_cert or None),
+                self._proxies,
+            )
+        return settings
+
+    def _policy_of(self, provider: Provider) -> AddressPolicy:
+        """A base URL in the configuration file is the operator's own word: it may be private."""
+        if not provider.configured or not provider.origin:
+            return self._policy
+        host = provider.origin.partition("://")[2]
+        return replace(self._policy, allow=(*self._policy.allow, host))
+
+
+async def dial_wire(key: PoolKey) -> Wire:
+    """The pool's way to a new connection."""
+    return (await dial(Origin(key.scheme, key.host, key.port), key.settings)).wire  # type: ignore[arg-type]
+
+
+def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
+    """The usual deadlines, and those that a provider's row changes."""
+    names = {item.name for item in fields(Limits)}
+    by_provider = {}
+    for row in table.rows.values():
+        if row.deadlines:
+            changed = {f"{name.removesuffix('_s')}_s": value for name, value in row.deadlines.items()}
+            by_provider[row.id] = replace(
+                config.deadlines, **{k: v for k, v in changed.items() if k in names}
+            )
+    return Deadlines(config.deadlines, by_provider)
+
+
+def routing_of(config: Config, table: ProviderTable, ui_files: frozenset[bytes]) -> Routing:
+    """The routing table's data."""
+    policy = TargetPolicy(HostList(config.allow_targets), private=config.access == "open")
+    return Routing(table, config.worker_type or "", policy, ui_files)  # type: ignore[arg-type]
+
+
+def access_rules(config: Config) -> AccessRules:
+    """The access part of the configuration."""
+    return AccessRules.from_config(
+        config.access,
+        allow_hosts=config.allow_hosts,
+        allow_origins=config.allow_origins,
+        public_url=config.public_url,
+    )
+
+
+class Stores:
+    """What features ask about the regions' stores."""
+
+    def __init__(self, regions: Mapping[str, Region]) -> None:
+        self._journals = {name: region.journal for name, region in regions.items()}
+
+    def degraded(self, region: str) -> str | None:
+        """The part of a region's store that is degraded, if any."""
+        return self._journals[region].degraded
+
+
+def key_ring_of(config: Config) -> KeyRing:
+    """The key ring over the state store of the default region."""
+    ring = KeyRing(partial(State.open, config.data_dir / "state.sqlite"))
+    if config.bootstrap_key:
+        ring.declare(config.bootstrap_key)
+    return ring
+
+
+def house_of(
+    config: Config,
+    regions: Mapping[str, Region],
+    ring: KeyRing,
+    table: ProviderTable,
+    own_ports: frozenset[tuple[str, int]],
+    log: Any,
+) -> House:
+    """Everything the pipeline works with."""
+    recorder = Recorder(config.memory.capture, config.record_bytes_max)
+    recorder.stores.update(regions)
+    gate = Gate(
+        access_rules(config), ring, Stores(regions), frozenset(regions),
+        config.stream_usage == "ask",
+    )  # fmt: skip
+    return House(
+        config,
+        gate,
+        Pool(dial_wire),
+        recorder,
+        deadlines_of(config, table),
+        ExchangeIds(),
+        Dialling(config, own_ports),
+        log,
+        Metrics(),
+    )

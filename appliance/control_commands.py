@@ -1,0 +1,187 @@
+"""What a running server does for the command, over its control socket: query, tail, keys, verify.
+
+Whoever can open the socket owns the data directory: there is no further access check here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from appliance.commands_keys import KEY_COMMANDS
+from appliance.door.control import Command, ControlReply
+from appliance.errors import Refusal
+from storage.analytics import Analytics, AnalyticsFailed
+from storage.query import Query, QueryCancelled, QueryFailed
+
+if TYPE_CHECKING:
+    from appliance.actors.key_ring import KeyRing
+    from appliance.actors.region import Region
+
+PAGE_ROWS = 200
+FRESH_WAIT_S = 1.0
+TAIL_ROWS_MAX = 200
+TAIL_PAUSE_S = 0.2
+# What `tail` shows of each exchange; it follows `recorded_at`, which never goes back.
+TAIL_SQL = (
+    "SELECT exchange_id, recorded_at, request_created_at, provider, model, status, http_status, "
+    "outcome, prompt_tokens, completion_tokens, total_tokens, usage_source, cost_usd, latency_ms, "
+    "time_to_first_token_ms, user_id, session_id, request_id FROM requests "
+    "WHERE (recorded_at, exchange_id) > (?, ?) ORDER BY recorded_at, exchange_id LIMIT ?"
+)
+TAIL_START_SQL = "SELECT max(recorded_at), max(exchange_id) FROM requests"
+
+_threads = trio.CapacityLimiter(4)
+
+
+async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    """DuckDB's calls of readers: a few threads, apart from those of ingest."""
+    return await trio.to_thread.run_sync(work, *arguments, limiter=_threads)
+
+
+def analytics_of(region: Region) -> Analytics:
+    """The region's database. Raises Refusal 503 while it is being opened."""
+    analytics = region.ingest.analytics
+    if analytics is None:
+        raise Refusal(503, "analytics_closed", "The analytics store is being opened. Try again.")
+    return analytics
+
+
+async def run_query(
+    region: Region,
+    sql: str,
+    parameters: tuple[Any, ...],
+    take: Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]],
+) -> None:
+    """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
+    interrupts DuckDB. Raises Refusal with DuckDB's own words."""
+    query: Query = analytics_of(region).query(sql, parameters)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_interrupt_when_cancelled, query)
+            columns = await in_thread(lambda: query.columns)
+            while True:
+                rows = await in_thread(query.fetch, PAGE_ROWS)
+                await take(columns, rows)
+                if not rows:
+                    break
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await in_thread(query.close)
+
+
+async def _interrupt_when_cancelled(query: Query) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        query.interrupt()
+
+
+class Commands:
+    """The commands of one server, by region."""
+
+    def __init__(
+        self, regions: Mapping[str, Region], ring: KeyRing, maintain: Mapping[str, Any]
+    ) -> None:
+        self._regions = regions
+        self._ring = ring
+        self._maintain = maintain
+
+    def table(self) -> dict[str, Command]:
+        """Command name → what it does."""
+        found: dict[str, Command] = {"query": self._query, "tail": self._tail}
+        for name in KEY_COMMANDS:
+            found[name] = self._key_command(name)
+        for name, action in self._maintain.items():
+            found[name] = self._maintenance(action)
+        return found
+
+    def _region(self, arguments: Mapping[str, Any]) -> Region:
+        name = str(arguments.get("region") or "us")
+        region = self._regions.get(name)
+        if region is None:
+            raise Refusal(404, "region_closed", f"this server does not keep the region {name}")
+        return region
+
+    async def _query(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        region = self._region(arguments)
+        stale_ms = await region.ingest.caught_up(FRESH_WAIT_S)
+        told = False
+
+        async def take(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
+            nonlocal told
+            if not told:
+                await reply.columns(columns)
+                told = True
+            if rows:
+                await reply.rows(rows)
+
+        await guarded(run_query(region, str(arguments.get("sql", "")), (), take))
+        await reply.send({"kind": "done", "stale_by_ms": round(stale_ms) if stale_ms else None})
+
+    async def _tail(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        """Every exchange that ends from now on, until the client hangs up."""
+        region = self._region(arguments)
+        await region.ingest.caught_up(FRESH_WAIT_S)
+        after: tuple[Any, ...] = (None, None)
+
+        async def start(_: Any, rows: list[tuple[Any, ...]]) -> None:
+            nonlocal after
+            after = rows[0] if rows else after
+
+        await guarded(run_query(region, TAIL_START_SQL, (), start))
+        told = False
+
+        async def take(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
+            nonlocal after, told
+            if not told:
+                await reply.columns(columns)
+                told = True
+            if rows:
+                after = (rows[-1][1], rows[-1][0])
+                await reply.rows(rows)
+
+        while True:
+            seen = region.ingest.position
+            since = after if after[0] is not None else ("1970-01-01", "0" * 32)
+            await guarded(run_query(region, TAIL_SQL, (*since, TAIL_ROWS_MAX), take))
+            while region.ingest.position == seen:
+                await trio.sleep(TAIL_PAUSE_S)
+                await region.ingest.caught_up(FRESH_WAIT_S)
+
+    def _key_command(self, name: str) -> Command:
+        async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
+            self._region(arguments)
+            value = await self._ring.change(lambda state: KEY_COMMANDS[name](state, arguments))
+            await reply.value(value)
+
+        return run
+
+    def _maintenance(self, action: Any) -> Command:
+        async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
+            value = await action(self._region(arguments))
+            await reply.value(value)
+
+        return run
+
+
+async def guarded(work: Awaitable[None]) -> None:
+    """DuckDB's complaints as Refusals, which the socket's server knows how to send."""
+    try:
+        await work
+    except* QueryFailed as group:
+        raise Refusal(400, "query_failed", _words(group)) from None
+    except* QueryCancelled:
+        raise Refusal(499, "query_cancelled", "The query was cancelled.") from None
+    except* AnalyticsFailed as group:
+        raise Refusal(503, "analytics_failed", _words(group)) from None
+
+
+def _words(group: BaseExceptionGroup[Any]) -> str:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

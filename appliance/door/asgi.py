@@ -1,0 +1,208 @@
+"""The full lane: hands a connection, with the bytes already read, to Hypercorn.
+
+Hypercorn brings HTTP/1.1 in full, HTTP/2 and the ASGI app. LLM traffic that arrives here is
+answered by the same pipeline; over HTTP/1.1 with `Connection: close`, so that it comes back in the
+fast lane. Hypercorn is known here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config as HypercornConfig
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from appliance.door.asgi_reply import AsgiReply
+from appliance.door.head import HEAD_BYTES_MAX
+from appliance.exchange import Exchange, Head, Watch
+from appliance.wire import Wire, Woken
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+STREAMS_MAX = 100
+HTTP2_FRAME_BYTES_MAX = 16384
+
+
+class WireStream:
+    """A Wire as the trio stream that Hypercorn expects; what was read already comes first.
+
+    A client that takes nothing for `write_s` is cut: Hypercorn itself would wait for ever, and
+    shielded.
+    """
+
+    def __init__(self, wire: Wire, data: bytes, write_s: float) -> None:
+        self._wire = wire
+        self._data = data
+        self._write_s = write_s
+        self.socket = wire.sock
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Some bytes; b"" at the end."""
+        if self._data:
+            data, self._data = self._data, b""
+            await trio.lowlevel.checkpoint()
+            return data
+        try:
+            return await self._wire.recv()
+        except Woken:
+            raise trio.ClosedResourceError("woken") from None
+        except OSError as error:
+            raise trio.BrokenResourceError(str(error)) from None
+
+    async def send_all(self, data: bytes) -> None:
+        """Send with back-pressure, for `write_s` at most."""
+        try:
+            with trio.move_on_after(self._write_s):
+                await self._wire.send_all(bytes(data))
+                return
+        except (OSError, Woken) as error:
+            raise trio.BrokenResourceError(str(error)) from None
+        self._wire.close()
+        raise trio.BrokenResourceError("the client reads too slowly")
+
+    async def aclose(self) -> None:
+        """Close at once."""
+        self._wire.close()
+        await trio.lowlevel.checkpoint()
+
+
+class TlsWireStream(WireStream):
+    """The same over TLS, which the listener has set up: Hypercorn asks for these names."""
+
+    @property
+    def transport_stream(self) -> WireStream:
+        """Where Hypercorn looks for the socket."""
+        return self
+
+    async def do_handshake(self) -> None:
+        """Done already."""
+        await trio.lowlevel.checkpoint()
+
+    def selected_alpn_protocol(self) -> str | None:
+        """`h2` or `http/1.1`."""
+        alpn: str | None = getattr(self._wire, "alpn", None)
+        return alpn or "http/1.1"
+
+
+class FullLane:
+    """Runs Hypercorn on single connections. `app` is the ASGI app of REST and UI."""
+
+    def __init__(
+        self,
+        app: AsgiApp,
+        *,
+        handle: Callable[[Exchange], Awaitable[None]],
+        route: Callable[[Head], Any],
+        write_s: float,
+        idle_s: float,
+        body_sink: Callable[[str], Any],
+        body_bytes_max: int,
+    ) -> None:
+        self._app = app
+        self._handle = handle
+        self._route = route
+        self._write_s = write_s
+        self._body_sink = body_sink
+        self._body_bytes_max = body_bytes_max
+        self._state: dict[str, Any] = {}
+        self._config = hypercorn_config(idle_s)
+        self._context = WorkerContext(None)
+        self._wrapped = ASGIWrapper(self._dispatch)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The app's lifespan: started before the first connection, shut down after the last."""
+        lifespan = Lifespan(self._wrapped, self._config, self._state)
+        # Cancelled together with its app, this task could not tell the app that it is the end.
+        guard = trio.CancelScope(shield=True)
+
+        async def guarded(*, task_status: trio.TaskStatus[None]) -> None:
+            with guard:
+                await lifespan.handle_lifespan(task_status=task_status)
+
+        async with trio.open_nursery() as nursery:
+            try:
+                await nursery.start(guarded)
+                await lifespan.wait_for_startup()
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                with trio.move_on_after(2, shield=True), suppress(trio.ClosedResourceError):
+                    await lifespan.wait_for_shutdown()
+                guard.cancel()
+
+    async def drain(self) -> None:
+        """End idle connections now, the others after their reply."""
+        await self._context.terminated.set()
+
+    async def serve(self, wire: Wire, data: bytes, watch: Watch, scheme: bytes) -> None:
+        """Go on with one connection until it ends."""
+        watch.rest()
+        kind = TlsWireStream if scheme == b"https" else WireStream
+        stream = kind(wire, data, self._write_s)
+        await TCPServer(self._wrapped, self._config, self._context, self._state, stream).run()  # type: ignore[arg-type]
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        head = head_of(scope)
+        route = self._route(head)
+        if route.lane == "full":
+            await self._app(scope, receive, send)
+            return
+        reply = AsgiReply(
+            scope, receive, send, self._body_sink, self._body_bytes_max, self._write_s
+        )
+        async with trio.open_nursery() as nursery:
+            await reply.serve(nursery, self._handle, Exchange(head, reply, route))
+
+
+def head_of(scope: Scope) -> Head:
+    """The request head, from an ASGI scope."""
+    headers = list(scope["headers"])
+    first: dict[bytes, bytes] = {}
+    for name, value in reversed(headers):
+        first[name.lower()] = value
+    target = scope.get("raw_path") or scope["path"].encode()
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    client = scope.get("client")
+    return Head(
+        scope["method"].encode("ascii"),
+        target,
+        scope["http_version"],
+        headers,
+        first,
+        scope["scheme"].encode("ascii"),
+        client[0] if client else "",
+    )
+
+
+def hypercorn_config(idle_s: float) -> HypercornConfig:
+    """Every limit that matters, set rather than left to a default (STYLE 3)."""
+    config = HypercornConfig()
+    config.keep_alive_timeout = idle_s
+    config.keep_alive_max_requests = 1_000_000_000
+    config.max_requests = None
+    config.read_timeout = None
+    config.h11_max_incomplete_size = HEAD_BYTES_MAX
+    config.h2_max_concurrent_streams = STREAMS_MAX
+    config.h2_max_header_list_size = HEAD_BYTES_MAX
+    config.h2_max_inbound_frame_size = HTTP2_FRAME_BYTES_MAX
+    config.include_server_header = False
+    config.include_date_header = True
+    config.server_names = []
+    config.errorlog = logging.getLogger("appliance.full_lane")
+    config.accesslog = None
+    config.alt_svc_headers = []
+    return config

@@ -1,0 +1,232 @@
+"""One client request with its reply, and the facts gathered on the way: typed, no dict of extras.
+
+An Exchange is made by a door, filled by `pipeline.handle()` and kept by the tap. It knows no lane,
+no socket library and no store.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from appliance.core.asks import Asks
+
+Headers = list[tuple[bytes, bytes]]
+
+monotonic = time.monotonic
+NEVER_S = float("inf")
+
+
+class Wakeable(Protocol):
+    """Whatever a task may be waiting on."""
+
+    def wake(self) -> None:
+        """End the wait."""
+
+
+class Watch:
+    """The deadline of one connection, moved by each phase and kept by one sweeper (no cancel scope,
+    no timer of its own: ARCHITECTURE 3). When it passes, `expired` names the phase and the waits of
+    both sides are woken; `gone` says that the client has hung up.
+    """
+
+    __slots__ = (
+        "client", "deadline_s", "drain_s", "expired", "gone", "in_flight", "phase", "sending",
+        "total_s", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, client: Wakeable | None) -> None:
+        self.client = client
+        self.upstream: Wakeable | None = None
+        self.deadline_s = NEVER_S
+        self.total_s = NEVER_S
+        self.drain_s = 0.0
+        self.phase = ""
+        self.expired = ""
+        self.gone = False
+        self.in_flight = False
+        self.sending = False
+
+    def enter(self, phase: str, limit_s: float) -> None:
+        """A phase begins: it may take `limit_s` seconds, and never longer than the total."""
+        self.phase = phase
+        until_s = monotonic() + limit_s
+        self.deadline_s = until_s if until_s < self.total_s else self.total_s
+
+    def rest(self) -> None:
+        """Nothing is timed."""
+        self.phase = ""
+        self.deadline_s = NEVER_S
+
+    def expire(self) -> None:
+        """The sweeper's call: the deadline has passed."""
+        total = self.deadline_s >= self.total_s
+        self.expired = "total" if total else self.phase
+        self.wake()
+
+    def hang_up(self) -> None:
+        """The sweeper's call: the client is gone."""
+        if not self.gone:
+            self.gone = True
+            if self.drain_s:
+                self.enter("drain", self.drain_s)
+                return
+        if not self.drain_s:
+            self.wake()
+
+    def wake(self) -> None:
+        """Wake whatever waits on either side; repeated by the sweeper until it has been heard."""
+        if self.client is not None:
+            self.client.wake()
+        if self.upstream is not None:
+            self.upstream.wake()
+
+
+@dataclass(slots=True)
+class Body:
+    """A request body, read whole: in memory, or in a spill file when it was large."""
+
+    data: bytes = b""
+    spill: Any = None
+    length: int = 0
+    trailers: Headers = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Head:
+    """A request head as received: header names and values untouched, in order, doubles kept.
+
+    `first` maps lower-case names to the first value of that name.
+    """
+
+    method: bytes
+    target: bytes
+    version: str
+    headers: Headers
+    first: dict[bytes, bytes]
+    scheme: bytes = b"http"
+    client_address: str = ""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call of a provider."""
+
+    target: str
+    provider: str
+    model: str = ""
+    status: int | None = None
+    started_at_us: int = 0
+    latency_us: int = 0
+    why_next: str = ""
+
+
+class ReplySide(Protocol):
+    """The client's side of an exchange, given by its lane."""
+
+    watch: Watch
+
+    async def read_body(self, x: Exchange) -> None:
+        """Read the request body into `x.body`, under cap and deadline. Raises Refusal."""
+
+    async def informational(self, status: int, reason: bytes, headers: Headers) -> None:
+        """Pass on a 1xx reply, where the lane can."""
+
+    async def start(
+        self,
+        status: int,
+        reason: bytes,
+        headers: Headers,
+        length: int | None,
+        piece: bytes,
+        *,
+        last: bool = False,
+        trailers: Headers | None = None,
+    ) -> None:
+        """Send the head and the first piece. `length` None: the end is told by the framing.
+        With `last` the piece is all there is, and the end goes out in the same write."""
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece of the body, with back-pressure."""
+
+    async def finish(self, piece: bytes, trailers: Headers) -> None:
+        """Send the last piece and a clean end."""
+
+    def abandon(self) -> None:
+        """End without a clean end: the reply was cut and the client must be able to tell."""
+
+
+class TapLike(Protocol):
+    """The record in the making, as the relay sees it."""
+
+    heavy: bool
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the reply's body was seen."""
+
+    async def unload(self) -> None:
+        """Move what has gathered out of memory (when `heavy`)."""
+
+    async def seal(self, outcome: str) -> None:
+        """Write the record: what is sent next is the last byte."""
+
+
+@dataclass(slots=True)
+class Aim:
+    """Where one attempt goes: the provider's row, the pool's key and the request head to send.
+
+    `record_path` and `record_url` are what may be kept: secrets in them are taken out.
+    """
+
+    provider: Any
+    key: Any
+    head: bytes
+    deadlines: Any
+    record_path: str
+    record_url: str
+
+
+class Exchange:
+    """One request on its way. Fields are grouped by who sets them."""
+
+    __slots__ = (
+        "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect", "error",
+        "exchange_id", "first_byte_s", "found_key", "head", "http_status", "identity",
+        "not_applied", "org", "outcome", "region", "reply", "reply_headers", "request_id", "response_coding",
+        "response_type", "route", "started", "started_s", "tap",
+    )  # fmt: skip
+
+    def __init__(self, head: Head, reply: ReplySide, route: Any) -> None:
+        # by the door
+        self.head = head
+        self.reply = reply
+        self.route = route
+        self.started_s = monotonic()
+        self.created_at_us = time.time_ns() // 1000
+        self.body = Body()
+        # by the pipeline, in its order
+        self.asks: Asks = None  # type: ignore[assignment]
+        self.asks_usage = False
+        self.identity: Any = None
+        self.found_key = ""
+        self.org = b""
+        self.region = "us"
+        self.exchange_id = b""
+        self.request_id = ""
+        self.dialect = ""
+        self.aim: Aim | None = None
+        self.tap: TapLike | None = None
+        self.attempts: list[Attempt] = []
+        self.not_applied: list[str] = []
+        self.reply_headers: Headers = []
+        self.degraded = ""
+        # by the relay
+        self.started = False
+        self.http_status: int | None = None
+        self.outcome = ""
+        self.error = ""
+        self.first_byte_s = 0.0
+        self.response_type = ""
+        self.response_coding = ""

@@ -1,0 +1,111 @@
+"""The provider's reply to the client: chunk by chunk, nothing between, and an honest end.
+
+The record is written before the last byte leaves (ARCHITECTURE 3, Honest ends), so that a reply
+which a client saw finished is on record whatever happens next.
+"""
+
+from __future__ import annotations
+
+from appliance.core.force_format import Gluer
+from appliance.core.terminal import TerminalScanner
+from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.upstream.http1 import UpstreamReply
+
+# Hop by hop (RFC 9110 7.6.1); `trailer` stays, since trailers are passed on.
+NOT_PASSED = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
+)
+USUAL_CONNECTION = frozenset((b"", b"keep-alive", b"Keep-Alive", b"close"))
+
+
+def client_headers(reply: UpstreamReply, x: Exchange) -> Headers:
+    """The provider's header lines, untouched and in order, and ours after them."""
+    first = reply.first
+    value = first.get(b"content-type")
+    if value is not None:
+        x.response_type = value.decode("latin-1")
+    value = first.get(b"content-encoding")
+    if value is not None:
+        x.response_coding = value.decode("latin-1")
+    dropped: frozenset[bytes] | set[bytes] = NOT_PASSED
+    connection = first.get(b"connection", b"")
+    if connection not in USUAL_CONNECTION:
+        dropped = NOT_PASSED | {token.strip() for token in connection.lower().split(b",")}
+    if b"content-length" in first and reply.framing.kind not in ("length", "none"):
+        dropped = dropped | {b"content-length"}
+    kept = zip(reply.headers, reply.names, strict=True)
+    return [field for field, name in kept if name not in dropped] + x.reply_headers
+
+
+async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -> None:
+    """Pass the reply on to its end. Raises UpstreamFailed when it breaks off, Woken when woken,
+    OSError when the client's connection is broken."""
+    headers = client_headers(reply, x)
+    kind = reply.framing.kind
+    # Headers of a stream go at once; of a body of known length with its first bytes, in one write.
+    streams = kind in ("chunked", "until_close")
+    length = None if streams else reply.framing.length
+    events = x.response_type.startswith("text/event-stream")
+    scanner = TerminalScanner(x.dialect) if events else None
+    gluer = Gluer() if x.asks.stream_force_format and events else None
+    piece = b""
+    x.reply.watch.enter("gap", gap_s)
+    if not reply.done and (reply.buffered() or not streams):
+        piece = await reply.piece()
+        if piece:
+            x.first_byte_s = monotonic()
+            tap.add(piece)
+    x.http_status = reply.status
+    x.started = True
+    if reply.done:
+        await tap.seal("complete")
+        await x.reply.start(
+            reply.status, reply.reason, headers, length, piece, last=True, trailers=reply.trailers
+        )
+        return
+    if scanner is not None and piece and scanner.feed(piece):
+        await tap.seal("complete")
+    if gluer is not None:
+        piece = gluer.feed(piece)
+    await x.reply.start(reply.status, reply.reason, headers, length, piece)
+    await _pieces(x, reply, tap, gap_s, scanner, gluer)
+
+
+async def _pieces(
+    x: Exchange,
+    reply: UpstreamReply,
+    tap: TapLike,
+    gap_s: float,
+    scanner: TerminalScanner | None,
+    gluer: Gluer | None,
+) -> None:
+    """What comes after the first write. When the client has gone and `drain_s` is set, the reply
+    is read on for its usage and sent nowhere."""
+    watch = x.reply.watch
+    while not reply.done:
+        if not watch.gone:
+            watch.enter("gap", gap_s)
+        piece = await reply.piece()
+        if piece:
+            if not x.first_byte_s:
+                x.first_byte_s = monotonic()
+            tap.add(piece)
+            if tap.heavy:
+                await tap.unload()
+            if scanner is not None and scanner.feed(piece):
+                await tap.seal("complete")
+        if watch.gone:
+            continue
+        if reply.done:
+            await tap.seal("complete")
+            await x.reply.finish(gluer.flush(piece) if gluer else piece, reply.trailers)
+            return
+        if gluer is not None:
+            piece = gluer.feed(piece)
+        if piece:
+            try:
+                await x.reply.write(piece)
+            except OSError:
+                watch.hang_up()
+                if not watch.drain_s:
+                    raise

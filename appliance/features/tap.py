@@ -1,0 +1,134 @@
+"""The tap: exactly one record per exchange, whatever happens, written before the last byte leaves.
+
+A bracket around everything else. It gathers what was seen; what it means is derived later
+(ARCHITECTURE 5: frames hold what was seen).
+"""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from appliance.actors.recorder import Capture, Recorder
+from appliance.exchange import Attempt, Exchange, monotonic
+
+FLAG_SUPERSEDES = 1
+
+
+class Tap:
+    """The record of one exchange in the making. `with Tap(x, recorder):` seals on every way out.
+
+    Opens when the exchange is admitted. `seal` writes the frame; bytes that pass after it (a
+    stream's tail behind its terminal event) make the frame be written once more, in its place.
+    """
+
+    __slots__ = ("_late", "_recorder", "_request_spill", "capture", "sealed", "x")
+
+    def __init__(self, x: Exchange, recorder: Recorder) -> None:
+        self.x = x
+        self._recorder = recorder
+        self.capture: Capture = recorder.capture(x.region)
+        self.sealed = False
+        self._late = False
+
+    def __enter__(self) -> Tap:
+        self.x.tap = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        x = self.x
+        if not self.sealed:
+            if kind is not None and not x.outcome:
+                x.outcome = "client_gone" if x.reply.watch.gone else "cut"
+                x.error = x.error or kind.__name__
+            self._write(0)
+        elif self._late:
+            self._write(FLAG_SUPERSEDES)
+        self.capture.release()
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the reply's body has been seen."""
+        self.capture.add(piece)
+        if self.sealed:
+            self._late = True
+
+    async def seal(self, outcome: str) -> None:
+        """Write the record now: what follows is the last byte. Waits only when the disk is slow
+        or `durability` is strict (then until it is synced)."""
+        x = self.x
+        if self.sealed:
+            return
+        x.outcome = x.outcome or outcome
+        ticket = self._write(0)
+        if ticket is not None:
+            await self._recorder.settle(x.region, ticket)
+
+    def _write(self, flags: int) -> Any:
+        self.sealed = True
+        x = self.x
+        return self._recorder.record(
+            x.region, x.org, self.facts(), x.body, self.capture, flags,
+            omit_request=x.asks.omit_request, omit_response=x.asks.omit_response,
+        )  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """The metadata of the frame; absent means None, False or empty (the agreed keys)."""
+        x = self.x
+        asks = x.asks
+        now_us = time.time_ns() // 1000
+        facts: dict[str, Any] = {
+            "exchange_id": x.exchange_id,
+            "request_id": x.request_id,
+            "created_at_us": x.created_at_us,
+            "recorded_at_us": now_us,
+            "duration_us": int((monotonic() - x.started_s) * 1e6),
+            "method": x.head.method.decode("latin-1"),
+            "outcome": x.outcome,
+            "request_bytes": x.body.length,
+            "response_bytes": self.capture.seen_bytes,
+            "properties": asks.properties,
+        }
+        if x.first_byte_s:
+            facts["ttfb_us"] = int((x.first_byte_s - x.started_s) * 1e6)
+        if x.aim is not None:
+            facts["path"] = x.aim.record_path
+            facts["target_url"] = x.aim.record_url
+            facts["provider"] = x.aim.provider.record_name
+            facts["gateway_provider"] = x.aim.provider.id
+            facts["dialect"] = x.aim.provider.dialect
+        if x.http_status is not None:
+            facts["http_status"] = x.http_status
+        request_type = x.head.first.get(b"content-type")
+        if request_type is not None:
+            facts["request_type"] = request_type.decode("latin-1")
+        request_coding = x.head.first.get(b"content-encoding")
+        if request_coding is not None:
+            facts["request_coding"] = request_coding.decode("latin-1")
+        for name in ("response_type", "response_coding", "error", "degraded"):
+            value = getattr(x, name)
+            if value:
+                facts[name] = value
+        if x.not_applied:
+            facts["not_applied"] = x.not_applied
+        if x.identity.key_id:
+            facts["key_id"] = x.identity.key_id
+        if x.attempts:
+            facts["attempts"] = [attempt_facts(attempt) for attempt in x.attempts]
+        facts.update(asks.facts)
+        return facts
+
+
+def attempt_facts(attempt: Attempt) -> dict[str, Any]:
+    """One attempt as it is kept."""
+    return {
+        "target": attempt.target,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "status": attempt.status,
+        "started_at_us": attempt.started_at_us,
+        "latency_us": attempt.latency_us,
+        "why_next": attempt.why_next,
+    }

@@ -1,0 +1,125 @@
+"""A data directory without a server: locked, caught up with its journal, asked, closed. Blocking.
+
+After a `kill -9` the answer is complete without a restart of the server: the journal's tail is
+ingested first. On a read-only medium the tail is derived into memory and nothing is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from appliance import assembly
+from appliance.actors.catch_up import catch_up
+from appliance.actors.frame_rows import FrameDeriver
+from appliance.actors.region import DELETION_PURPOSE
+from appliance.config import Config
+from appliance.errors import Refusal
+from storage.analytics import Analytics
+from storage.blobs import Blobs
+from storage.directory import Root
+from storage.frames import Part, unpack
+from storage.lake import Lake
+from storage.query import Query
+from storage.state import State
+from storage.vault import Vault
+
+WAIT_S = 10.0
+
+
+class Offline:
+    """An open root. The analytics are opened when first asked for, the state too."""
+
+    def __init__(self, config: Config, directory: Path, *, read_only: bool) -> None:
+        self._config = config
+        self._directory = directory
+        self._read_only = read_only
+        self._vault = Vault.open(directory, config.master_key)
+        self._keys = self._vault.segment_keys
+        self._deletion_key = self._vault.stable_key(DELETION_PURPOSE)
+        self._blobs = Blobs(directory, self._keys)
+        self._analytics: Analytics | None = None
+        self._state: State | None = None
+
+    @property
+    def state(self) -> State:
+        """The state store."""
+        if self._state is None:
+            self._state = State.open(self._config.data_dir / "state.sqlite")
+        return self._state
+
+    @property
+    def analytics(self) -> Analytics:
+        """The database, caught up with the journal."""
+        if self._analytics is None:
+            lake = Lake.open(
+                self._directory,
+                keys=self._keys,
+                deletion_key=self._deletion_key,
+                read_only=self._read_only,
+            )
+            encrypted = self._keys is not None
+            analytics = Analytics.open(
+                None if encrypted else self._directory / "analytics.duckdb",
+                memory_bytes_max=self._config.memory.duckdb,
+                threads=2,
+                lake=lake.view,
+                read_only=self._read_only,
+                temporary=None if encrypted or self._read_only else self._directory / "tmp",
+                deletion_key=self._deletion_key,
+            )
+            self._analytics = analytics
+            catch_up(
+                analytics,
+                self._directory,
+                FrameDeriver(assembly.derived_with(self._config), self._read_parts),
+                keys=self._keys,
+                read_only=self._read_only,
+            )
+        return self._analytics
+
+    def _read_parts(self, parts: list[Part]) -> bytes:
+        return unpack(parts, self._blobs.read)
+
+    def query(self, sql: str) -> Query:
+        """A reading query. Raises QueryFailed."""
+        return self.analytics.query(sql)
+
+    def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> Any:
+        """Any other command. Raises Refusal for one that needs a server."""
+        raise Refusal(400, "needs_server", f"{command} needs a running server")
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._analytics is not None:
+            self._analytics.close()
+        if self._state is not None:
+            self._state.close()
+
+
+@contextmanager
+def open_root(config: Config, region: str) -> Iterator[Offline]:
+    """Open the directory of a region for a command. Raises RootBusy, RootRefused, VaultError,
+    Refusal 404 when there is none."""
+    directory = config.root(region)
+    if not (directory / "FORMAT").exists():
+        raise Refusal(404, "no_data", f"there is no data directory at {directory}")
+    read_only = not os.access(directory, os.W_OK) or is_read_only(directory)
+    root = None if read_only else Root.open(directory, wait_s=WAIT_S)
+    try:
+        offline = Offline(config, directory, read_only=read_only)
+        try:
+            yield offline
+        finally:
+            offline.close()
+    finally:
+        if root is not None:
+            root.close()
+
+
+def is_read_only(directory: Path) -> bool:
+    """Whether its file system is mounted read-only."""
+    return bool(os.statvfs(directory).f_flag & os.ST_RDONLY)

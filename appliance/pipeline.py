@@ -1,0 +1,121 @@
+"""What happens to a request, in order, on one screen. Features do it; nothing else calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.actors.recorder import Recorder
+from appliance.config import Config
+from appliance.core.ids import ExchangeIds
+from appliance.errors import Refusal, UpstreamFailed
+from appliance.exchange import Exchange, monotonic
+from appliance.features.admit import Gate, admit
+from appliance.features.aim import aim_at
+from appliance.features.answer import fail, own_reply, preflight, refuse, timeout_failure
+from appliance.features.call import Call
+from appliance.features.deadlines import Deadlines
+from appliance.features.mock import JSON_REPLY, mock_body
+from appliance.features.relay import relay
+from appliance.features.stream_usage import ask_for_usage
+from appliance.features.tap import Tap
+from appliance.upstream.pool import Pool
+from appliance.wire import Woken
+
+
+@dataclass(slots=True)
+class House:
+    """What the pipeline works with."""
+
+    config: Config
+    gate: Gate
+    pool: Pool
+    recorder: Recorder
+    deadlines: Deadlines
+    ids: ExchangeIds
+    dialling: Any
+    log: Any
+    metrics: Any
+
+
+async def handle(x: Exchange, house: House) -> None:
+    """One exchange, from its head to its record. Never raises for anything a client or a provider
+    does; what escapes is a bug, and is on record too.
+
+    Fails closed: admission (whose request is this?). Fails open: everything that only watches.
+    """
+    try:
+        admit(x, house.gate, house.ids)  # closed: no organisation, no key of ours, no record
+    except Refusal as refusal:
+        house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
+        await attempt_reply(x, refuse(x, refusal))
+        return
+    if x.route.provider is None:  # a browser's preflight: the headers are the answer
+        await attempt_reply(x, preflight(x))
+        return
+    with Tap(x, house.recorder) as tap:
+        try:
+            await serve(x, house, tap)
+        except Refusal as refusal:
+            house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
+            await attempt_reply(x, refuse(x, refusal))
+        except UpstreamFailed as failure:
+            house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
+            await attempt_reply(x, fail(x, failure))
+        except Woken:
+            await woken(x, house)
+        except OSError as error:  # the client's side: the provider's errors are UpstreamFailed
+            client_gone(x, error)
+    house.metrics.exchange(x, monotonic() - x.started_s)
+
+
+async def serve(x: Exchange, house: House, tap: Tap) -> None:
+    """The lines of a proxied request, in order."""
+    limits = house.deadlines.of(x)
+    x.reply.watch.total_s = x.started_s + limits.total_s
+    x.reply.watch.drain_s = house.config.drain_s
+    await x.reply.read_body(x)
+    await ask_for_usage(x)
+    if x.asks.mock_response is not None:
+        x.outcome = "mock"
+        await own_reply(x, 200, JSON_REPLY, mock_body(x.asks.mock_response))
+        return
+    x.aim = aim_at(x, house.dialling, limits)
+    async with Call(x, x.aim, house.pool) as reply:
+        await relay(x, reply, tap, limits.gap_s)
+
+
+async def attempt_reply(x: Exchange, reply: Any) -> None:
+    """Send a reply of ours to a client who may have gone meanwhile."""
+    try:
+        await reply
+    except (Woken, OSError) as error:
+        client_gone(x, error)
+
+
+async def woken(x: Exchange, house: House) -> None:
+    """A wait was ended from outside: a deadline passed, or the client is gone."""
+    watch = x.reply.watch
+    phase, watch.expired = watch.expired, ""
+    if watch.gone or phase in ("", "drain"):
+        client_gone(x, None)
+    elif phase == "client_write":
+        x.outcome = x.outcome or "client_stalled"
+        x.reply.abandon()
+    else:
+        watch.total_s = float("inf")
+        watch.rest()
+        failure = timeout_failure(phase, house.deadlines.of(x))
+        if x.started and failure.name == "timeout_gap" and "event-stream" in x.response_type:
+            failure.name = "stalled"
+        house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
+        await attempt_reply(x, fail(x, failure))
+
+
+def client_gone(x: Exchange, error: BaseException | None) -> None:
+    """The client hung up: what was streamed is on record, and the connection ends here."""
+    x.outcome = x.outcome or "client_gone"
+    if error is not None:
+        x.error = x.error or type(error).__name__
+    x.reply.watch.gone = True
+    x.reply.abandon()

@@ -1,0 +1,258 @@
+"""Starts and stops it all: opens the stores, starts actors, listens, drains, closes.
+
+The nursery tree (STYLE 2.1): actors outlive the doors; signals make shutdown an ordinary return.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from appliance import assembly
+from appliance.actors.region import Region
+from appliance.banner import banner, server_url
+from appliance.config import Config, raise_file_limit
+from appliance.door.asgi import FullLane
+from appliance.door.control import serve_control
+from appliance.door.listener import BACKLOG, Door
+from appliance.door.route_types import RequestHead, Route
+from appliance.door.routes import route
+from appliance.door.tls import ServerTls
+from appliance.exchange import Exchange, Head
+from appliance.log import Log
+from appliance.pipeline import handle
+from appliance.control_commands import Commands
+from appliance.own_api import api_app, gauges_of
+from appliance.upstream.tls import forget_contexts
+
+POOL_SWEEP_S = 15.0
+
+
+def run(config: Config) -> int:
+    """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
+    raise_file_limit()
+    log = Log(config.log_level, config.log_format)
+    try:
+        return trio.run(partial(serve, config, log))
+    finally:
+        log.close()
+
+
+async def serve(config: Config, log: Log) -> int:
+    """Open, serve, drain, close. Raises what opening raises; the command prints it as one line."""
+    began_s = time.monotonic()
+    listeners = listen(config)
+    derive = assembly.derived_with(config)
+    names = ["us"] + (["eu"] if has_eu(config) else [])
+    regions: dict[str, Region] = {}
+    try:
+        for name in names:
+            regions[name] = await trio.to_thread.run_sync(
+                Region, assembly.region_options(config, name), derive
+            )
+        ring = assembly.key_ring_of(config)
+        await ring.load()
+        table = assembly.provider_table(config)
+        own = frozenset((str(s.getsockname()[0]), int(s.getsockname()[1])) for s in listeners)
+        house = assembly.house_of(config, regions, ring, table, own, log)
+        server = Server(config, log, house, regions, ring, table, listeners)
+        await server.run(began_s)
+    finally:
+        for region in regions.values():
+            region.unlock()
+        for listener in listeners:
+            listener.close()
+    return 0
+
+
+def has_eu(config: Config) -> bool:
+    """Whether the EU region is kept here: its directory was named, or is there already."""
+    return "eu_data_dir" in config.sources or (config.eu_data_dir / "FORMAT").exists()
+
+
+def listen(config: Config) -> list[socket.socket]:
+    """Bind the port on every address of `host`. Raises OSError."""
+    found = socket.getaddrinfo(
+        config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    listeners: list[socket.socket] = []
+    port = config.port
+    for family, kind, protocol, _, address in dict.fromkeys(found):
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            sock.bind((address[0], port, *address[2:]))
+        except OSError:
+            sock.close()
+            for other in listeners:
+                other.close()
+            raise
+        sock.listen(BACKLOG)
+        port = port or sock.getsockname()[1]
+        listeners.append(sock)
+    return listeners
+
+
+class Server:
+    """The running process: doors over the house, and how they end."""
+
+    def __init__(
+        self,
+        config: Config,
+        log: Log,
+        house: Any,
+        regions: dict[str, Region],
+        ring: Any,
+        table: Any,
+        listeners: list[socket.socket],
+    ) -> None:
+        self.config = config
+        self.log = log
+        self.house = house
+        self.regions = regions
+        self.ring = ring
+        self.table = table
+        self.listeners = listeners
+        self.ready = False
+        self.routing = assembly.routing_of(config, table, frozenset())
+        self.tls = None
+        if config.tls_cert is not None:
+            self.tls = ServerTls(config.tls_cert, config.tls_key, http2=config.http2)
+        self.full = FullLane(
+            api_app(self),
+            handle=self.handle,
+            route=self.route,
+            write_s=config.deadlines.client_write_s,
+            idle_s=config.deadlines.client_idle_s,
+            body_sink=self.body_sink,
+            body_bytes_max=config.body_bytes_max,
+        )
+        self.door = Door(
+            handle=self.handle,
+            route=self.route,
+            full=self.full,
+            body_sink=self.body_sink,
+            deadlines=config.deadlines,
+            body_bytes_max=config.body_bytes_max,
+            connections_max=config.connections_max,
+            log=log,
+        )
+        house.metrics.gauges.append(gauges_of(self))
+
+    async def handle(self, x: Exchange) -> None:
+        """The pipeline, for both lanes."""
+        await handle(x, self.house)
+
+    def route(self, head: Head) -> Route:
+        """The routing table, for both lanes."""
+        first = head.first
+        return route(
+            RequestHead(head.method, head.target, first.get(b"host", b""), first), self.routing
+        )
+
+    def body_sink(self, region: str) -> Any:
+        """Where a request body that is read slowly goes."""
+        return self.regions[region].request_sink()
+
+    async def run(self, began_s: float) -> None:
+        """Actors, then doors, then the signal; back in the opposite order."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as actors:
+                for region in self.regions.values():
+                    await region.start(actors)
+                actors.start_soon(self.ring.run)
+                actors.start_soon(self._sweep_pool)
+                await actors.start(self.full.run)
+                async with trio.open_nursery() as doors:
+                    await self._open_doors(doors)
+                    self._announce(began_s)
+                    await self._until_told(signals, doors)
+                self.ready = False
+                self.house.pool.close()
+                for region in self.regions.values():
+                    await region.close()
+                actors.cancel_scope.cancel()
+
+    async def _open_doors(self, doors: trio.Nursery) -> None:
+        await doors.start(self.door.sweeper.run)
+        commands = Commands(self.regions, self.ring, {}).table()
+        for region in self.regions.values():
+            path = region.directory / "control.sock"
+            await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))
+        self.accepting = trio.CancelScope()
+        doors.start_soon(self._accept, doors)
+        self.ready = True
+
+    async def _accept(self, doors: trio.Nursery) -> None:
+        with self.accepting:
+            async with trio.open_nursery() as nursery:
+                for listener in self.listeners:
+                    nursery.start_soon(self.door.serve_listener, listener, self.tls, doors)
+
+    def _announce(self, began_s: float) -> None:
+        url = server_url(self.config, self.listeners[0].getsockname()[1])
+        if self.config.ready_file is not None:
+            write_ready(self.config.ready_file, url)
+        sys.stdout.write(banner(self.config, url))
+        sys.stdout.flush()
+        self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
+
+    async def _until_told(self, signals: Any, doors: trio.Nursery) -> None:
+        """SIGHUP re-reads certificates. The first of the others drains, a second exits at once."""
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self._reload()
+                continue
+            break
+        doors.start_soon(self._second_signal, signals)
+        await self.drain()
+        doors.cancel_scope.cancel()
+
+    async def _second_signal(self, signals: Any) -> None:
+        async for number in signals:
+            if number != signal.SIGHUP:
+                os._exit(1)
+
+    def _reload(self) -> None:
+        forget_contexts()
+        if self.tls is not None:
+            why = self.tls.reload()
+            if why:
+                self.log.error("reload", kept="old certificate", reason=why)
+                return
+        self.log.info("reload")
+
+    async def drain(self) -> None:
+        """Stop accepting; open replies get `grace_s`; then what is left is cut, and recorded."""
+        self.ready = False
+        self.accepting.cancel()
+        for listener in self.listeners:
+            listener.close()
+        self.door.drain()
+        await self.full.drain()
+        with trio.move_on_after(self.config.grace_s):
+            while self.door.connections:
+                await trio.sleep(0.02)
+
+    async def _sweep_pool(self) -> None:
+        while True:
+            await trio.sleep(POOL_SWEEP_S)
+            self.house.pool.sweep()
+
+
+def write_ready(path: Path, url: str) -> None:
+    """The ready file appears whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+    temporary.replace(path)
