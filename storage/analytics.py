@@ -19,6 +19,7 @@ from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.frames import Position
 from storage.manifest import LakeView
+from storage.memory_limit import MemoryLimit
 from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
 from storage.rows import TABLES
 from storage.schema import (
@@ -35,7 +36,7 @@ from storage.schema import (
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
-# Checkpoints rewrite the last row group whole: small ones make them cheap (3 µs a row, not 18).
+# Checkpoints rewrite the last row group whole: small ones make them cheap and short.
 ROW_GROUP_ROWS = 8192
 CHECKPOINT_BYTES = 16 * 2**20
 
@@ -77,6 +78,7 @@ class Analytics:
         self.broken = False
         self._place = place
         self._writing = threading.Lock()
+        self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
         self._queries: dict[Query, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
         self._connection = duckdb.connect(":memory:", config=_config(place))
@@ -111,6 +113,8 @@ class Analytics:
         if not batch.blocks:
             for _ in batch.pack():
                 pass
+        if not self._queries:
+            self._memory.save(self._connection.cursor())
         with self._transaction() as views:
             known = self._known(views, batch.rewritten)
             replaced = self._replace(views, batch) if batch.superseding else False
@@ -141,6 +145,8 @@ class Analytics:
             cursor = self._connection.cursor()
         try:
             statement = reading_statement(cursor, sql)
+            with translated():
+                self._memory.make_room(cursor)
             begin_reading(cursor)
         except BaseException:
             cursor.close()
@@ -152,6 +158,8 @@ class Analytics:
     def swap_lake(self, view: LakeView, *, drop_upto_segment: int) -> None:
         """One transaction: views over the new files, hot rows of rolled segments deleted, the
         generation stored. Queries that run keep the old files: see `oldest_generation`."""
+        with writing():
+            self._memory.make_room(self._connection.cursor())
         with self._transaction() as views:
             self._adopt(replace(views, lake=view), drop_upto_segment)
         self.position = max(self.position, Position(drop_upto_segment + 1, 0))

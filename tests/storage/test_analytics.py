@@ -207,6 +207,27 @@ def test_edits_show_after_a_restart(tmp_path: Path) -> None:
     second.close()
 
 
+def test_memory_is_kept_for_readers_and_given_back_after_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limit() -> str:
+        (row,) = analytics._run("SELECT current_setting('memory_limit')").fetchall()
+        return str(row[0])
+
+    analytics = opened(tmp_path / "a.duckdb")
+    analytics.ingest(batch_of([1]), Position(1, 1))
+    assert limit() == "48.0 MiB"
+    with analytics.query("FROM requests") as query:
+        assert limit() == "128.0 MiB"
+        monkeypatch.setattr("storage.memory_limit.KEEP_FOR_READERS_S", 0.0)
+        analytics.ingest(batch_of([2]), Position(1, 2))
+        assert limit() == "128.0 MiB"
+        query.fetch()
+    analytics.ingest(batch_of([3]), Position(1, 3))
+    assert limit() == "48.0 MiB"
+    analytics.close()
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
