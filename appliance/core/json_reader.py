@@ -7,16 +7,19 @@ characters and broken UTF-8 go to the standard library; depth ends in a word, no
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
 TOLERANT_BYTES_MAX = 32 * 1024 * 1024
 INTEGER_DIGITS_MAX = 400
+JSON_BEGINNINGS = b'{["-0123456789tfnNI'
 
 _decode = msgspec.json.Decoder().decode
 _decode_exact = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _raw = json.JSONDecoder(strict=False)
 
 
@@ -33,9 +36,60 @@ def read_json(data: bytes, *, exact: bool = False) -> tuple[Any, str]:
         return _read_tolerant(data, exact=exact)
 
 
+class LazyDocuments(Sequence[object]):
+    """The values of a JSON list, each parsed when it is looked at: of a long stream only the first
+    and the last event matter, as a rule. Built by `read_lazily`."""
+
+    __slots__ = ("_exact", "_joined", "_raws", "_values")
+
+    def __init__(self, joined: bytes, raws: list[msgspec.Raw], *, exact: bool) -> None:
+        self._joined = joined
+        self._raws = raws
+        self._exact = exact
+        self._values: list[object] | None = None
+
+    def __len__(self) -> int:
+        return len(self._raws)
+
+    @overload
+    def __getitem__(self, at: int) -> object: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[object]: ...
+    def __getitem__(self, at: int | slice) -> object:
+        if self._values is None and isinstance(at, int):
+            return (_decode_exact if self._exact else _decode)(self._raws[at])
+        return self._all()[at]
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._all())
+
+    def __reversed__(self) -> Iterator[object]:
+        yield from map(self.__getitem__, range(-1, -1 - min(2, len(self)), -1))
+        yield from self._all()[-3::-1]
+
+    def _all(self) -> list[object]:
+        if self._values is None:
+            values: list[object] = (_decode_exact if self._exact else _decode)(self._joined)
+            self._values = values
+        return self._values
+
+
+def read_lazily(payloads: Iterable[bytes], *, exact: bool = False) -> LazyDocuments | None:
+    """The documents of many payloads, checked in one call of the parser; None if one is not JSON
+    as it should be."""
+    joined = b"[" + b",".join(payloads) + b"]"
+    try:
+        return LazyDocuments(joined, _decode_raw(joined), exact=exact)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 def _read_tolerant(data: bytes, *, exact: bool) -> tuple[Any, str]:
     if len(data) > TOLERANT_BYTES_MAX:
         return None, "size"
+    first = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if first and first not in JSON_BEGINNINGS:
+        return None, "syntax"
     try:
         text = data.decode("utf-8-sig", "replace")
         fraction = _decimal if exact else float

@@ -5,32 +5,35 @@ from appliance.core.usage import anthropic, bedrock, cohere, gemini, groq, opena
 from appliance.core.usage.counts import Documents, Reading, count, find_usage, mapping
 from appliance.core.usage_types import Usage
 
+EVENTS_LOOKED_AT = 8  # streams count at their end; Anthropic's begin with the first half of it
+
 
 def read(documents: Documents) -> Reading | None:
+    last = documents[-EVENTS_LOOKED_AT:]
     return (
-        gemini.read(documents)
-        or _by_usage(documents)
-        or cohere.read(documents)
-        or _root(documents)
-        or _choices(documents)
+        gemini.read(last)
+        or _by_usage(last, documents)
+        or cohere.read(last)
+        or _root(last)
+        or _choices(last)
         or anthropic.read(documents)
     )
 
 
-def _by_usage(documents: Documents) -> Reading | None:
-    raw, holder = find_usage(documents)
+def _by_usage(last: Documents, documents: Documents) -> Reading | None:
+    raw, holder = find_usage(last)
     if "prompt_tokens" in raw:
-        return groq.read(documents)
+        return groq.read(last)
     if "inputTokens" in raw or "outputTokens" in raw:
-        return bedrock.read(documents)
+        return bedrock.read(last)
     if "billed_units" in raw:
-        return cohere.read(documents)
+        return cohere.read(last)
     kind = str(holder.get("type", ""))
     if kind.startswith("message") or "cache_read_input_tokens" in raw:
         return anthropic.read(documents)
     if openai.is_openai(raw, holder):
-        return openai.read(documents)
-    return groq.read(documents) or bedrock.read(documents)
+        return openai.read(last)
+    return groq.read(last) or (bedrock.read(documents) if len(documents) <= 1 else None)
 
 
 def _root(documents: Documents) -> Reading | None:
@@ -47,7 +50,7 @@ def _root(documents: Documents) -> Reading | None:
 
 def _llama(metrics: list[object]) -> Reading | None:
     """Meta's own API: a list of named measurements."""
-    values = {mapping(item).get("metric"): mapping(item).get("value") for item in metrics}
+    values = {str(mapping(item).get("metric")): mapping(item).get("value") for item in metrics}
     prompt = count(values.get("num_prompt_tokens"))
     output = count(values.get("num_completion_tokens"))
     return Reading(Usage(input=prompt, output=output)) if prompt or output else None
