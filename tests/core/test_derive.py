@@ -431,8 +431,9 @@ JSON = st.recursive(
     | st.dictionaries(
         st.sampled_from(
             ["usage", "model", "choices", "delta", "message", "content", "error", "type",
-             "response", "prompt_tokens", "input_tokens", "usageMetadata", "meta", "messages", "tools",
-             "role", "output", "prompt_tokens_details", "cached_tokens", "cost", "x_groq", "function"]
+             "response", "prompt_tokens", "input_tokens", "usageMetadata", "meta", "messages",
+             "tools", "role", "output", "prompt_tokens_details", "cached_tokens", "cost",
+             "x_groq", "function"]
         ),
         inner,
         max_size=4,
