@@ -30,57 +30,57 @@ class TerminalScanner:
     Gemini's own streams have no terminal event: they end with the body.
     """
 
-    __slots__ = ("_done", "_in_data", "_pending", "_search", "_tail")
+    __slots__ = ("_cue", "_done", "_in_data", "_look", "_other_cue", "_pending", "_tail")
 
     def __init__(self, dialect: str) -> None:
         self._done = False
         self._pending = False  # a Responses terminal event has begun, its data line has not ended
         self._in_data = False
         self._tail = b"\n"
-        self._search = self._messages if dialect in ANTHROPIC_DIALECTS else self._chat
+        # A chunk without either cue is ordinary and is not looked at any further.
+        self._cue, self._other_cue = b"[DONE]", b"\nevent: "
+        self._look = self._chat
+        if dialect in ANTHROPIC_DIALECTS:
+            self._expect_messages()
 
     def feed(self, chunk: bytes) -> bool:
         if self._done:
             return False
         window = self._tail + chunk
         self._tail = window[-TAIL_BYTES:]
-        self._done = self._search(window, chunk)
-        return self._done
+        if self._cue in window or self._other_cue in window:
+            self._done = self._look(window, chunk)
+            return self._done
+        return False
 
     def _chat(self, window: bytes, chunk: bytes) -> bool:
-        if b"[DONE]" in window and _CHAT.search(window):
+        if _CHAT.search(window):
             return True
-        if b"\nevent: " in window:
-            if b"\nevent: message_start" in window:
-                self._search = self._messages
-                return self._messages(window, chunk)
-            if b"\nevent: response." in window:
-                self._search = self._responses
-                return self._responses(window, chunk)
+        if b"\nevent: message_start" in window:
+            self._expect_messages()
+            return self._messages(window, chunk)
+        if b"\nevent: response." in window:
+            self._look = self._responses
+            self._cue, self._other_cue = b"complete", b".failed"
+            return self._responses(window, chunk)
         return False
 
+    def _expect_messages(self) -> None:
+        self._look = self._messages
+        self._cue, self._other_cue = b"message_stop", b"[DONE]"
+
     def _messages(self, window: bytes, chunk: bytes) -> bool:
-        if b"message_stop" in window:
-            return _ANTHROPIC.search(window) is not None
-        if b"[DONE]" in window or b"chat.completion.chunk" in window:
-            self._search = self._chat
-            return self._chat(window, chunk)
-        return False
+        return _ANTHROPIC.search(window) is not None or _CHAT.search(window) is not None
 
     def _responses(self, window: bytes, chunk: bytes) -> bool:
         """The data line of the last event carries the usage: the event is complete at its end."""
         rest = chunk
         if not self._pending:
-            if (
-                b".completed" not in window
-                and b".failed" not in window
-                and (b".incomplete" not in window)
-            ):
-                return False
             found = _RESPONSES.search(window)
             if found is None:
                 return False
             self._pending = True
+            self._cue = b""  # from here each chunk is looked at
             window = window[found.start() :]
             # Nothing before the terminal event may be taken for its data line.
             self._tail = window[-TAIL_BYTES:]
