@@ -1,0 +1,44 @@
+"""The REST API as an ASGI app; it knows the rest of the process by `Services` alone.
+
+No documentation pages: they would load scripts from elsewhere. The schema is at
+/download/swagger.json.
+"""
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from appliance.api import health, requests
+from appliance.api.permissions import guard
+from appliance.api.reply import on_bug, on_http_exception, on_invalid, on_refusal
+from appliance.api.services import Services
+from appliance.errors import Refusal
+
+
+def create_app(services: Services) -> FastAPI:
+    """Every route passes the guard; every answer but health and metrics has the envelope."""
+    app = FastAPI(
+        title="helicone-appliance",
+        version=services.version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(guard)],
+        # Observed by this program itself, not by what happens to be set up globally.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+    )
+    app.state.services = services
+    app.include_router(health.router)
+    app.include_router(requests.router)
+    app.add_exception_handler(Refusal, on_refusal)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_bug)
+    return app

@@ -1,0 +1,76 @@
+"""Reads a request's JSON body under a cap, and reports a bad one by its field."""
+
+from contextlib import aclosing
+from decimal import Decimal
+from typing import Any, Final, NoReturn
+
+import msgspec
+from fastapi import Request
+
+from appliance.core.decoding import decode_body
+from appliance.errors import Refusal
+
+BODY_BYTES_MAX: Final = 10 * 1024 * 1024
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object; numbers with a fraction are Decimal. Raises Refusal 400, 413,
+    415, 422."""
+    data = await _read(request)
+    decoded = decode_body(
+        data, request.headers.get("content-encoding"), bytes_max=BODY_BYTES_MAX
+    )  # fmt: skip
+    if decoded.problem == "bomb":
+        _too_large()
+    if decoded.problem:
+        raise Refusal(415, "coding_invalid", "body: its Content-Encoding cannot be taken off")
+    try:
+        value = _decode(decoded.data)
+    except RecursionError:
+        raise Refusal(400, "body_invalid", "body: nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
+        raise Refusal(400, "body_invalid", f"body: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        invalid("body", "expected a JSON object")
+    return value
+
+
+async def _read(request: Request) -> bytes:
+    data = bytearray()
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            data += chunk
+            if len(data) > BODY_BYTES_MAX:
+                _too_large()
+    return bytes(data)
+
+
+def _too_large() -> NoReturn:
+    raise Refusal(413, "body_too_large", f"body: larger than {BODY_BYTES_MAX} bytes")
+
+
+def invalid(field: str, why: str) -> NoReturn:
+    """422: the field and what is wrong with it."""
+    raise Refusal(422, "field_invalid", f"{field}: {why}")
+
+
+def integer(body: dict[str, Any], field: str, default: int, maximum: int) -> int:
+    """A whole number from 0 to `maximum`."""
+    value = body.get(field)
+    if value is None:
+        return default
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
+        invalid(field, f"expected a whole number from 0 to {maximum}")
+    return value
+
+
+def flag(body: dict[str, Any], field: str) -> bool | None:
+    """True, false, or None when it is not said."""
+    value = body.get(field)
+    if value is not None and not isinstance(value, bool):
+        invalid(field, "expected true or false")
+    return value

@@ -1,0 +1,46 @@
+"""For whoever keeps it running or calls it: health, readiness, metrics, the schema."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from appliance.api.permissions import SCHEMA_PATH
+from appliance.api.reply import NO_STORE, bare
+from appliance.api.services import Services
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+router = APIRouter(tags=["operations"])
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+@router.get("/healthcheck", response_class=Response)
+async def healthcheck(request: Request) -> Response:
+    """200 while it proxies; `status` is `degraded` when a part cannot do all it should."""
+    services = _services(request)
+    health = services.operations.health()
+    reasons = [reason._asdict() for reason in health.reasons]
+    return bare({"status": health.status, "reasons": reasons, "version": services.version})
+
+
+@router.get("/readycheck", response_class=Response)
+async def readycheck(request: Request) -> Response:
+    """503 until the stores are open, and while the server drains."""
+    ready = _services(request).operations.ready()
+    return bare({"ready": ready}, 200 if ready else 503)
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """In the text format of Prometheus."""
+    text = _services(request).operations.metrics_text()
+    return Response(text, 200, NO_STORE, METRICS_TYPE)
+
+
+@router.get(SCHEMA_PATH, response_class=Response, include_in_schema=False)
+async def schema(request: Request) -> Response:
+    """OpenAPI, behind the guard as everything else."""
+    return bare(request.app.openapi())

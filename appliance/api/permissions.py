@@ -1,0 +1,71 @@
+"""Who may call what: one table, one guard in front of every route.
+
+Permission goes by route and not by verb: every query is a POST, and a key that may read may query
+(`backend.md 1.1`). A route that the table does not know is answered to nobody.
+"""
+
+from typing import Final, Literal
+
+from fastapi import Request
+
+from appliance.api.services import Services
+from appliance.core.access import Identity, require_read
+from appliance.errors import Refusal
+
+Permission = Literal["public", "metrics", "read"]
+
+SCHEMA_PATH: Final = "/download/swagger.json"
+PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
+    ("GET", "/healthcheck"): "public",
+    ("GET", "/readycheck"): "public",
+    ("GET", "/metrics"): "metrics",
+    ("GET", SCHEMA_PATH): "public",
+    ("POST", "/v1/request/query-clickhouse"): "read",
+    ("POST", "/v1/request/query"): "read",
+    ("POST", "/v1/request/count/query"): "read",
+    ("GET", "/v1/request/{request_id}"): "read",
+}
+
+
+def rest_paths() -> tuple[tuple[str, str], ...]:
+    """The endpoints under /v1 in the shape of the routing table: `{}` stands for one segment."""
+    return tuple(
+        (method, "/".join("{}" if part.startswith("{") else part for part in path.split("/")))
+        for method, path in PERMISSIONS
+        if path.startswith("/v1/")
+    )
+
+
+async def guard(request: Request) -> None:
+    """Runs before every endpoint, and before a body is read. Raises Refusal."""
+    services: Services = request.app.state.services
+    permission = PERMISSIONS[request.method, request.scope["route"].path]
+    headers = dict(reversed(request.headers.raw))
+    host = headers.get(b"host", b"")
+    if permission == "public":
+        services.access.check(headers, host)
+    elif permission == "read":
+        identity = services.access.admit(headers, host)
+        require_read(identity)
+        request.state.identity = identity
+    else:
+        _guard_metrics(services, headers, host, request.client.host if request.client else "")
+
+
+def _guard_metrics(
+    services: Services, headers: dict[bytes, bytes], host: bytes, client_ip: str
+) -> None:
+    access = services.access
+    access.check(headers, host)
+    if access.metrics_allowed(client_ip, None):
+        return
+    identity = access.admit(headers, host)
+    require_read(identity)
+    if not access.metrics_allowed(client_ip, identity):
+        raise Refusal(403, "metrics_not_allowed", "This key may not read the metrics.")
+
+
+def identity_of(request: Request) -> Identity:
+    """Whom the guard let in."""
+    identity: Identity = request.state.identity
+    return identity

@@ -1,0 +1,141 @@
+"""The body of a request query becomes SQL: filter, sort, offset and limit (`backend.md 2`).
+
+Pure. The organisation is always part of the condition; no other's rows can come out.
+"""
+# ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
+
+from typing import Any, Final
+
+from appliance.api.body import flag, integer, invalid
+from appliance.api.filter_fields import CACHED, REQUEST_TABLES
+from appliance.api.request_rows import COLUMNS
+from appliance.core.filters import Parameters, compile_filter
+
+LIMIT_DEFAULT: Final = 10
+LIMIT_MAX: Final = 1000
+OFFSET_MAX: Final = 1_000_000_000
+PROPERTY_NAME_CHARACTERS_MAX: Final = 1000
+SORT_TEXT_CHARACTERS: Final = 1000
+
+# The first of these that is there wins, in this order.
+SORT_KEYS: Final = {
+    "created_at": "r.request_created_at",
+    "latency": "r.latency_ms",
+    "total_tokens": "r.total_tokens",
+    "completion_tokens": "r.completion_tokens",
+    "prompt_tokens": "r.prompt_tokens",
+    "time_to_first_token": "r.time_to_first_token_ms",
+    "cost": "r.cost_usd",
+    "user_id": "r.user_id",
+    "body_model": "r.model",
+    "is_cached": CACHED,
+    "request_prompt": "t.request",
+    "response_text": "t.response",
+}
+NEWEST_FIRST: Final = "r.request_created_at DESC, r.exchange_id DESC"
+TEXTS: Final = (
+    f" LEFT JOIN (SELECT exchange_id, left(request, {SORT_TEXT_CHARACTERS}) AS request,"
+    f" left(response, {SORT_TEXT_CHARACTERS}) AS response FROM bodies) AS t"
+    " ON t.exchange_id = r.exchange_id"
+)
+
+Statement = tuple[str, list[Any]]
+
+
+def list_statement(body: dict[str, Any], org: bytes) -> Statement:
+    """One page of rows. Raises Refusal 422."""
+    parameters = Parameters()
+    where = _where(body, org, parameters)
+    order = _order(body.get("sort"), parameters)
+    limit = integer(body, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    offset = integer(body, "offset", 0, OFFSET_MAX)
+    join = TEXTS if order.startswith("t.") else ""
+    return (
+        f"SELECT {_columns()} FROM requests AS r{join} WHERE {where}"
+        f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
+        parameters.values,
+    )
+
+
+def count_statement(body: dict[str, Any], org: bytes) -> Statement:
+    """How many rows the same filter finds. Raises Refusal 422."""
+    parameters = Parameters()
+    where = _where(body, org, parameters)
+    return f"SELECT count(*) FROM requests AS r WHERE {where}", parameters.values
+
+
+def one_statement(request_id: str, org: bytes) -> Statement:
+    """The newest exchange that was given this id."""
+    return (
+        f"SELECT {_columns()} FROM requests AS r WHERE r.organization_id = CAST($1 AS UUID)"
+        f" AND r.request_id = CAST($2 AS UUID) ORDER BY {NEWEST_FIRST} LIMIT 1",
+        [org.hex(), request_id],
+    )
+
+
+def bodies_statement(exchange_ids: list[str], bytes_max: int) -> Statement:
+    """Bodies of these exchanges, the newest first, as many as fit. Sizes are added up first: what
+    does not fit is never read as a whole."""
+    return (
+        "WITH sizes AS (SELECT exchange_id, coalesce(strlen(request), 0)"
+        " + coalesce(strlen(response), 0) AS bytes FROM bodies"
+        " WHERE exchange_id IN $1::UUID[] AND exchange_id BETWEEN CAST($2 AS UUID)"
+        " AND CAST($3 AS UUID)),"
+        " fitting AS (SELECT exchange_id FROM (SELECT exchange_id,"
+        " sum(bytes) OVER (ORDER BY exchange_id DESC) AS bytes FROM sizes) WHERE bytes <= $4)"
+        " SELECT exchange_id, request, response, request_type, response_type FROM bodies"
+        " WHERE exchange_id IN (FROM fitting) AND exchange_id BETWEEN CAST($2 AS UUID)"
+        " AND CAST($3 AS UUID)",
+        [exchange_ids, min(exchange_ids), max(exchange_ids), bytes_max],
+    )
+
+
+def _columns() -> str:
+    return ", ".join(f"r.{name}" for name in COLUMNS)
+
+
+def _where(body: dict[str, Any], org: bytes, parameters: Parameters) -> str:
+    if "filter" not in body:
+        invalid("filter", 'is required; "all" finds every request')
+    parts = [
+        f"r.organization_id = CAST({parameters.add(org.hex())} AS UUID)",
+        compile_filter(body["filter"], REQUEST_TABLES, parameters),
+    ]
+    scored = flag(body, "isScored")
+    if scored is not None:
+        parts.append(f"cardinality(r.scores) {'>' if scored else '='} 0")
+    # false is what clients send when they mean nothing by it
+    if flag(body, "isCached"):
+        parts.append(CACHED)
+    return " AND ".join(parts)
+
+
+def _order(sort: Any, parameters: Parameters) -> str:  # noqa: ANN401 - JSON of a stranger
+    """Keys that are unknown here leave the newest first (`backend.md 2.6`)."""
+    if sort is None:
+        return NEWEST_FIRST
+    if not isinstance(sort, dict):
+        invalid("sort", "expected an object")
+    if sort.get("random") is True:
+        return "random()"
+    for key, sql in SORT_KEYS.items():
+        if key in sort:
+            direction = _direction(sort[key], f"sort.{key}")
+            return f"{sql} {direction} NULLS LAST, {NEWEST_FIRST}"
+    properties = sort.get("properties")
+    if properties is None:
+        return NEWEST_FIRST
+    if not isinstance(properties, dict) or len(properties) != 1:
+        invalid("sort.properties", "expected an object with one name")
+    (name, value), *_ = properties.items()
+    if len(name) > PROPERTY_NAME_CHARACTERS_MAX:
+        invalid("sort.properties", f"a name longer than {PROPERTY_NAME_CHARACTERS_MAX} characters")
+    direction = _direction(value, "sort.properties")
+    column = f"map_extract_value(r.properties, {parameters.add(name)})"
+    return f"{column} {direction} NULLS LAST, {NEWEST_FIRST}"
+
+
+def _direction(value: Any, field: str) -> str:  # noqa: ANN401 - JSON of a stranger
+    if value not in ("asc", "desc"):
+        invalid(field, 'expected "asc" or "desc"')
+    return str(value).upper()

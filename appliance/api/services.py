@@ -1,0 +1,89 @@
+"""What the REST API asks of the rest of the process: a few protocols, wired together at start.
+
+The endpoints know these and nothing behind them: no store, no key ring, no door.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+from appliance.core.access import Identity
+from storage.frames import Position
+
+Row = tuple[Any, ...]
+
+
+class Reason(NamedTuple):
+    """Why a part does not do all it should. `since` is ISO-8601 UTC."""
+
+    part: str
+    since: str
+    detail: str
+
+
+class Health(NamedTuple):
+    status: Literal["healthy", "degraded"]
+    reasons: Sequence[Reason] = ()
+
+
+class Rows(NamedTuple):
+    """A whole answer; columns are names with their DuckDB types."""
+
+    columns: Sequence[tuple[str, str]]
+    rows: Sequence[Row]
+
+
+class Operations(Protocol):
+    """The state of the running process. None of these blocks."""
+
+    def health(self) -> Health: ...
+    def ready(self) -> bool:
+        """Stores are open and nothing drains."""
+
+    def metrics_text(self) -> str:
+        """Everything measured, in the text format of Prometheus."""
+
+
+class Access(Protocol):
+    """Who may ask. Headers are lower-case names with their first values. None of these blocks."""
+
+    def check(self, headers: Mapping[bytes, bytes], host: bytes) -> None:
+        """Refuses web pages that have no business here and hosts that are not ours; for endpoints
+        without a key (`core.access.check_caller`, not proxied). Raises Refusal."""
+
+    def admit(self, headers: Mapping[bytes, bytes], host: bytes) -> Identity:
+        """The same, and whose account it is: an organisation whose region is open here. Raises
+        Refusal 400, 401, 403, 503. That its key may read is checked by the caller."""
+
+    def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
+        """Without an identity: whether this address may read the metrics with no key. With one:
+        whether this key may."""
+
+
+class Records(Protocol):
+    """What was recorded, by region. Raise Refusal 503 when the store cannot answer now."""
+
+    async def caught_up(self, region: str) -> float | None:
+        """Waits until every exchange that ended before this call can be queried, at most 1 s. None
+        when it is so, else how many milliseconds the answer may lack."""
+
+    async def query(self, region: str, sql: str, parameters: Sequence[Any]) -> Rows:
+        """All rows of one reading statement. Cancelling the caller interrupts it."""
+
+    def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
+        """The newest exchange of this id that was written and is not in the database yet. It is
+        forgotten only after the transaction that brings its row."""
+
+    async def read_rows(self, region: str, position: Position) -> tuple[Row, Row]:
+        """The exchange at this place as rows of `requests` and `bodies` (storage.rows). Raises
+        LookupError when it is not there any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that `create_app` needs."""
+
+    version: str
+    operations: Operations
+    access: Access
+    records: Records

@@ -1,0 +1,171 @@
+"""The app over a real in-memory DuckDB, and an ASGI client that needs no socket."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from appliance.api.app import create_app
+from appliance.api.services import Health, Rows, Services
+from appliance.core.access import AccessRules, Identity, check_caller
+from appliance.errors import Refusal
+from storage.analytics import Analytics
+from storage.batch import Batch
+from storage.frames import Position
+from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
+
+OTHER_ORG = bytes(15) + b"\x02"
+HOST = [(b"host", b"127.0.0.1:8585")]
+KEYS = {
+    b"Bearer reader": Identity(ORG, "k1", "r"),
+    b"Bearer both": Identity(ORG, "k2", "rw"),
+    b"Bearer writer": Identity(ORG, "k3", "w"),
+    b"Bearer other": Identity(OTHER_ORG, "k4", "rw"),
+}
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class FakeOperations:
+    answer: Health = field(default_factory=lambda: Health("healthy"))
+    is_ready: bool = True
+
+    def health(self) -> Health:
+        return self.answer
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def metrics_text(self) -> str:
+        return "helicone_appliance_requests_total 3\n"
+
+
+@dataclass
+class FakeAccess:
+    """`open`: anybody is the first organisation; else by the keys above."""
+
+    open: bool = True
+    metrics_allow: tuple[str, ...] = ("127.0.0.1",)
+
+    def check(self, headers: Any, host: bytes) -> None:
+        check_caller(headers, host, AccessRules("open"), proxied=False)
+
+    def admit(self, headers: Any, host: bytes) -> Identity:
+        self.check(headers, host)
+        identity = KEYS.get(headers.get(b"authorization", b""))
+        if identity is None and self.open:
+            return Identity(ORG)
+        if identity is None:
+            raise Refusal(401, "key_unknown", "no such key", headers={"WWW-Authenticate": "Bearer"})
+        return identity
+
+    def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
+        return client_ip in self.metrics_allow or identity is not None
+
+
+@dataclass
+class FakeRecords:
+    """Queries run for real; what the journal holds and ingest does not is put in by hand."""
+
+    analytics: Analytics
+    stale_by_ms: float | None = None
+    recent: dict[tuple[bytes, str], Position] = field(default_factory=dict)
+    frames: dict[Position, Any] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def caught_up(self, region: str) -> float | None:
+        self.asked.append(f"caught up {region}")
+        return self.stale_by_ms
+
+    async def query(self, region: str, sql: str, parameters: Any) -> Rows:
+        self.asked.append(sql)
+        with self.analytics.query(sql, parameters) as query:
+            rows = []
+            while page := query.fetch():
+                rows += page
+            return Rows(query.columns, rows)
+
+    def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
+        return self.recent.get((org, request_id))
+
+    async def read_rows(self, region: str, position: Position) -> Any:
+        return self.frames[position]
+
+
+class House:
+    """The app and what stands behind it."""
+
+    def __init__(self) -> None:
+        self.analytics = opened(None)
+        self.operations = FakeOperations()
+        self.access = FakeAccess()
+        self.records = FakeRecords(self.analytics)
+        services = Services("1.2.3", self.operations, self.access, self.records)
+        self.app = create_app(services)
+
+    def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
+        batch = Batch()
+        by_id = {body[0]: body for body in bodies}
+        for row in rows:
+            batch.add_exchange(row, by_id.get(row[0]) or body_row(number_of(row)), 0)
+        self.analytics.ingest(batch, Position(1, self.analytics.position.offset + 1))
+
+    async def get(self, target: str, **options: Any) -> Reply:
+        return await self.ask("GET", target, **options)
+
+    async def post(self, target: str, body: Any, **options: Any) -> Reply:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.ask("POST", target, data, **options)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        data: bytes = b"",
+        *,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        client: str = "127.0.0.1",
+    ) -> Reply:
+        path, _, query = target.partition("?")
+        names = {name for name, _ in headers}
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method,
+            "scheme": "http", "path": path, "raw_path": path.encode(),
+            "query_string": query.encode(), "root_path": "", "client": (client, 5),
+            "server": ("127.0.0.1", 8585),
+            "headers": [pair for pair in HOST if pair[0] not in names] + list(headers),
+        }  # fmt: skip
+        reply = Reply(0, {}, b"")
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": data, "more_body": False}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                reply.status, reply.headers = message["status"], dict(message["headers"])
+            else:
+                reply.body += message.get("body", b"")
+
+        await self.app(scope, receive, send)
+        return reply
+
+
+def number_of(row: tuple[Any, ...]) -> int:
+    return int.from_bytes(row[0][2:], "big")
+
+
+def request_id(number: int) -> str:
+    return str(UUID(bytes=b"\x40" + number.to_bytes(15, "big")))
+
+
+__all__ = ["ORG", "OTHER_ORG", "T0_US", "House", "body_row", "request_id", "request_row"]
