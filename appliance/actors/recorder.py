@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from appliance.core.derive import summarise
 from appliance.exchange import Body
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange
 
 # Above this a side of an exchange leaves memory for a blob (ARCHITECTURE 3, Memory).
 INLINE_BYTES_MAX = 256 * 1024
 TAIL_BYTES = 256 * 1024
+# Of a body that is not kept, its begin and its tail are held for its usage.
+HEAD_BYTES = 64 * 1024
 
 
 class BlobSink(Protocol):
@@ -49,11 +52,12 @@ class Capture:
     """
 
     __slots__ = (
-        "_budget", "_held", "_kept_max", "_pieces", "_sink", "_sink_bytes", "_store", "_tail",
-        "dropped", "heavy", "seen_bytes", "truncated",
+        "_begin", "_budget", "_held", "_kept_max", "_pieces", "_sink", "_sink_bytes", "_store",
+        "_tail", "dropped", "heavy", "seen_bytes", "truncated",
     )  # fmt: skip
 
     def __init__(self, budget: CaptureBudget, store: Store, kept_max: int) -> None:
+        """`kept_max` 0: the body is not to be kept, only looked at."""
         self._budget = budget
         self._store = store
         self._kept_max = kept_max
@@ -61,11 +65,12 @@ class Capture:
         self._held = 0
         self._sink: BlobSink | None = None
         self._sink_bytes = 0
+        self._begin = b""
         self._tail = b""
         self.seen_bytes = 0
         self.heavy = False
         self.truncated = False
-        self.dropped = not budget.has_room()
+        self.dropped = "" if budget.has_room() else "memory"
 
     def add(self, piece: bytes) -> None:
         """A piece was seen."""
@@ -86,15 +91,25 @@ class Capture:
         return self._pieces[0]
 
     async def unload(self) -> None:
-        """Move what is held into the blob; beyond the most that is kept, only the tail is."""
+        """Move what is held into the blob; beyond the most that is kept, only the tail is.
+
+        Fails open: where the disk does not take it, the reply goes on and its body is lost.
+        """
         data = self.joined()
         self._clear()
         self.heavy = False
-        if self._sink is None:
-            self._sink = self._store.blob_sink()
         room = self._kept_max - self._sink_bytes
+        if not self._begin and not self._kept_max:
+            self._begin = data[:HEAD_BYTES]
         if room > 0:
-            await self._sink.write(data[:room])
+            if self._sink is None:
+                self._sink = self._store.blob_sink()
+            try:
+                await self._sink.write(data[:room])
+            except OSError:
+                self.forget()
+                self.dropped = "disk"
+                return
             self._sink_bytes += min(room, len(data))
         if len(data) > room:
             self.truncated = True
@@ -112,7 +127,14 @@ class Capture:
             return packer.pack(rest)
         if self.truncated:
             rest = (self._tail + rest)[-TAIL_BYTES:]
+        # The blob is final from here on: should more come, it goes behind.
+        self._kept_max = self._sink_bytes
         return self._sink.parts() + packer.pack(rest)
+
+    def glimpse(self) -> bytes:
+        """What is known of a body that is not kept: all of it, or its begin and its end."""
+        rest = self.joined()
+        return self._begin + (self._tail + rest)[-TAIL_BYTES:] if self.truncated else rest
 
     def forget(self) -> None:
         """The body is not to be kept."""
@@ -153,9 +175,9 @@ class Recorder:
         self.stores: dict[str, Store] = {}
         self.recorded = 0
 
-    def capture(self, region: str) -> Capture:
-        """A Capture for one exchange."""
-        return Capture(self.budget, self.stores[region], self._record_bytes_max)
+    def capture(self, region: str, *, keep: bool = True) -> Capture:
+        """A Capture for one exchange. Not to be kept: enough is held to read its usage."""
+        return Capture(self.budget, self.stores[region], self._record_bytes_max if keep else 0)
 
     def record(
         self,
@@ -170,15 +192,20 @@ class Recorder:
         omit_response: bool,
     ) -> Any:
         """Append the frame of one exchange. A ticket means that the reply should `settle` first."""
+        request: list[Part] = []
+        response: list[Part] = []
         if capture.dropped:
-            facts["not_applied"] = [*facts.get("not_applied", ()), "bodies;reason=memory"]
-            request: list[Part] = []
-            response: list[Part] = []
+            missed = f"bodies;reason={capture.dropped}"
+            facts["not_applied"] = [*facts.get("not_applied", ()), missed]
         else:
-            request = [] if omit_request else self._request_parts(body, facts)
-            response = [] if omit_response else capture.parts(self._packer)
-        if capture.truncated:
-            facts["response_truncated"] = True
+            if omit_request or omit_response:
+                facts.update(seen_only(facts, body, capture))
+            if not omit_request:
+                request = self._request_parts(body, facts)
+            if not omit_response:
+                response = capture.parts(self._packer)
+                if capture.truncated:
+                    facts["response_truncated"] = True
         payload = encode_exchange(facts, request, response)
         self.recorded += 1
         return self.stores[region].append(KIND_EXCHANGE, org, payload, flags)
@@ -186,8 +213,19 @@ class Recorder:
     def _request_parts(self, body: Body, facts: dict[str, Any]) -> list[Part]:
         if body.spill is None:
             return self._packer.pack(body.data)
-        return body.spill.parts(facts)
+        parts: list[Part] = body.spill.parts(facts)
+        return parts
 
     async def settle(self, region: str, ticket: Any) -> None:
         """Wait for the disk as long as `durability` and its speed ask; never raises."""
         await self.stores[region].settle(ticket)
+
+
+def seen_only(facts: dict[str, Any], body: Body, capture: Capture) -> dict[str, Any]:
+    """What must be read at once, because a body will not be kept: usage, model, outcome."""
+    request = body.data
+    seen = {**facts, "response_truncated": capture.truncated}
+    if body.spill is not None:
+        request = body.spill.begin(HEAD_BYTES)
+        seen["request_truncated"] = True
+    return summarise(seen, request, capture.glimpse())

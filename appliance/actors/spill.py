@@ -7,6 +7,7 @@ that is kept on record. Writes happen in a thread; the loop waits for its own ex
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import trio
@@ -14,7 +15,7 @@ import trio
 from appliance.errors import Refusal
 from appliance.exchange import Body, Headers
 from storage.blobs import Blobs, BlobWriter
-from storage.frames import PART_BLOB, BodyPacker, Part
+from storage.frames import PART_BLOB, Part
 
 MEMORY_BYTES_MAX = 1024 * 1024
 WRITE_BYTES = 256 * 1024
@@ -53,6 +54,7 @@ class BlobSink:
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
         self._writer: BlobWriter | None = None
+        self._parts: list[Part] | None = None
 
     async def write(self, data: bytes) -> None:
         """Append. Raises OSError."""
@@ -62,9 +64,9 @@ class BlobSink:
 
     def parts(self) -> list[Part]:
         """What was written, kept for good from here on."""
-        if self._writer is None:
-            return []
-        return blob_parts(self._writer)
+        if self._parts is None:
+            self._parts = blob_parts(self._writer) if self._writer is not None else []
+        return self._parts
 
     def abort(self) -> None:
         """Forget it."""
@@ -81,13 +83,15 @@ def blob_parts(writer: BlobWriter) -> list[Part]:
 class Spill:
     """A request body on disk: read again for each attempt, kept on record at the end."""
 
-    __slots__ = ("_budget", "_kept", "_kept_max", "_writer", "length")
+    __slots__ = ("_budget", "_excerpt", "_kept_parts", "_writer", "length")
 
-    def __init__(self, writer: BlobWriter, budget: SpillBudget, kept_max: int) -> None:
+    def __init__(
+        self, writer: BlobWriter, budget: SpillBudget, excerpt: tuple[BlobWriter, bytes] | None
+    ) -> None:
         self._writer = writer
         self._budget = budget
-        self._kept_max = kept_max
-        self._kept = False
+        self._excerpt = excerpt
+        self._kept_parts: list[Part] | None = None
         self.length = writer.length
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -98,22 +102,28 @@ class Spill:
             yield await trio.to_thread.run_sync(self._writer.read, offset, size, limiter=_threads)
             offset += size
 
-    def parts(self, facts: dict[str, Any], packer: BodyPacker) -> list[Part]:
+    def parts(self, facts: dict[str, Any]) -> list[Part]:
         """For the frame: the whole file, or head and tail of what is above `record_bytes_max`."""
-        if self.length <= self._kept_max:
-            self._kept = True
-            return blob_parts(self._writer)
-        facts["request_truncated"] = True
-        facts["request_sha256"] = self._writer.digest()
-        head = self._writer.read(0, self._kept_max)
-        tail = self._writer.read(self.length - TAIL_BYTES, TAIL_BYTES)
-        return packer.pack(head) + packer.pack(tail)
+        kept = self._writer
+        if self._excerpt is not None:
+            kept, digest = self._excerpt
+            facts["request_truncated"] = True
+            facts["request_sha256"] = digest
+        if self._kept_parts is None:
+            self._kept_parts = blob_parts(kept)
+        return self._kept_parts
+
+    def begin(self, size: int) -> bytes:
+        """The first bytes. Only before `parts`."""
+        return self._writer.read(0, min(size, self.length))
 
     def close(self) -> None:
         """The exchange is over: what was not kept is removed."""
         self._budget.used_bytes -= self.length
-        if not self._kept:
-            self._writer.discard()
+        # Does nothing to what `parts` has kept.
+        self._writer.discard()
+        if self._excerpt is not None:
+            self._excerpt[0].discard()
 
 
 class RequestSink:
@@ -156,7 +166,12 @@ class RequestSink:
             return Body(data, None, len(data), trailers)
         if self._pieces:
             await self._flush()
-        spill = Spill(self._writer, self._budget, self._kept_max)
+        excerpt = None
+        if self._writer.length > self._kept_max:
+            excerpt = await trio.to_thread.run_sync(
+                excerpt_of, self._writer, self._blobs, self._kept_max, limiter=_threads
+            )
+        spill = Spill(self._writer, self._budget, excerpt)
         return Body(b"", spill, spill.length, trailers)
 
     def abort(self) -> None:
@@ -164,3 +179,24 @@ class RequestSink:
         if self._writer is not None:
             self._budget.used_bytes -= self._writer.length
             self._writer.discard()
+
+
+def excerpt_of(writer: BlobWriter, blobs: Blobs, kept_max: int) -> tuple[BlobWriter, bytes]:
+    """Head and tail of a body that is too large to be kept, and the SHA-256 of all of it. Blocking.
+
+    Fails open: without room for them nothing of the body is kept, and it is still sent.
+    """
+    digest = sha256()
+    excerpt = blobs.create()
+    try:
+        for offset in range(0, writer.length, PIECE_BYTES):
+            piece = writer.read(offset, min(PIECE_BYTES, writer.length - offset))
+            digest.update(piece)
+            if offset < kept_max:
+                excerpt.write(piece[: kept_max - offset])
+        tail_bytes = min(TAIL_BYTES, writer.length - kept_max)
+        excerpt.write(writer.read(writer.length - tail_bytes, tail_bytes))
+    except OSError:
+        excerpt.discard()
+        excerpt = blobs.create()
+    return excerpt, digest.digest()

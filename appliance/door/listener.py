@@ -110,6 +110,8 @@ class Door:
                 await self._lanes(wire, watch, scheme, host)
             except (OSError, Woken):
                 pass
+            except Exception as error:  # a bug ends its own connection and no other
+                self.log.bug("connection", error)
             finally:
                 wire.close()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.core.force_format import Gluer
 from appliance.core.terminal import TerminalScanner
+from appliance.errors import UpstreamFailed
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
 from appliance.upstream.http1 import UpstreamReply
 
@@ -63,12 +64,21 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
             reply.status, reply.reason, headers, length, piece, last=True, trailers=reply.trailers
         )
         return
-    if scanner is not None and piece and scanner.feed(piece):
+    ended = scanner is not None and bool(piece) and scanner.feed(piece)
+    if ended:
         await tap.seal("complete")
     if gluer is not None:
-        piece = gluer.feed(piece)
-    await x.reply.start(reply.status, reply.reason, headers, length, piece)
-    await _pieces(x, reply, tap, gap_s, scanner, gluer)
+        piece = gluer.flush(piece) if ended else gluer.feed(piece)
+    try:
+        await x.reply.start(reply.status, reply.reason, headers, length, piece)
+    except OSError:
+        hung_up(x)
+    try:
+        await _pieces(x, reply, tap, gap_s, scanner, gluer)
+    except UpstreamFailed:
+        if gluer is not None and not x.reply.watch.gone:
+            await x.reply.write(gluer.flush(b""))
+        raise
 
 
 async def _pieces(
@@ -92,8 +102,9 @@ async def _pieces(
             tap.add(piece)
             if tap.heavy:
                 await tap.unload()
-            if scanner is not None and scanner.feed(piece):
-                await tap.seal("complete")
+        ended = scanner is not None and bool(piece) and scanner.feed(piece)
+        if ended:
+            await tap.seal("complete")
         if watch.gone:
             continue
         if reply.done:
@@ -101,11 +112,18 @@ async def _pieces(
             await x.reply.finish(gluer.flush(piece) if gluer else piece, reply.trailers)
             return
         if gluer is not None:
-            piece = gluer.feed(piece)
+            piece = gluer.flush(piece) if ended else gluer.feed(piece)
         if piece:
             try:
                 await x.reply.write(piece)
             except OSError:
-                watch.hang_up()
-                if not watch.drain_s:
-                    raise
+                hung_up(x)
+
+
+def hung_up(x: Exchange) -> None:
+    """Called for an OSError of the client's side: raises it again unless the reply is to be read
+    on without a client."""
+    watch = x.reply.watch
+    watch.hang_up()
+    if not watch.drain_s:
+        raise

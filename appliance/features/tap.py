@@ -23,12 +23,12 @@ class Tap:
     stream's tail behind its terminal event) make the frame be written once more, in its place.
     """
 
-    __slots__ = ("_late", "_recorder", "_request_spill", "capture", "sealed", "x")
+    __slots__ = ("_late", "_recorder", "capture", "sealed", "x")
 
     def __init__(self, x: Exchange, recorder: Recorder) -> None:
         self.x = x
         self._recorder = recorder
-        self.capture: Capture = recorder.capture(x.region)
+        self.capture: Capture = recorder.capture(x.region, keep=not x.asks.omit_response)
         self.sealed = False
         self._late = False
 
@@ -37,17 +37,31 @@ class Tap:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         x = self.x
         if not self.sealed:
-            if kind is not None and not x.outcome:
+            if not x.outcome:
                 x.outcome = "client_gone" if x.reply.watch.gone else "cut"
-                x.error = x.error or kind.__name__
+                x.error = x.error or (kind.__name__ if kind is not None else "")
             self._write(0)
         elif self._late:
             self._write(FLAG_SUPERSEDES)
         self.capture.release()
+        if x.body.spill is not None:
+            x.body.spill.close()
+
+    @property
+    def heavy(self) -> bool:
+        """Whether `unload` is due."""
+        return self.capture.heavy
+
+    async def unload(self) -> None:
+        """Move what has gathered out of memory."""
+        await self.capture.unload()
 
     def add(self, piece: bytes) -> None:
         """A piece of the reply's body has been seen."""
@@ -116,19 +130,19 @@ class Tap:
         if x.identity.key_id:
             facts["key_id"] = x.identity.key_id
         if x.attempts:
-            facts["attempts"] = [attempt_facts(attempt) for attempt in x.attempts]
+            facts["attempts"] = [attempt_facts(attempt, now_us) for attempt in x.attempts]
         facts.update(asks.facts)
         return facts
 
 
-def attempt_facts(attempt: Attempt) -> dict[str, Any]:
-    """One attempt as it is kept."""
+def attempt_facts(attempt: Attempt, now_us: int) -> dict[str, Any]:
+    """One attempt as it is kept; the one that still runs lasts until now."""
     return {
         "target": attempt.target,
         "provider": attempt.provider,
         "model": attempt.model,
         "status": attempt.status,
         "started_at_us": attempt.started_at_us,
-        "latency_us": attempt.latency_us,
+        "latency_us": attempt.latency_us or max(0, now_us - attempt.started_at_us),
         "why_next": attempt.why_next,
     }

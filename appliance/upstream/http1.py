@@ -9,7 +9,7 @@ from __future__ import annotations
 import trio
 import httptools
 
-from appliance.core.chunked import ChunkedDecoder
+from appliance.core.chunked import ChunkedDecoder, encode_chunk, encode_last
 from appliance.core.framing import (
     NO_BODY,
     Framing,
@@ -25,6 +25,8 @@ from appliance.wire import Wire, Woken
 HEAD_BYTES_MAX = 262144
 END = b"\r\n\r\n"
 INFORMATIONAL_MAX = 32
+# A body up to here fits the kernel's buffers: no reply can come while it is still being sent.
+SURELY_TAKEN_BYTES = 64 * 1024
 
 
 class Stale(Exception):  # noqa: N818 - asks for the one retry on a reused connection
@@ -229,12 +231,18 @@ async def send_request(
     wire = connection.wire
     try:
         if body.spill is None:
-            await wire.send_all(head + body.data)
+            data = body.data
+            if body.trailers:
+                data = encode_chunk(data) + encode_last(body.trailers)
+            watch.sending = len(data) > SURELY_TAKEN_BYTES
+            await wire.send_all(head + data)
             return True
         watch.sending = True
         await wire.send_all(head)
         async for piece in body.spill.pieces():
-            await wire.send_all(piece)
+            await wire.send_all(encode_chunk(piece) if body.trailers else piece)
+        if body.trailers:
+            await wire.send_all(encode_last(body.trailers))
     except Woken:
         if watch.expired or watch.gone:
             raise
