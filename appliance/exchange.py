@@ -110,6 +110,22 @@ class Head:
     client_address: str = ""
 
 
+class Facts:
+    """What features have worked out from a request head and the configuration alone. Shared by all
+    requests that send the same head over one connection: written once, then only read."""
+
+    __slots__ = ("asks", "credentials", "cors", "key_hash", "lines", "record_path", "record_url")
+
+    def __init__(self) -> None:
+        self.asks: Asks | None = None
+        self.credentials: Any = None
+        self.key_hash = ""
+        self.cors: Headers = []
+        self.lines: bytes | None = None
+        self.record_path = ""
+        self.record_url = ""
+
+
 @dataclass(slots=True)
 class Attempt:
     """One call of a provider."""
@@ -161,7 +177,9 @@ class ReplySide(Protocol):
 class TapLike(Protocol):
     """The record in the making, as the relay sees it."""
 
-    heavy: bool
+    @property
+    def heavy(self) -> bool:
+        """Whether `unload` is due."""
 
     def add(self, piece: bytes) -> None:
         """A piece of the reply's body was seen."""
@@ -193,16 +211,19 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect", "error",
-        "exchange_id", "first_byte_s", "found_key", "head", "http_status", "identity",
+        "exchange_id", "facts", "first_byte_s", "found_key", "head", "http_status", "identity",
         "not_applied", "org", "outcome", "region", "reply", "reply_headers", "request_id", "response_coding",
         "response_type", "route", "started", "started_s", "tap",
     )  # fmt: skip
 
-    def __init__(self, head: Head, reply: ReplySide, route: Any) -> None:
+    def __init__(
+        self, head: Head, reply: ReplySide, route: Any, facts: Facts | None = None
+    ) -> None:
         # by the door
         self.head = head
         self.reply = reply
         self.route = route
+        self.facts = facts or Facts()
         self.started_s = monotonic()
         self.created_at_us = time.time_ns() // 1000
         self.body = Body()

@@ -191,5 +191,8 @@ def run_wrk(folder: Path, url: str, *, connections: int, seconds: float, headers
 
 def milliseconds(text: str) -> float:
     """wrk's `1.23ms`, `456.00us`, `1.20s`."""
+    if not re.fullmatch(r"([\d.]+)(us|ms|s)", text):
+        print("odd figure from wrk:", text)
+        return 0.0
     value, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
     return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]

@@ -3,6 +3,7 @@
 Knows nothing of files; `segment.py` turns a payload into checked (and sealed) bytes on disk.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -106,12 +107,22 @@ def _part_bytes(part: Part, read_blob: Callable[[str, int, int], bytes]) -> byte
     return stored
 
 
+class _Own(threading.local):
+    """A decompressor is not for several threads, and making one costs more than using it."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
+
+
+_own = _Own()
+
+
 def _decompressed(stored: bytes, raw_length: int) -> bytes:
     # The size in the zstd header is checked first: a crafted one must not choose our memory.
     try:
         announced = zstandard.frame_content_size(stored)
         if announced != raw_length or raw_length > PART_RAW_BYTES_MAX:
             raise PartDamaged(f"part of {announced} bytes, {raw_length} were recorded")
-        return zstandard.ZstdDecompressor().decompress(stored)
+        return _own.zstd.decompress(stored)
     except zstandard.ZstdError as error:
         raise PartDamaged(str(error)) from error

@@ -6,11 +6,12 @@ on. So nothing is lost whatever fails here, and the proxy never waits for it.
 
 import logging
 import math
+import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -22,11 +23,13 @@ from storage.batch import Batch, FrameRows
 from storage.frames import Frame, Position
 from storage.journal import JournalStats
 from storage.reader import Damage, read_frames
+from storage.segment import segment_path
 from storage.vault import SegmentKeys
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+WARM_BYTES = 8 * 2**20
 DeriveLarge = Callable[[Exchange, bytes, bytes], Awaitable[FrameRows]]
 
 
@@ -50,7 +53,6 @@ class IngestOptions:
     text_bytes_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.25
     slice_s: float = 0.0008  # Python work between two turns of everybody else
-    frames_read_max: int = 128  # read by a thread at one go: under 1 ms of the GIL
     aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
     large_bytes: int = 2**20  # and from here on derived by `derive_large`, if there is one
     retry_first_s: float = 0.1
@@ -235,17 +237,20 @@ class Ingest:
     async def _gather(self, start: Position) -> tuple[Batch, Position]:
         batch, end, goal, options = Batch(), start, self._journal.synced, self._options
         turn = _Turn(options.slice_s)
-        while end < goal and not self._is_full(batch):
-            frames = await self._in_thread(self._read, end, goal)
-            if not frames:
-                end = goal
-            for frame in frames:
-                batch.add(await self._rows_of(frame), frame.flags)
-                end = frame.end
-                self._gathered_frames += frame.position.segment >= self._first_segment
-                await turn.over()
-                if self._is_full(batch):
-                    break
+        # Read on the loop: what was just written is in the page cache, and Python work in a second
+        # thread would cost every request more than the reading does.
+        await self._in_thread(_warm, self._root, start)
+        for frame in read_frames(
+            self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged
+        ):
+            batch.add(await self._rows_of(frame), frame.flags)
+            end = frame.end
+            self._gathered_frames += frame.position.segment >= self._first_segment
+            await turn.over()
+            if self._is_full(batch):
+                break
+        else:
+            end = goal
         for _ in batch.pack():
             await turn.over()
         return batch, end
@@ -253,10 +258,6 @@ class Ingest:
     def _is_full(self, batch: Batch) -> bool:
         options = self._options
         return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
-
-    def _read(self, start: Position, goal: Position) -> list[Frame]:
-        frames = read_frames(self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged)
-        return list(islice(frames, self._options.frames_read_max))
 
     async def _rows_of(self, frame: Frame) -> FrameRows:
         opened = self._deriver.opened(frame)
@@ -295,6 +296,16 @@ class Ingest:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(partial(call, *arguments), limiter=self._limiter)
+
+
+def _warm(root: Path, start: Position) -> None:
+    """Have the kernel bring in what is read next, in case it was written long ago."""
+    with suppress(OSError):
+        descriptor = os.open(segment_path(root, start.segment), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.posix_fadvise(descriptor, start.offset, WARM_BYTES, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(descriptor)
 
 
 class _Turn:

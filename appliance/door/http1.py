@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from appliance.core.chunked import ChunkedDecoder
 from appliance.core.framing import Framing
 from appliance.door.head import HeadError, find_end, parse_head
+from appliance.door.visit import Visit
 from appliance.errors import Refusal
-from appliance.exchange import Body, Exchange, Head, Headers, Watch
+from appliance.exchange import Body, Exchange, Headers, Watch
 from appliance.wire import Wire, Woken
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class FastConnection:
 
     async def serve(self) -> None:
         """Serve until the connection ends. Raises HandOver when the next request is not ours."""
+        visit: Visit | None = None
         keep = True
         while keep:
             try:
@@ -75,21 +77,28 @@ class FastConnection:
                 if end < 0:
                     return
                 raw, rest = self.data[:end], self.data[end:]
-                head, framing, keep = parse_head(
-                    raw, scheme=self.scheme, client_address=self.client_address
-                )
+                framing = visit.again(raw) if visit is not None else None
+                if visit is None or framing is None:
+                    visit = self._new_visit(raw)
+                    framing = visit.framing
             except HeadError as error:
                 await self._refuse_malformed(error)
                 return
-            route = self.door.route(head)
-            if route.lane == "full":
+            if visit.route.lane == "full":
                 raise HandOver(self.data)
             self.data = rest
-            keep = await self._one(head, framing, keep, route)
+            keep = await self._one(visit, framing)
 
-    async def _one(self, head: Head, framing: Framing, keep: bool, route: object) -> bool:
+    def _new_visit(self, raw: bytes) -> Visit:
+        head, framing, keep = parse_head(
+            raw, scheme=self.scheme, client_address=self.client_address
+        )
+        return Visit(raw, head, framing, keep, self.door.route(head))
+
+    async def _one(self, visit: Visit, framing: Framing) -> bool:
+        head = visit.head
         self._framing = framing
-        self._keep = keep and not self.door.draining
+        self._keep = visit.keep and not self.door.draining
         self._version = head.version
         self._clean = False
         self._no_body = head.method == b"HEAD"
@@ -97,18 +106,19 @@ class FastConnection:
         self._continue_due = b"expect" in head.first and (
             head.first[b"expect"].lower() == b"100-continue" and self.unread
         )
-        self.watch.in_flight = True
+        watch = self.watch
+        watch.in_flight = True
         try:
-            await self.door.handle(Exchange(head, self, route))
+            await self.door.handle(Exchange(head, self, visit.route, visit.facts))
         finally:
-            self.watch.in_flight = False
-            self.watch.upstream = None
-            self.watch.expired = ""
-            self.watch.rest()
+            watch.in_flight = False
+            watch.upstream = None
+            watch.expired = ""
+            watch.rest()
         if self._clean and self.unread:
             await self._linger()
             return False
-        return self._clean and self._keep and not self.watch.gone
+        return self._clean and self._keep and not watch.gone
 
     async def _read_head(self) -> int:
         """Read until a whole head lies in `data`. -1: the peer is done, or took too long."""
@@ -304,10 +314,10 @@ class FastConnection:
 
     async def _send(self, data: bytes) -> None:
         watch = self.watch
-        deadline_s = watch.deadline_s
+        phase, deadline_s = watch.phase, watch.deadline_s
         watch.enter("client_write", self.door.deadlines.client_write_s)
         await self.wire.send_all(data)
-        watch.deadline_s = deadline_s
+        watch.phase, watch.deadline_s = phase, deadline_s
 
     def abandon(self) -> None:
         """The reply was cut: the connection ends without a clean end."""

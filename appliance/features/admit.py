@@ -52,25 +52,23 @@ class Gate:
 
 def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
     """Decide from the head alone, before the body is read. Raises Refusal 400, 401, 403, 503."""
-    first = x.head.first
-    host = first.get(b"host", b"")
+    facts = x.facts
     x.exchange_id = ids.new()
     x.request_id = uuid_text(x.exchange_id)
     x.reply_headers = [(names.REPLY_ID, x.request_id.encode()), SUCCESS]
-    proxied = x.route.proxied
-    check_caller(first, host, gate.rules, proxied=proxied)
-    if names.ORIGIN in first:
-        x.reply_headers += cors_headers(first, host, gate.rules, proxied=proxied)
+    if facts.asks is None:
+        _read_head(x, gate)
+    if facts.cors:
+        x.reply_headers += facts.cors
     if x.route.refusal is not None:
         raise x.route.refusal
-    credentials = find_credentials(first, x.route.helicone_key_in_path)
-    hashed = key_hash(credentials)
-    info = gate.key_ring.lookup(hashed) if hashed else None
-    identity = identify(
-        credentials,
+    # Asked each time: a key revoked between two requests of one connection opens nothing.
+    info = gate.key_ring.lookup(facts.key_hash) if facts.key_hash else None
+    x.identity = identity = identify(
+        facts.credentials,
         info,
         gate.rules,
-        store_broken=gate.key_ring.broken,
+        store_broken=bool(gate.key_ring.broken),
         to_built_in=x.route.built_in,
         host_region=x.route.region,
     )
@@ -80,23 +78,41 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
             "region_closed",
             f"This server keeps no data of the region {identity.region}: set eu_data_dir.",
         )
-    x.identity = identity
     x.org = identity.org or NOBODY
     x.region = identity.region
-    x.found_key = credentials.key if info is not None else ""
-    x.dialect = x.route.provider.dialect
+    if info is not None:
+        x.found_key = facts.credentials.key
     _ask(x, gate)
 
 
+def _read_head(x: Exchange, gate: Gate) -> None:
+    """What follows from the head alone, kept for the next request that sends the same."""
+    first = x.head.first
+    host = first.get(b"host", b"")
+    proxied = x.route.proxied
+    check_caller(first, host, gate.rules, proxied=proxied)
+    facts = x.facts
+    if names.ORIGIN in first:
+        facts.cors = cors_headers(first, host, gate.rules, proxied=proxied)
+    facts.credentials = find_credentials(first, x.route.helicone_key_in_path)
+    facts.key_hash = key_hash(facts.credentials)
+    facts.asks = parse_asks(first)
+
+
 def _ask(x: Exchange, gate: Gate) -> None:
-    x.asks = asks = parse_asks(x.head.first)
+    asks = x.facts.asks
+    assert asks is not None, "read before"
+    x.asks = asks
     if asks.request_id:
         x.request_id = asks.request_id
         x.reply_headers[0] = (names.REPLY_ID, asks.request_id.encode())
     x.asks_usage = asks.stream_usage or gate.ask_usage or x.identity.stream_usage == "ask"
-    x.not_applied = list(asks.not_applied)
-    for missed in x.not_applied:
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+    if asks.not_applied:
+        x.not_applied = list(asks.not_applied)
+        for missed in x.not_applied:
+            x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+    if x.route.provider is not None:
+        x.dialect = x.route.provider.dialect
     part = gate.stores.degraded(x.region)
     if part is not None:
         x.degraded = part

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from appliance.core.credentials import forward_headers
 from appliance.core.urls import parse_target, scrub
 from appliance.errors import Refusal
-from appliance.exchange import Aim, Exchange, Headers
+from appliance.exchange import Aim, Exchange
 from appliance.upstream.pool import PoolKey
 
 
@@ -35,35 +35,35 @@ def _base(url: str) -> _Base:
     return _Base(target.scheme, target.host, target.port, netloc, target.origin)
 
 
-_scrubbed = lru_cache(maxsize=4096)(scrub)
-
-
 def aim_at(x: Exchange, dialling: Any, deadlines: Any) -> Aim:
     """Build the Aim of this exchange from its route. `dialling` gives the pool key's settings for
     a provider. Raises Refusal 400 when the target is no URL."""
     route = x.route
     base = _base(route.base_url)
-    path = route.path
+    facts = x.facts
+    if facts.lines is None or x.found_key:
+        facts.lines = head_lines(x, base.host_line)
+        facts.record_path = scrub(route.record_path.decode("latin-1"))
+        facts.record_url = scrub(base.origin + route.path.decode("latin-1"))
     key = PoolKey(base.scheme, base.host, base.port, dialling(route.provider), x.region)
-    headers = forward_headers(x.head.headers, x.found_key)
-    return Aim(
-        route.provider,
-        key,
-        request_head(x, path, base.host_line, headers),
-        deadlines,
-        _scrubbed(route.record_path.decode("latin-1")),
-        _scrubbed(base.origin + path.decode("latin-1")),
-    )
+    head = facts.lines + length_lines(x)
+    return Aim(route.provider, key, head, deadlines, facts.record_path, facts.record_url)
 
 
-def request_head(x: Exchange, path: bytes, host: bytes, headers: Headers) -> bytes:
-    """Request line and header lines, with the empty line."""
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (x.head.method, path, host)]
-    lines.extend([b"%b: %b\r\n" % field for field in headers])
+def head_lines(x: Exchange, host: bytes) -> bytes:
+    """Request line and header lines but for the length: the client's own, in order, without what
+    is ours, hop by hop or a Helicone key."""
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (x.head.method, x.route.path, host)]
+    fields = forward_headers(x.head.headers, x.found_key)
+    lines.extend([b"%b: %b\r\n" % field for field in fields])
+    return b"".join(lines)
+
+
+def length_lines(x: Exchange) -> bytes:
+    """How the body is framed towards the provider, with the empty line."""
     body = x.body
     if body.trailers:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif body.length or x.head.method in (b"POST", b"PUT", b"PATCH"):
-        lines.append(b"content-length: %d\r\n" % body.length)
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        return b"transfer-encoding: chunked\r\n\r\n"
+    if body.length or x.head.method in (b"POST", b"PUT", b"PATCH"):
+        return b"content-length: %d\r\n\r\n" % body.length
+    return b"\r\n"

@@ -92,7 +92,7 @@ async def _pieces(
     """What comes after the first write. When the client has gone and `drain_s` is set, the reply
     is read on for its usage and sent nowhere."""
     watch = x.reply.watch
-    while not reply.done:
+    while True:
         if not watch.gone:
             watch.enter("gap", gap_s)
         piece = await reply.piece()
@@ -106,6 +106,8 @@ async def _pieces(
         if ended:
             await tap.seal("complete")
         if watch.gone:
+            if reply.done:
+                return
             continue
         if reply.done:
             await tap.seal("complete")
