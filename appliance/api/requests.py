@@ -1,5 +1,6 @@
 """What was recorded, one by one: queries, the count, and one request by its id."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from appliance.api.request_query import (
     one_statement,
 )
 from appliance.api.request_rows import (
+    COLUMNS,
     NOT_ASKED,
     TOO_LARGE,
     Bodies,
@@ -27,12 +29,14 @@ from appliance.api.request_rows import (
     id_text,
     view_row,
 )
-from appliance.api.services import Records
+from appliance.api.services import Records, Row
 from appliance.core.access import Identity
 
 # Bodies in one answer: a page of a list, and one request (two sides of at most 64 MiB decoded).
 PAGE_BODY_BYTES_MAX: Final = 32 * 1024 * 1024
 ONE_BODY_BYTES_MAX: Final = 256 * 1024 * 1024
+
+EXCHANGE_ID: Final = COLUMNS.index("exchange_id")
 
 router = APIRouter(tags=["requests"], default_response_class=Response)
 
@@ -50,17 +54,15 @@ async def query_requests(request: Request) -> Response:
     sql, parameters = list_statement(await read_object(request), identity.org)
     stale_by_ms = await records.caught_up(identity.region)
     found = await records.query(identity.region, sql, parameters)
-    rows = [view_row(values) for values in found.rows]
-    ids = [id_text(row["exchange_id"]) for row in rows]
-    bodies = await _bodies(records, identity, ids, PAGE_BODY_BYTES_MAX)
-    missing = (TOO_LARGE, TOO_LARGE)
-    return await reply_rows(
-        (
-            helicone_request(row, bodies.get(key, missing))
-            for key, row in zip(ids, rows, strict=True)
-        ),
-        stale_by_ms=stale_by_ms,
-    )
+    ids = [id_text(values[EXCHANGE_ID]) for values in found.rows]
+    texts = await _texts(records, identity, ids, PAGE_BODY_BYTES_MAX)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for key, values in zip(ids, found.rows, strict=True):
+            bodies = bodies_of(*texts[key]) if key in texts else (TOO_LARGE, TOO_LARGE)
+            yield helicone_request(view_row(values), bodies)
+
+    return await reply_rows(rows(), stale_by_ms=stale_by_ms)
 
 
 @router.post("/v1/request/count/query", **openapi.COUNT)
@@ -116,15 +118,16 @@ async def _recorded(
     key = id_text(row["exchange_id"])
     if not include_body:
         return row, (None, None)
-    bodies = await _bodies(records, identity, [key], ONE_BODY_BYTES_MAX)
-    return row, bodies.get(key, (None, None))
+    texts = await _texts(records, identity, [key], ONE_BODY_BYTES_MAX)
+    return row, bodies_of(*texts[key]) if key in texts else (None, None)
 
 
-async def _bodies(
+async def _texts(
     records: Records, identity: Identity, exchange_ids: list[str], bytes_max: int
-) -> dict[str, Bodies]:
+) -> dict[str, Row]:
+    """Both bodies and their types, by exchange, as far as they fit."""
     if not exchange_ids:
         return {}
     sql, parameters = bodies_statement(exchange_ids, bytes_max)
     found = await records.query(identity.region, sql, parameters)
-    return {id_text(key): bodies_of(*texts) for key, *texts in found.rows}
+    return {id_text(key): tuple(texts) for key, *texts in found.rows}

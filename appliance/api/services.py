@@ -55,6 +55,12 @@ class Access(Protocol):
         """The same, and whose account it is: an organisation whose region is open here. Raises
         Refusal 400, 401, 403, 503. That its key may read is checked by the caller."""
 
+    def page_headers(
+        self, headers: Mapping[bytes, bytes], host: bytes
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """What lets a page of an allowed origin read the reply (`core.access.cors_headers`, not
+        proxied). Asked only where a request names an origin."""
+
     def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
         """Without an identity: whether this address may read the metrics with no key. With one:
         whether this key may."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
-from appliance.core.access import AccessRules, Identity, check_caller
+from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
@@ -16,6 +16,7 @@ from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_r
 
 OTHER_ORG = bytes(15) + b"\x02"
 HOST = [(b"host", b"127.0.0.1:8585")]
+RULES = AccessRules("open", origins=frozenset({b"https://friend.example"}))
 KEYS = {
     b"Bearer reader": Identity(ORG, "k1", "r"),
     b"Bearer both": Identity(ORG, "k2", "rw"),
@@ -58,7 +59,10 @@ class FakeAccess:
     metrics_allow: tuple[str, ...] = ("127.0.0.1",)
 
     def check(self, headers: Any, host: bytes) -> None:
-        check_caller(headers, host, AccessRules("open"), proxied=False)
+        check_caller(headers, host, RULES, proxied=False)
+
+    def page_headers(self, headers: Any, host: bytes) -> Any:
+        return cors_headers(headers, host, RULES, proxied=False)
 
     def admit(self, headers: Any, host: bytes) -> Identity:
         self.check(headers, host)
@@ -105,6 +109,8 @@ class FakeRecords:
 class House:
     """The app and what stands behind it."""
 
+    last: Reply
+
     def __init__(self) -> None:
         self.analytics = opened(None)
         self.operations = FakeOperations()
@@ -145,7 +151,7 @@ class House:
             "server": ("127.0.0.1", 8585),
             "headers": [pair for pair in HOST if pair[0] not in names] + list(headers),
         }  # fmt: skip
-        reply = Reply(0, {}, b"")
+        reply = self.last = Reply(0, {}, b"")
 
         async def receive() -> Any:
             return {"type": "http.request", "body": data, "more_body": False}

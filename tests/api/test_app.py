@@ -126,6 +126,30 @@ async def test_a_bug_is_500_in_the_envelope_and_raised_for_the_log(house: House)
     house.records.caught_up = broken  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError):
         await house.post(QUERY, {"filter": "all"})
+    assert house.last.status == 500
+    assert house.last.json["data"] is None
+    assert b"secret" not in house.last.body
+
+
+@pytest.mark.parametrize(
+    ("origin", "status", "shared"),
+    [
+        (b"https://friend.example", 200, b"https://friend.example"),
+        (b"http://127.0.0.1:8585", 200, b"http://127.0.0.1:8585"),
+        (b"https://stranger.example", 403, None),
+        (None, 200, None),
+    ],
+)
+async def test_only_pages_of_allowed_origins_may_call_and_read(
+    house: House, origin: bytes | None, status: int, shared: bytes | None
+) -> None:
+    headers = ((b"origin", origin),) if origin else ()
+    for path, body in ((QUERY, {"filter": "all"}), ("/v1/request/count/query", {"filter": {}})):
+        reply = await house.post(path, body, headers=headers)
+        assert reply.status == status
+        assert reply.headers.get(b"access-control-allow-origin") == shared
+    refused = await house.post(QUERY, {}, headers=headers)
+    assert refused.headers.get(b"access-control-allow-origin") == shared
 
 
 @pytest.mark.parametrize(
