@@ -5,13 +5,12 @@ No documentation pages: they would load scripts from elsewhere. The schema is at
 """
 
 from fastapi import Depends, FastAPI
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from appliance.api import health, requests
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
-from appliance.api.reply import on_bug, on_http_exception, on_invalid, on_refusal
+from appliance.api.reply import on_bug, on_http_exception, on_refusal
 from appliance.api.services import Services
 from appliance.errors import Refusal
 
@@ -41,6 +40,5 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(HTTPException, on_http_exception)
-    app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(Exception, on_bug)
     return app

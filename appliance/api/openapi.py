@@ -80,17 +80,28 @@ def _answer(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _route(data: dict[str, Any], body: dict[str, Any] | None = None) -> dict[str, Any]:
+def _route(data: dict[str, Any], **extra: Any) -> dict[str, Any]:  # noqa: ANN401 - schema parts
     error = {"content": {"application/json": {"schema": _answer({"nullable": True})}}}
     return {
         "responses": {
             200: {"description": "OK", "content": {"application/json": {"schema": _answer(data)}}},
             422: {"description": "A field is not what it should be", **error},
         },
-        "openapi_extra": {"requestBody": body} if body else None,
+        "openapi_extra": extra,
     }
 
 
-LIST: Final = _route({"type": "array", "items": _ROW}, _QUERY)
-COUNT: Final = _route({"type": "integer"}, _QUERY)
-ONE: Final = _route(_ROW)
+LIST: Final = _route({"type": "array", "items": _ROW}, requestBody=_QUERY)
+COUNT: Final = _route({"type": "integer"}, requestBody=_QUERY)
+ONE: Final = _route(
+    _ROW,
+    parameters=[
+        {
+            "name": "request_id",
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"},
+        },
+        {"name": "includeBody", "in": "query", "schema": {"type": "boolean", "default": False}},
+    ],
+)

@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 import trio
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -79,14 +78,6 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
         allowed = (error.headers or {}).get("Allow", "")
         return error_reply(405, f"This path takes {allowed}.", error.headers)
     return error_reply(error.status_code, error.detail, error.headers)
-
-
-async def on_invalid(request: Request, error: Exception) -> Response:
-    """A parameter of path or query that is not what it should be."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    return error_reply(422, f"{field}: {first['msg']}")
 
 
 async def on_bug(request: Request, error: Exception) -> Response:

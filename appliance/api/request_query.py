@@ -6,8 +6,8 @@ Pure. The organisation is always part of the condition; no other's rows can come
 
 from typing import Any, Final
 
-from appliance.api.body import flag, integer, invalid
 from appliance.api.filter_fields import CACHED, REQUEST_TABLES
+from appliance.api.incoming import flag, integer, invalid
 from appliance.api.request_rows import COLUMNS
 from appliance.core.filters import Parameters, compile_filter
 

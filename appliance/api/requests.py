@@ -1,14 +1,13 @@
 """What was recorded, one by one: queries, the count, and one request by its id."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Any, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api import openapi
-from appliance.api.body import read_object
+from appliance.api.incoming import path_uuid, query_flag, read_object
 from appliance.api.permissions import identity_of
 from appliance.api.reply import error_reply, reply, reply_rows
 from appliance.api.request_query import (
@@ -76,17 +75,15 @@ async def count_requests(request: Request) -> Response:
 
 
 @router.get("/v1/request/{request_id}", **openapi.ONE)
-async def read_request(
-    request: Request,
-    request_id: UUID,
-    include_body: Annotated[bool, Query(alias="includeBody")] = False,
-) -> Response:
+async def read_request(request: Request) -> Response:
     """One request by its id, as soon as its response has ended; the newest, if the id was given
     more than once."""
     identity, records = identity_of(request), _records(request)
-    found = await _recent(records, identity, str(request_id))
+    request_id = path_uuid(request, "request_id")
+    include_body = query_flag(request, "includeBody")
+    found = await _recent(records, identity, request_id)
     if found is None:
-        found = await _recorded(records, identity, str(request_id), include_body)
+        found = await _recorded(records, identity, request_id, include_body)
     if found is None:
         return error_reply(404, f"There is no request with the id {request_id}.")
     row, bodies = found

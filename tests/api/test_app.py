@@ -222,6 +222,8 @@ async def test_the_schema_describes_every_route(house: House) -> None:
     declared = {(verb.upper(), path) for path, verbs in paths.items() for verb in verbs}
     assert declared == set(PERMISSIONS) - {("GET", "/download/swagger.json")}
     assert paths[QUERY]["post"]["requestBody"]["required"]
+    names = [p["name"] for p in paths["/v1/request/{request_id}"]["get"]["parameters"]]
+    assert names == ["request_id", "includeBody"]
 
 
 def test_apps_do_not_share_state(house: House) -> None:

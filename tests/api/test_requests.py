@@ -1,13 +1,14 @@
 """Recorded requests over REST: lists, counts, one by id, and what a row says."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from appliance.api import requests
+from appliance.core.derive import derive
+from appliance.core.usage_types import Priced
 from storage.frames import Position
-from tests.api.kit import OTHER_ORG, T0_US, House, body_row, request_id, request_row
+from tests.api.kit import ORG, OTHER_ORG, T0_US, House, body_row, request_id, request_row
 from tests.storage.analytics_rows import edit_row, edits_of
 
 LIST = "/v1/request/query-clickhouse"
@@ -318,8 +319,31 @@ async def test_a_frame_that_has_gone_is_looked_up_in_the_database(house: House) 
     assert (await house.get(f"/v1/request/{request_id(1)}")).status == 200
 
 
-async def test_times_from_the_deriver_may_be_datetimes(house: House) -> None:
-    moment = datetime.fromtimestamp(T0_US / 1e6, UTC).replace(tzinfo=None)
-    put_recent(house, request_row(1, request_created_at=moment), 1)
-    row = (await house.get(f"/v1/request/{request_id(1)}")).json["data"]
-    assert row["request_created_at"] == "2026-01-01T00:00:00.000000Z"
+META: dict[str, Any] = {
+    "exchange_id": b"\x01" * 16, "request_id": request_id(7), "created_at_us": T0_US,
+    "duration_us": 1_234_500, "recorded_at_us": T0_US + 9, "provider": "OPENAI",
+    "gateway_provider": "openai", "dialect": "openai", "http_status": 200, "outcome": "complete",
+    "request_type": "application/json", "response_type": "application/json",
+    "properties": {"tenant": "acme"}, "request_bytes": 60, "response_bytes": 80,
+}  # fmt: skip
+
+
+async def test_the_same_answer_from_the_journal_and_from_the_database(house: House) -> None:
+    derived = derive(
+        META,
+        b'{"model":"gpt-4o","messages":[]}',
+        b'{"model":"gpt-4o-2024","usage":{"prompt_tokens":10,"completion_tokens":4}}',
+        org=ORG,
+        position=(1, 500),
+        price=lambda *_: Priced(12_345_678, "test", "1"),
+    )
+    house.records.recent[ORG, request_id(7)] = Position(1, 500)
+    house.records.frames[Position(1, 500)] = tuple(derived)
+    target = f"/v1/request/{request_id(7)}?includeBody=true"
+    before = await house.get(target)
+    assert house.records.asked == []
+    assert before.json["data"]["cost"] == 0.000012345678
+    assert before.json["data"]["total_tokens"] == 14
+    house.records.recent.clear()
+    house.add(derived.request, bodies=(derived.body,))
+    assert (await house.get(target)).body == before.body
