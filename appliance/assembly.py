@@ -6,9 +6,10 @@ line (ValueError, ConfigError).
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,8 @@ from appliance.actors.key_ring import KeyRing
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
+from appliance.actors.roller import RollerOptions
+from appliance.api.permissions import rest_paths
 from appliance.config import Config
 from appliance.config import Deadlines as Limits
 from appliance.core.access import AccessRules
@@ -38,12 +41,18 @@ from storage.journal import JournalOptions
 from storage.state import State
 
 
-def derived_with(config: Config) -> Any:
-    """The deriver: frame facts and bodies to rows, priced with the book of this configuration."""
-    tables = [*config.prices]
+def price_tables(config: Config) -> list[Mapping[str, Any]]:
+    """`[[prices]]`, then those of `[providers.<id>]`, as rows of their provider."""
+    tables: list[Mapping[str, Any]] = [*config.prices]
     for name, row in config.providers.items():
         tables += [{**price, "provider": name} for price in getattr(row, "prices", None) or ()]
-    return partial(derive, price=open_book(tables).price)
+    return tables
+
+
+def derived_with(config: Config) -> Any:
+    """The deriver: frame facts and bodies to rows, priced with the book of this configuration.
+    Raises ValueError for a price row that cannot be."""
+    return partial(derive, price=open_book(price_tables(config)).price)
 
 
 def region_options(config: Config, name: str) -> RegionOptions:
@@ -58,18 +67,21 @@ def region_options(config: Config, name: str) -> RegionOptions:
         config.master_key,
         config.memory.duckdb,
         config.record_bytes_max,
+        RollerOptions(retention_days=config.retention_days, retention_bytes=config.retention_bytes),
+        {"prices": jsonable(price_tables(config))},
     )
+
+
+def jsonable(tables: list[Mapping[str, Any]]) -> Any:
+    """Price rows as the helper process gets them: numbers and dates as text."""
+    return json.loads(json.dumps([dict(row) for row in tables], default=str))
 
 
 def provider_table(config: Config) -> ProviderTable:
     """Built-in rows with `[providers.<id>]` over them."""
-    rows = {name: given(row) for name, row in config.providers.items()}
-    return ProviderTable.from_config(rows)
-
-
-def given(row: Any) -> Mapping[str, Any]:
-    """What a configuration row says, without what it leaves open."""
-    return {key: value for key, value in asdict(row).items() if value not in (None, "", (), {})}
+    return ProviderTable.from_config(
+        {name: options.given() for name, options in config.providers.items()}
+    )
 
 
 class Dialling:
@@ -114,7 +126,9 @@ def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
     by_provider = {}
     for row in table.rows.values():
         if row.deadlines:
-            changed = {f"{name.removesuffix('_s')}_s": value for name, value in row.deadlines.items()}
+            changed = {
+                f"{name.removesuffix('_s')}_s": value for name, value in row.deadlines.items()
+            }
             by_provider[row.id] = replace(
                 config.deadlines, **{k: v for k, v in changed.items() if k in names}
             )
@@ -124,7 +138,13 @@ def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
 def routing_of(config: Config, table: ProviderTable, ui_files: frozenset[bytes]) -> Routing:
     """The routing table's data."""
     policy = TargetPolicy(HostList(config.allow_targets), private=config.access == "open")
-    return Routing(table, config.worker_type or "", policy, ui_files)  # type: ignore[arg-type]
+    return Routing(
+        table,
+        config.worker_type or "",  # type: ignore[arg-type]
+        policy,
+        ui_files,
+        rest=rest_paths(),
+    )
 
 
 def access_rules(config: Config) -> AccessRules:

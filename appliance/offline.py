@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from appliance import assembly
-from appliance.actors.catch_up import catch_up
+from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.region import DELETION_PURPOSE
 from appliance.config import Config
 from appliance.errors import Refusal
-from storage.analytics import Analytics
+from appliance.maintenance import report_value
+from storage.analytics import Analytics, AnalyticsFailed
+from storage.analytics_failure import set_aside
 from storage.blobs import Blobs
 from storage.directory import Root
 from storage.frames import Part, unpack
@@ -26,6 +28,7 @@ from storage.lake import Lake
 from storage.query import Query
 from storage.state import State
 from storage.vault import Vault
+from storage.verify import rebuild, verify
 
 WAIT_S = 10.0
 
@@ -51,35 +54,51 @@ class Offline:
             self._state = State.open(self._config.data_dir / "state.sqlite")
         return self._state
 
+    def _lake(self) -> Lake:
+        return Lake.open(
+            self._directory,
+            keys=self._keys,
+            deletion_key=self._deletion_key,
+            read_only=self._read_only,
+        )
+
+    def _open(self, path: Path | None, lake: Lake) -> Analytics:
+        spills = path is not None and not self._read_only
+        return Analytics.open(
+            path,
+            memory_bytes_max=self._config.memory.duckdb,
+            threads=2,
+            lake=lake.view,
+            read_only=self._read_only,
+            temporary=self._directory / "tmp" if spills else None,
+            deletion_key=self._deletion_key,
+        )
+
     @property
     def analytics(self) -> Analytics:
-        """The database, caught up with the journal."""
+        """The database, caught up with the journal. A damaged one is set aside and made anew."""
         if self._analytics is None:
-            lake = Lake.open(
-                self._directory,
-                keys=self._keys,
-                deletion_key=self._deletion_key,
-                read_only=self._read_only,
-            )
-            encrypted = self._keys is not None
-            analytics = Analytics.open(
-                None if encrypted else self._directory / "analytics.duckdb",
-                memory_bytes_max=self._config.memory.duckdb,
-                threads=2,
-                lake=lake.view,
-                read_only=self._read_only,
-                temporary=None if encrypted or self._read_only else self._directory / "tmp",
-                deletion_key=self._deletion_key,
-            )
-            self._analytics = analytics
-            catch_up(
-                analytics,
-                self._directory,
-                FrameDeriver(assembly.derived_with(self._config), self._read_parts),
-                keys=self._keys,
-                read_only=self._read_only,
-            )
+            path = None if self._keys is not None else self._directory / "analytics.duckdb"
+            try:
+                self._analytics = self._caught_up(path)
+            except AnalyticsFailed as error:
+                if path is None or self._read_only or not error.damaged:
+                    raise
+                set_aside(path, self._directory / "quarantine")
+                self._analytics = self._caught_up(path)
         return self._analytics
+
+    def _caught_up(self, path: Path | None) -> Analytics:
+        analytics = self._open(path, self._lake())
+        try:
+            deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+            catch_up(
+                analytics, self._directory, deriver, keys=self._keys, read_only=self._read_only
+            )
+        except BaseException:
+            analytics.close()
+            raise
+        return analytics
 
     def _read_parts(self, parts: list[Part]) -> bytes:
         return unpack(parts, self._blobs.read)
@@ -89,8 +108,38 @@ class Offline:
         return self.analytics.query(sql)
 
     def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> Any:
-        """Any other command. Raises Refusal for one that needs a server."""
+        """`verify` and `rebuild`. Raises Refusal for a command that needs a server."""
+        if command == "verify":
+            return self._verify(lambda frames: progress({"done": frames}))
+        if command == "rebuild":
+            return self._rebuild(lambda frames: progress({"done": frames}))
         raise Refusal(400, "needs_server", f"{command} needs a running server")
+
+    def _verify(self, progress: Callable[[int], None]) -> dict[str, Any]:
+        def opened(lake: Lake) -> Analytics:
+            return self.analytics
+
+        deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+        report = verify(
+            self._directory,
+            keys=self._keys,
+            open_analytics=opened,
+            derive=deriver,
+            progress=progress,
+        )
+        return report_value(report)
+
+    def _rebuild(self, progress: Callable[[int], None]) -> dict[str, Any]:
+        if self._keys is not None:
+            return {"ok": True, "note": "an encrypted directory has no database file to rebuild"}
+        lake = self._lake()
+
+        def ingested(analytics: Analytics) -> CaughtUp:
+            deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+            return catch_up(analytics, self._directory, deriver, on_progress=progress)
+
+        result = rebuild(self._directory, lambda path: self._open(path, lake), ingested)
+        return {"ok": True, "frames": result.frames, "derive_errors": result.derive_errors}
 
     def close(self) -> None:
         """Close what was opened."""

@@ -18,10 +18,12 @@ from typing import Any
 
 import trio
 
-from appliance import assembly
+from appliance import assembly, maintenance
 from appliance.actors.region import Region
+from appliance.api.app import create_app
 from appliance.banner import banner, server_url
 from appliance.config import Config, raise_file_limit
+from appliance.control_commands import Commands
 from appliance.door.asgi import FullLane
 from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
@@ -31,8 +33,7 @@ from appliance.door.tls import ServerTls
 from appliance.exchange import Exchange, Head
 from appliance.log import Log
 from appliance.pipeline import handle
-from appliance.control_commands import Commands
-from appliance.own_api import api_app, gauges_of
+from appliance.services import Gauges, services_of
 from appliance.upstream.tls import forget_contexts
 
 POOL_SWEEP_S = 15.0
@@ -131,7 +132,7 @@ class Server:
         if config.tls_cert is not None:
             self.tls = ServerTls(config.tls_cert, config.tls_key, http2=config.http2)
         self.full = FullLane(
-            api_app(self),
+            create_app(services_of(self)),
             handle=self.handle,
             route=self.route,
             write_s=config.deadlines.client_write_s,
@@ -149,7 +150,7 @@ class Server:
             connections_max=config.connections_max,
             log=log,
         )
-        house.metrics.gauges.append(gauges_of(self))
+        house.metrics.gauges.append(Gauges(self))
 
     async def handle(self, x: Exchange) -> None:
         """The pipeline, for both lanes."""
@@ -188,7 +189,9 @@ class Server:
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
-        commands = Commands(self.regions, self.ring, {}).table()
+        commands = Commands(
+            self.regions, self.ring, {"verify": maintenance.verify, "rebuild": maintenance.rebuild}
+        ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))

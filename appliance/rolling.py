@@ -148,7 +148,21 @@ def _pending(lake: Lake, _job: Job, _say: Say, _: MakeDeriver) -> dict[str, Any]
     return {"count": len(deletion.pending(lake)[0])}
 
 
-_JOBS = {"roll": _roll, "keep": _keep, "find": _find, "delete": _delete, "pending": _pending}
+def _verify(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
+    from storage.verify import verify
+
+    report = verify(lake.root, keys=lake.keys, progress=lambda frames: say({"progress": frames}))
+    return {"ok": report.is_whole, **asdict(report)}
+
+
+_JOBS = {
+    "verify": _verify,
+    "roll": _roll,
+    "keep": _keep,
+    "find": _find,
+    "delete": _delete,
+    "pending": _pending,
+}
 
 
 def _say_ids(exchange_ids: set[bytes], say: Say) -> None:

@@ -38,6 +38,9 @@ class Store(Protocol):
     def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> Any:
         """See storage.journal.Journal.append."""
 
+    def note_recent(self, org: bytes, request_id: str, payload_bytes: int) -> None:
+        """The frame that was just appended can be read from now on."""
+
     async def settle(self, ticket: Any) -> None:
         """See storage.journal.Journal.settle."""
 
@@ -208,7 +211,11 @@ class Recorder:
                     facts["response_truncated"] = True
         payload = encode_exchange(facts, request, response)
         self.recorded += 1
-        return self.stores[region].append(KIND_EXCHANGE, org, payload, flags)
+        store = self.stores[region]
+        ticket = store.append(KIND_EXCHANGE, org, payload, flags)
+        if ticket is None:
+            store.note_recent(org, facts["request_id"], len(payload))
+        return ticket
 
     def _request_parts(self, body: Body, facts: dict[str, Any]) -> list[Part]:
         if body.spill is None:

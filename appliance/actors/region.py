@@ -4,7 +4,8 @@ actors that keep them going. Two regions share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,24 @@ import trio
 
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.ingest import Ingest
+from appliance.actors.lake_helper import Helper
+from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from storage.analytics import Analytics
 from storage.analytics_failure import set_aside
+from storage.batch import FrameRows
 from storage.blobs import Blobs
 from storage.directory import Root
-from storage.frames import Part, Position, decode_exchange, unpack
+from storage.frames import Part, Position, unpack
 from storage.journal import Journal, JournalOptions
 from storage.lake import Lake
-from storage.reader import read_frame
+from storage.reader import FrameUnreadable, read_frame
+from storage.segment import FRAME_BYTES, SEAL_BYTES
 from storage.vault import Vault
 
 DELETION_PURPOSE = b"deletion"
+# Exchanges that ingest has not reached, by request id: a bound for the time it stands still.
+RECENT_MAX = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class RegionOptions:
     master_key: str | None
     duckdb_bytes_max: int
     record_bytes_max: int
+    roller: RollerOptions
+    job: Mapping[str, Any]
 
 
 class Region:
@@ -53,9 +62,7 @@ class Region:
             self.keys = self.vault.segment_keys
             self.deletion_key = self.vault.stable_key(DELETION_PURPOSE)
             self.blobs = Blobs(options.directory, self.keys)
-            self.lake = Lake.open(
-                options.directory, keys=self.keys, deletion_key=self.deletion_key
-            )
+            self.lake = Lake.open(options.directory, keys=self.keys, deletion_key=self.deletion_key)
             self.journal = Journal.open(
                 options.directory,
                 region=options.name,
@@ -76,6 +83,17 @@ class Region:
             rebuild=self._set_aside,
             keys=self.keys,
         )
+        self.roller = Roller(
+            self.lake,
+            self.journal,
+            self.ingest,
+            helper=Helper(pass_fds=[self.root.lock_descriptor]),
+            job=options.job,
+            options=options.roller,
+        )
+        self._frame_bytes = FRAME_BYTES + (SEAL_BYTES if self.keys is not None else 0)
+        self._recent: dict[tuple[bytes, str], Position] = {}
+        self._recent_order: deque[tuple[Position, tuple[bytes, str]]] = deque()
         # What the recorder calls on every exchange: the journal's own method, nothing between.
         self.append = self.journal.append
         self.settle = self.journal.settle
@@ -98,11 +116,32 @@ class Region:
         """A body as it travelled, from the parts of its frame. Blocking where they are blobs."""
         return unpack(parts, self.blobs.read)
 
-    def read_exchange(self, position: Position) -> tuple[dict[str, Any], bytes, bytes]:
-        """Metadata and both bodies of one exchange, straight from the journal. Blocking."""
-        frame = read_frame(self.directory, position, self.keys)
-        meta, request, response = decode_exchange(frame.payload)
-        return meta, self.read_parts(request), self.read_parts(response)
+    def note_recent(self, org: bytes, request_id: str, payload_bytes: int) -> None:
+        """The frame that was just appended can be read before ingest has seen it. Forgotten once
+        its row is in."""
+        order = self._recent_order
+        ingested = self.ingest.position
+        while order and (order[0][0] < ingested or len(order) >= RECENT_MAX):
+            old, key = order.popleft()
+            if self._recent.get(key) == old:
+                del self._recent[key]
+        end = self.journal.written
+        key = (org, request_id)
+        position = Position(end.segment, end.offset - self._frame_bytes - payload_bytes)
+        self._recent[key] = position
+        order.append((position, key))
+
+    def find_recent(self, org: bytes, request_id: str) -> Position | None:
+        """Where the newest exchange of this id lies, if its row is not in the database yet."""
+        return self._recent.get((org, request_id))
+
+    def read_rows(self, position: Position) -> FrameRows:
+        """The rows of one frame, straight from the journal. Blocking. Raises LookupError when it
+        is not there any more."""
+        try:
+            return self.deriver(read_frame(self.directory, position, self.keys))
+        except (FrameUnreadable, OSError) as error:
+            raise LookupError(str(error)) from None
 
     def blob_sink(self) -> BlobSink:
         """For a reply's body that leaves memory."""
@@ -116,9 +155,11 @@ class Region:
         """Start the actors. They end when the nursery is cancelled, or after `close`."""
         await nursery.start(self.journal.run)
         await nursery.start(self.ingest.run)
+        await nursery.start(self.roller.run)
 
     async def close(self) -> None:
         """Flush and end, in the order of the data: journal, ingest, then the lock."""
+        self.roller.close()
         await self.journal.close()
         self.ingest.close()
 

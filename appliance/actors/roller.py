@@ -167,6 +167,12 @@ class Roller:
                 self._deletions_finished = True
             return len(found)
 
+    async def verify(self) -> Message:
+        """The report of `storage.verify` over what lies in the directory, as a map. Not during a
+        roll: it would find what is on its way missing."""
+        async with self._one_change, self._helper.process() as process:
+            return await process.run(self._a_job("verify"), _ignore)
+
     async def _closed_within(self, wait_s: float) -> bool:
         with trio.move_on_after(0 if self._closing else wait_s) as self._waiting:
             await trio.sleep_forever()

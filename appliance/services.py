@@ -1,0 +1,222 @@
+"""The REST API's view of the process: health, access and records, wired to what runs.
+
+Thin: each method asks the part that knows.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from appliance import __version__
+from appliance.actors.metrics import Sample
+from appliance.api.services import Health, Reason, Row, Rows, Services
+from appliance.control_commands import guarded, in_thread, run_query
+from appliance.core.access import AccessRules, Identity, check_caller, cors_headers, identify
+from appliance.core.access import key_hash as hash_of
+from appliance.core.credentials import find_credentials
+from appliance.errors import Refusal
+from storage.frames import Position
+
+if TYPE_CHECKING:
+    from appliance.actors.region import Region
+    from appliance.process import Server
+
+FRESH_WAIT_S = 1.0
+HISTOGRAM_UNIT_S = 1e-6
+
+
+class OperationsOf:
+    """Health, readiness and metrics of one server."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._since: dict[str, str] = {}
+
+    def health(self) -> Health:
+        """Degraded parts by name, each with the time it was first seen so."""
+        found = dict(self._problems())
+        for part in list(self._since):
+            if part not in found:
+                del self._since[part]
+        now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        reasons = [
+            Reason(part, self._since.setdefault(part, now), detail)
+            for part, detail in found.items()
+        ]
+        return Health("degraded" if reasons else "healthy", reasons)
+
+    def _problems(self) -> Iterator[tuple[str, str]]:
+        for name, region in self._server.regions.items():
+            tail = "" if name == "us" else f"-{name}"
+            if region.journal.degraded:
+                yield f"journal{tail}", region.journal.degraded
+            if region.ingest.stats.error:
+                yield f"analytics{tail}", region.ingest.stats.error
+            if region.roller.stats.error:
+                yield f"lake{tail}", region.roller.stats.error
+        ring = self._server.ring
+        if ring.broken or ring.failing:
+            yield "keys", ring.broken or ring.failing
+
+    def ready(self) -> bool:
+        """Stores are open and nothing drains."""
+        regions = self._server.regions.values()
+        return self._server.ready and all(r.ingest.analytics is not None for r in regions)
+
+    def metrics_text(self) -> str:
+        """All counters and gauges."""
+        return self._server.house.metrics.render()
+
+
+class AccessOf:
+    """Who may ask the REST API."""
+
+    def __init__(self, server: Server, rules: AccessRules) -> None:
+        self._server = server
+        self._rules = rules
+        networks = server.config.metrics_allow
+        self._metrics_from = [ipaddress.ip_network(text, strict=False) for text in networks]
+
+    def check(self, headers: Mapping[bytes, bytes], host: bytes) -> None:
+        """Refuse web pages and hosts that have no business here."""
+        check_caller(headers, host, self._rules, proxied=False)
+
+    def admit(self, headers: Mapping[bytes, bytes], host: bytes) -> Identity:
+        """Whose account it is. Raises Refusal."""
+        self.check(headers, host)
+        credentials = find_credentials(headers)
+        ring = self._server.ring
+        hashed = hash_of(credentials)
+        info = ring.lookup(hashed) if hashed else None
+        identity = identify(
+            credentials, info, self._rules, store_broken=bool(ring.broken), to_built_in=False
+        )
+        if identity.region not in self._server.regions:
+            raise Refusal(
+                503, "region_closed", f"This server keeps no data of the region {identity.region}."
+            )
+        return identity
+
+    def page_headers(
+        self, headers: Mapping[bytes, bytes], host: bytes
+    ) -> Sequence[tuple[bytes, bytes]]:
+        """CORS headers for allowed origins."""
+        return cors_headers(headers, host, self._rules, proxied=False)
+
+    def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
+        """From loopback or `metrics_allow` without a key, else with a read key."""
+        if identity is not None:
+            return identity.may_read
+        try:
+            address = ipaddress.ip_address(client_ip)
+        except ValueError:
+            return False
+        return address.is_loopback or any(address in network for network in self._metrics_from)
+
+
+class RecordsOf:
+    """What was recorded, by region."""
+
+    def __init__(self, regions: Mapping[str, Region]) -> None:
+        self._regions = regions
+
+    async def caught_up(self, region: str) -> float | None:
+        """Wait for ingest, at most a second."""
+        return await self._regions[region].ingest.caught_up(FRESH_WAIT_S)
+
+    async def query(self, region: str, sql: str, parameters: Sequence[Any]) -> Rows:
+        """All rows of one reading statement."""
+        columns: list[tuple[str, str]] = []
+        rows: list[Row] = []
+
+        async def take(names: list[tuple[str, str]], page: list[tuple[Any, ...]]) -> None:
+            columns[:] = names
+            rows.extend(page)
+
+        await guarded(run_query(self._regions[region], sql, tuple(parameters), take))
+        return Rows(columns, rows)
+
+    def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
+        """The newest exchange of this id that is not in the database yet."""
+        return self._regions[region].find_recent(org, request_id)
+
+    async def read_rows(self, region: str, position: Position) -> tuple[Row, Row]:
+        """The exchange at this place as rows. Raises LookupError."""
+        kept = self._regions[region]
+        rows = await in_thread(kept.read_rows, position)
+        if rows.request is None or rows.body is None:
+            raise LookupError("not an exchange")
+        return rows.request, rows.body
+
+
+def services_of(server: Server) -> Services:
+    """Everything the API needs."""
+    return Services(
+        __version__,
+        OperationsOf(server),
+        AccessOf(server, server.house.gate.rules),
+        RecordsOf(server.regions),
+    )
+
+
+class Gauges:
+    """What is measured by looking: asked whenever somebody reads the metrics."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def __call__(self) -> Iterable[Sample]:
+        """All samples."""
+        server = self._server
+        door, pool = server.door, server.house.pool
+        yield "connections", {"lane": "all"}, door.connections
+        yield "connections_accepted_total", {}, door.accepted
+        yield "connections_refused_total", {}, door.refused
+        yield "loop_lag_seconds", {}, door.sweeper.lag_s
+        yield "loop_longest_stall_seconds", {}, door.sweeper.longest_stall_s
+        yield "pool_idle_connections", {}, pool.idle_count()
+        yield "pool_dialled_total", {}, pool.dialled
+        yield "pool_reused_total", {}, pool.reused
+        yield "captured_bytes", {}, server.house.recorder.budget.held_bytes
+        for name, region in server.regions.items():
+            yield from region_samples(name, region)
+
+
+def region_samples(name: str, region: Region) -> Iterator[Sample]:
+    """Journal, ingest and lake of one region."""
+    labels = {"region": name}
+    journal, ingest, roller = region.journal.stats, region.ingest, region.roller.stats
+    yield "journal_frames_total", labels, journal.frames
+    yield "journal_bytes_total", labels, journal.bytes
+    yield "journal_failures_total", labels, journal.failures
+    yield "journal_late_records_total", labels, journal.late_records
+    yield "journal_bodies_dropped_total", labels, journal.bodies_dropped
+    yield "journal_records_dropped_total", labels, journal.records_dropped
+    yield "journal_unsynced_bytes", labels, journal.unsynced_bytes
+    yield "journal_backlog_bytes", labels, journal.backlog_bytes
+    for phase, counts in (("write", journal.write_us), ("fsync", journal.sync_us)):
+        yield from microsecond_buckets(f"journal_{phase}_seconds", labels, counts)
+    yield "ingest_lag_frames", labels, ingest.lag_frames
+    yield "ingest_lag_seconds", labels, ingest.lag_s
+    yield "duckdb_reopened_total", labels, ingest.stats.reopened
+    yield "rolls_total", labels, roller.rolls
+    if roller.rolled_at_s is not None:
+        yield "roll_age_seconds", labels, datetime.now(UTC).timestamp() - roller.rolled_at_s
+    yield "disk_free_bytes", labels, shutil.disk_usage(region.directory).free
+
+
+def microsecond_buckets(
+    name: str, labels: Mapping[str, str], counts: Sequence[int]
+) -> Iterator[Sample]:
+    """Bucket n counts what took less than 2**n microseconds, the last everything above."""
+    running = 0
+    for number, count in enumerate(counts):
+        running += count
+        last = number == len(counts) - 1
+        bound = "+Inf" if last else f"{2**number * HISTOGRAM_UNIT_S:g}"
+        yield f"{name}_bucket", {**labels, "le": bound}, running
+    yield f"{name}_count", dict(labels), running
