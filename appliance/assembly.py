@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from appliance.actors.frame_rows import Derive
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
@@ -20,7 +21,6 @@ from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.permissions import rest_paths
 from appliance.config import Config
-from appliance.config import Deadlines as Limits
 from appliance.core.access import AccessRules
 from appliance.core.derive import derive
 from appliance.core.ids import ExchangeIds
@@ -28,6 +28,7 @@ from appliance.core.urls import HostList, TargetPolicy
 from appliance.door.route_types import Routing
 from appliance.features.admit import Gate
 from appliance.features.deadlines import Deadlines
+from appliance.log import Log
 from appliance.pipeline import House
 from appliance.providers.price_data import open_book
 from appliance.providers.table import Provider, ProviderTable
@@ -49,7 +50,7 @@ def price_tables(config: Config) -> list[Mapping[str, Any]]:
     return tables
 
 
-def derived_with(config: Config) -> Any:
+def derived_with(config: Config) -> Derive:
     """The deriver: frame facts and bodies to rows, priced with the book of this configuration.
     Raises ValueError for a price row that cannot be."""
     return partial(derive, price=open_book(price_tables(config)).price)
@@ -72,9 +73,10 @@ def region_options(config: Config, name: str) -> RegionOptions:
     )
 
 
-def jsonable(tables: list[Mapping[str, Any]]) -> Any:
+def jsonable(tables: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Price rows as the helper process gets them: numbers and dates as text."""
-    return json.loads(json.dumps([dict(row) for row in tables], default=str))
+    plain: list[dict[str, Any]] = json.loads(json.dumps([dict(row) for row in tables], default=str))
+    return plain
 
 
 def provider_table(config: Config) -> ProviderTable:
@@ -122,16 +124,12 @@ async def dial_wire(key: PoolKey) -> Wire:
 
 def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
     """The usual deadlines, and those that a provider's row changes."""
-    names = {item.name for item in fields(Limits)}
-    by_provider = {}
-    for row in table.rows.values():
-        if row.deadlines:
-            changed = {
-                f"{name.removesuffix('_s')}_s": value for name, value in row.deadlines.items()
-            }
-            by_provider[row.id] = replace(
-                config.deadlines, **{k: v for k, v in changed.items() if k in names}
-            )
+    changed = {name: config.deadlines_of(name) for name in config.providers}
+    by_provider = {
+        row.id: changed[name]
+        for name, row in ((name, table.by_id(name)) for name in changed)
+        if row is not None
+    }
     return Deadlines(config.deadlines, by_provider)
 
 
@@ -182,7 +180,7 @@ def house_of(
     ring: KeyRing,
     table: ProviderTable,
     own_ports: frozenset[tuple[str, int]],
-    log: Any,
+    log: Log,
 ) -> House:
     """Everything the pipeline works with."""
     recorder = Recorder(config.memory.capture, config.record_bytes_max)

@@ -6,7 +6,7 @@ Whoever can open the socket owns the data directory: there is no further access 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -33,10 +33,13 @@ TAIL_SQL = (
 )
 TAIL_START_SQL = "SELECT max(recorded_at), max(exchange_id) FROM requests"
 
+T = TypeVar("T")
+Maintenance = Callable[["Region"], Awaitable[object]]
+
 _threads = trio.CapacityLimiter(4)
 
 
-async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+async def in_thread(work: Callable[..., T], *arguments: object) -> T:
     """DuckDB's calls of readers: a few threads, apart from those of ingest."""
     return await trio.to_thread.run_sync(work, *arguments, limiter=_threads)
 
@@ -84,7 +87,7 @@ class Commands:
     """The commands of one server, by region."""
 
     def __init__(
-        self, regions: Mapping[str, Region], ring: KeyRing, maintain: Mapping[str, Any]
+        self, regions: Mapping[str, Region], ring: KeyRing, maintain: Mapping[str, Maintenance]
     ) -> None:
         self._regions = regions
         self._ring = ring
@@ -128,7 +131,7 @@ class Commands:
         await region.ingest.caught_up(FRESH_WAIT_S)
         after: tuple[Any, ...] = (None, None)
 
-        async def start(_: Any, rows: list[tuple[Any, ...]]) -> None:
+        async def start(_: object, rows: list[tuple[Any, ...]]) -> None:
             nonlocal after
             after = rows[0] if rows else after
 
@@ -160,7 +163,7 @@ class Commands:
 
         return run
 
-    def _maintenance(self, action: Any) -> Command:
+    def _maintenance(self, action: Maintenance) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             value = await action(self._region(arguments))
             await reply.value(value)

@@ -23,11 +23,11 @@ def report_value(report: Report) -> dict[str, Any]:
     return {"ok": report.is_whole, **asdict(report)}
 
 
-async def verify(region: Region) -> Any:
+async def verify(region: Region) -> dict[str, Any]:
     """Check a region that is being served: journal, lake and bodies, in the helper process."""
     return await region.roller.verify()
 
 
-async def rebuild(region: Region) -> Any:
+async def rebuild(region: Region) -> dict[str, Any]:
     """Only without a server: its queries would stand still meanwhile."""
     raise Refusal(409, "server_running", "stop the server first: rebuild replaces the database")

@@ -107,7 +107,7 @@ class Offline:
         """A reading query. Raises QueryFailed."""
         return self.analytics.query(sql)
 
-    def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> Any:
+    def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> object:
         """`verify` and `rebuild`. Raises Refusal for a command that needs a server."""
         if command == "verify":
             return self._verify(lambda frames: progress({"done": frames}))

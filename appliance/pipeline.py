@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
 
+from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
 from appliance.core.ids import ExchangeIds
@@ -19,6 +20,8 @@ from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import relay
 from appliance.features.stream_usage import ask_for_usage
 from appliance.features.tap import Tap
+from appliance.log import Log
+from appliance.providers.table import Provider
 from appliance.upstream.pool import Pool
 from appliance.wire import Woken
 
@@ -33,9 +36,9 @@ class House:
     recorder: Recorder
     deadlines: Deadlines
     ids: ExchangeIds
-    dialling: Any
-    log: Any
-    metrics: Any
+    dialling: Callable[[Provider], Hashable]
+    log: Log
+    metrics: Metrics
 
 
 async def handle(x: Exchange, house: House) -> None:
@@ -60,7 +63,9 @@ async def handle(x: Exchange, house: House) -> None:
             house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
             await attempt_reply(x, refuse(x, refusal))
         except UpstreamFailed as failure:
-            house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
+            house.log.warning(
+                "failed", outcome=failure.name, reason=failure.message, id=x.request_id
+            )
             await attempt_reply(x, fail(x, failure))
         except Woken:
             await woken(x, house)
@@ -85,7 +90,7 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         await relay(x, reply, tap, limits.gap_s)
 
 
-async def attempt_reply(x: Exchange, reply: Any) -> None:
+async def attempt_reply(x: Exchange, reply: Awaitable[None]) -> None:
     """Send a reply of ours to a client who may have gone meanwhile."""
     try:
         await reply

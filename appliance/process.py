@@ -12,14 +12,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from appliance import assembly, maintenance
+from appliance.actors.key_ring import KeyRing
 from appliance.actors.region import Region
+from appliance.actors.spill import RequestSink
 from appliance.api.app import create_app
 from appliance.banner import banner, server_url
 from appliance.config import Config, raise_file_limit
@@ -32,7 +34,8 @@ from appliance.door.routes import route
 from appliance.door.tls import ServerTls
 from appliance.exchange import Exchange, Head
 from appliance.log import Log
-from appliance.pipeline import handle
+from appliance.pipeline import House, handle
+from appliance.providers.table import ProviderTable
 from appliance.services import Gauges, services_of
 from appliance.upstream.tls import forget_contexts
 
@@ -113,10 +116,10 @@ class Server:
         self,
         config: Config,
         log: Log,
-        house: Any,
+        house: House,
         regions: dict[str, Region],
-        ring: Any,
-        table: Any,
+        ring: KeyRing,
+        table: ProviderTable,
         listeners: list[socket.socket],
     ) -> None:
         self.config = config
@@ -163,7 +166,7 @@ class Server:
             RequestHead(head.method, head.target, first.get(b"host", b""), first), self.routing
         )
 
-    def body_sink(self, region: str) -> Any:
+    def body_sink(self, region: str) -> RequestSink:
         """Where a request body that is read slowly goes."""
         return self.regions[region].request_sink()
 
@@ -185,7 +188,9 @@ class Server:
                 self.house.pool.close()
                 for region in self.regions.values():
                     await region.close()
+                await self.ring.close()
                 actors.cancel_scope.cancel()
+        gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
@@ -220,7 +225,7 @@ class Server:
         sys.stdout.flush()
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
-    async def _until_told(self, signals: Any, doors: trio.Nursery) -> None:
+    async def _until_told(self, signals: AsyncIterator[int], doors: trio.Nursery) -> None:
         """SIGHUP re-reads certificates. The first of the others drains, a second exits at once."""
         async for number in signals:
             if number == signal.SIGHUP:
@@ -231,7 +236,7 @@ class Server:
         await self.drain()
         doors.cancel_scope.cancel()
 
-    async def _second_signal(self, signals: Any) -> None:
+    async def _second_signal(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
             if number != signal.SIGHUP:
                 os._exit(1)
@@ -254,8 +259,7 @@ class Server:
         self.door.drain()
         await self.full.drain()
         with trio.move_on_after(self.config.grace_s):
-            while self.door.connections:
-                await trio.sleep(0.02)
+            await self.door.emptied()
 
     async def _sweep_pool(self) -> None:
         while True:

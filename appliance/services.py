@@ -60,7 +60,7 @@ class OperationsOf:
                 yield f"lake{tail}", region.roller.stats.error
         ring = self._server.ring
         if ring.broken or ring.failing:
-            yield "keys", ring.broken or ring.failing
+            yield "keys", str(ring.broken or ring.failing)
 
     def ready(self) -> bool:
         """Stores are open and nothing drains."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from appliance.actors.frame_rows import FrameDeriver
+from appliance.actors.frame_rows import Derive, FrameDeriver
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
 from appliance.actors.roller import Roller, RollerOptions
@@ -51,7 +51,7 @@ class RegionOptions:
 class Region:
     """Opened blocking, before anything is served; its actors are started afterwards."""
 
-    def __init__(self, options: RegionOptions, derive: Any, *, wait_s: float = 10.0) -> None:
+    def __init__(self, options: RegionOptions, derive: Derive, *, wait_s: float = 10.0) -> None:
         """Raises RootBusy, RootRefused, VaultError, JournalRefused, OSError."""
         self.name = options.name
         self.directory = options.directory

@@ -64,6 +64,7 @@ class Door:
         self.log = log
         self.draining = False
         self.sweeper = Sweeper()
+        self._closed = trio.lowlevel.ParkingLot()
         self.accepted = 0
         self.refused = 0
 
@@ -142,6 +143,7 @@ class Door:
             yield
         finally:
             del self.sweeper.watches[watch]
+            self._closed.unpark_all()
 
     def drain(self) -> None:
         """Stop keeping connections alive: idle ones end now, busy ones after their reply."""
@@ -149,6 +151,11 @@ class Door:
         for watch in list(self.sweeper.watches):
             if watch.phase in ("idle", "head"):
                 watch.expire()
+
+    async def emptied(self) -> None:
+        """Wait until no client is connected."""
+        while self.sweeper.watches:
+            await self._closed.park()
 
     @property
     def connections(self) -> int:

@@ -26,7 +26,7 @@ SUCCESS = (b"Helicone-Status", b"success")
 class KeyRing(Protocol):
     """What admission asks the key ring."""
 
-    broken: bool
+    broken: str
 
     def lookup(self, hashed: str) -> KeyInfo | None:
         """The key on file with this hash."""
