@@ -23,9 +23,7 @@ def provider() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="session")
-def appliance(
-    provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Appliance]:
+def appliance(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     """The program with its defaults."""
     from tests.fakes.appliance import Appliance
 

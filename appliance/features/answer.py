@@ -85,7 +85,8 @@ async def own_reply(x: Exchange, status: int, headers: Headers, body: bytes) -> 
         x.tap.add(body)
         await x.tap.seal(x.outcome)
     x.started = True
-    await x.reply.start(status, b"", headers + x.reply_headers, len(body), body, last=True)
+    headers = [*headers, (b"content-length", b"%d" % len(body)), *x.reply_headers]
+    await x.reply.start(status, b"", headers, len(body), body, last=True)
 
 
 async def preflight(x: Exchange) -> None:

@@ -160,6 +160,7 @@ class Provider:
         self.scripts: dict[str, Script] = {}
         self.connections = 0
         self.open = 0
+        self.errors: list[Exception] = []
         self._gates: dict[bytes, trio.Event] = {}
         self._port = port
         self._started = threading.Event()
@@ -174,6 +175,8 @@ class Provider:
     def __exit__(self, *_: object) -> None:
         self._token.run_sync_soon(self._scope.cancel)
         self._thread.join(WAIT_S)
+        if self.errors:
+            raise ExceptionGroup("in scripts", self.errors)
 
     @property
     def url(self) -> str:
@@ -239,6 +242,8 @@ class Provider:
                 await self._one(talk, mine)
         except (Gone, trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             pass
+        except Exception as error:
+            self.errors.append(error)
         finally:
             self.open -= 1
             stream.socket.close()

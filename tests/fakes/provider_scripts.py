@@ -71,7 +71,7 @@ async def read(talk: Talk) -> None:
 def asked_of(talk: Talk) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(talk.request.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
