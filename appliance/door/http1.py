@@ -154,7 +154,10 @@ class FastConnection:
             await self.start(
                 error.status,
                 b"",
-                [(b"content-type", b"text/plain; charset=utf-8")],
+                [
+                    (b"content-type", b"text/plain; charset=utf-8"),
+                    (b"content-length", b"%d" % len(text)),
+                ],
                 len(text),
                 text,
                 last=True,
