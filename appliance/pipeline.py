@@ -113,7 +113,9 @@ async def woken(x: Exchange, house: House) -> None:
         failure = timeout_failure(phase, house.deadlines.of(x))
         if x.started and failure.name == "timeout_gap" and "event-stream" in x.response_type:
             failure.name = "stalled"
-        house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
+        house.log.warning(
+                "failed", outcome=failure.name, reason=failure.message, id=x.request_id
+            )
         await attempt_reply(x, fail(x, failure))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -117,7 +117,7 @@ class FullLane:
         self._state: dict[str, Any] = {}
         self._config = hypercorn_config(idle_s)
         self._context = WorkerContext(None)
-        self._wrapped = ASGIWrapper(self._dispatch)
+        self._wrapped = ASGIWrapper(cast(Any, self._dispatch))  # its types are Hypercorn's own
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The app's lifespan: started before the first connection, shut down after the last."""
