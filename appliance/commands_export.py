@@ -38,7 +38,8 @@ class Export:
 
     def count(self) -> int:
         with self._source.query(f"SELECT count(*) FROM requests WHERE {self._where}") as result:
-            return int(next(all_rows(result))[0])
+            ((count,),) = all_rows(result)  # to the end: then the connection is free again
+        return int(count)
 
     def rows(self, advanced: Callable[[int], None]) -> Iterator[list[Any]]:
         """All rows; `advanced` hears of each page's size."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from appliance.actors.region import Region
 
 PAGE_ROWS = 200
+INTERRUPT_AGAIN_S = 0.05
 FRESH_WAIT_S = 1.0
 TAIL_ROWS_MAX = 200
 TAIL_PAUSE_S = 0.2
@@ -29,7 +30,8 @@ TAIL_SQL = (
     "SELECT exchange_id, recorded_at, request_created_at, provider, model, status, http_status, "
     "outcome, prompt_tokens, completion_tokens, total_tokens, usage_source, cost_usd, latency_ms, "
     "time_to_first_token_ms, user_id, session_id, request_id FROM requests "
-    "WHERE (recorded_at, exchange_id) > (?, ?) ORDER BY recorded_at, exchange_id LIMIT ?"
+    "WHERE (recorded_at, exchange_id) > (CAST(? AS TIMESTAMP), CAST(? AS UUID)) "
+    "ORDER BY recorded_at, exchange_id LIMIT ?"
 )
 TAIL_START_SQL = "SELECT max(recorded_at), max(exchange_id) FROM requests"
 
@@ -59,28 +61,62 @@ async def run_query(
     take: Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]],
 ) -> None:
     """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
-    interrupts DuckDB. Raises Refusal with DuckDB's own words."""
-    query: Query = analytics_of(region).query(sql, parameters)
+    interrupts DuckDB. Raises Refusal with DuckDB's own words, and what `take` raises."""
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_interrupt_when_cancelled, query)
-            columns = await in_thread(lambda: query.columns)
-            while True:
-                rows = await in_thread(query.fetch, PAGE_ROWS)
-                await take(columns, rows)
-                if not rows:
-                    break
+        query = analytics_of(region).query(sql, parameters)
+    except (QueryFailed, AnalyticsFailed) as error:
+        raise refusal_of(error) from None
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        ended = trio.Event()
+        nursery.start_soon(_interrupt_when_cancelled, query, ended)
+        try:
+            await _pages(query, take)
+        except Exception as error:  # none may cross the nursery: it would come out as a group
+            failure = error
+        finally:
+            ended.set()
+            with trio.CancelScope(shield=True):  # bounded: closing only gives the cursor back
+                await in_thread(query.close)
             nursery.cancel_scope.cancel()
-    finally:
-        with trio.CancelScope(shield=True):
-            await in_thread(query.close)
+    await trio.lowlevel.checkpoint_if_cancelled()
+    if isinstance(failure, QueryFailed | QueryCancelled | AnalyticsFailed):
+        raise refusal_of(failure) from None
+    if failure is not None:
+        raise failure
 
 
-async def _interrupt_when_cancelled(query: Query) -> None:
+async def _pages(
+    query: Query,
+    take: Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]],
+) -> None:
+    columns = await in_thread(lambda: query.columns)
+    while True:
+        rows = await in_thread(query.fetch, PAGE_ROWS)
+        await take(columns, rows)
+        if not rows:
+            return
+
+
+async def _interrupt_when_cancelled(query: Query, ended: trio.Event) -> None:
+    """A call just before DuckDB begins is lost: so it is repeated until the query has ended."""
     try:
         await trio.sleep_forever()
     finally:
-        query.interrupt()
+        with trio.CancelScope(shield=True):  # bounded by the query's end, which this brings about
+            while not ended.is_set():
+                query.interrupt()
+                with trio.move_on_after(INTERRUPT_AGAIN_S):
+                    await ended.wait()
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """DuckDB's complaints for whoever asked."""
+    if isinstance(error, QueryFailed):
+        return Refusal(400, "query_failed", str(error))
+    if isinstance(error, QueryCancelled):
+        return Refusal(499, "query_cancelled", "The query was cancelled.")
+    return Refusal(503, "analytics_failed", str(error))
 
 
 class Commands:
@@ -122,8 +158,9 @@ class Commands:
             if rows:
                 await reply.rows(rows)
 
-        await guarded(run_query(region, str(arguments.get("sql", "")), (), take))
-        await reply.send({"kind": "done", "stale_by_ms": round(stale_ms) if stale_ms else None})
+        await run_query(region, str(arguments.get("sql", "")), (), take)
+        if stale_ms:
+            reply.ending["stale_by_ms"] = round(stale_ms)
 
     async def _tail(self, arguments: dict[str, Any], reply: ControlReply) -> None:
         """Every exchange that ends from now on, until the client hangs up."""
@@ -135,7 +172,7 @@ class Commands:
             nonlocal after
             after = rows[0] if rows else after
 
-        await guarded(run_query(region, TAIL_START_SQL, (), start))
+        await run_query(region, TAIL_START_SQL, (), start)
         told = False
 
         async def take(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
@@ -149,8 +186,8 @@ class Commands:
 
         while True:
             seen = region.ingest.position
-            since = after if after[0] is not None else ("1970-01-01", "0" * 32)
-            await guarded(run_query(region, TAIL_SQL, (*since, TAIL_ROWS_MAX), take))
+            since = after if after[0] is not None else ("1970-01-01", "00000000-0000-0000-0000-000000000000")
+            await run_query(region, TAIL_SQL, (*since, TAIL_ROWS_MAX), take)
             while region.ingest.position == seen:
                 await trio.sleep(TAIL_PAUSE_S)
                 await region.ingest.caught_up(FRESH_WAIT_S)
@@ -169,22 +206,3 @@ class Commands:
             await reply.value(value)
 
         return run
-
-
-async def guarded(work: Awaitable[None]) -> None:
-    """DuckDB's complaints as Refusals, which the socket's server knows how to send."""
-    try:
-        await work
-    except* QueryFailed as group:
-        raise Refusal(400, "query_failed", _words(group)) from None
-    except* QueryCancelled:
-        raise Refusal(499, "query_cancelled", "The query was cancelled.") from None
-    except* AnalyticsFailed as group:
-        raise Refusal(503, "analytics_failed", _words(group)) from None
-
-
-def _words(group: BaseExceptionGroup[Any]) -> str:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import __version__
 from appliance.actors.metrics import Sample
 from appliance.api.services import Health, Reason, Row, Rows, Services
-from appliance.control_commands import guarded, in_thread, run_query
+from appliance.control_commands import in_thread, run_query
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers, identify
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
@@ -137,7 +137,7 @@ class RecordsOf:
             columns[:] = names
             rows.extend(page)
 
-        await guarded(run_query(self._regions[region], sql, tuple(parameters), take))
+        await run_query(self._regions[region], sql, tuple(parameters), take)
         return Rows(columns, rows)
 
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:

@@ -19,8 +19,9 @@ from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
-from appliance.door.asgi_reply import AsgiReply
+from appliance.door.asgi_reply import AsgiLimits, AsgiReply
 from appliance.door.head import HEAD_BYTES_MAX
+from appliance.door.sweeper import Sweeper
 from appliance.exchange import Exchange, Head, Watch
 from appliance.wire import Wire, Woken
 
@@ -114,6 +115,8 @@ class FullLane:
         self._write_s = write_s
         self._body_sink = body_sink
         self._body_bytes_max = body_bytes_max
+        self._body_s = write_s
+        self._sweeper: Sweeper | None = None
         self._state: dict[str, Any] = {}
         self._config = hypercorn_config(idle_s)
         self._context = WorkerContext(None)
@@ -140,6 +143,11 @@ class FullLane:
                     await lifespan.wait_for_shutdown()
                 guard.cancel()
 
+    def join(self, sweeper: Sweeper, body_s: float) -> None:
+        """Deadlines of exchanges are kept by this sweeper; a body may rest for `body_s`."""
+        self._sweeper = sweeper
+        self._body_s = body_s
+
     async def drain(self) -> None:
         """End idle connections now, the others after their reply."""
         await self._context.terminated.set()
@@ -160,11 +168,15 @@ class FullLane:
         if route.lane == "full":
             await self._app(scope, receive, send)
             return
-        reply = AsgiReply(
-            scope, receive, send, self._body_sink, self._body_bytes_max, self._write_s
-        )
-        async with trio.open_nursery() as nursery:
-            await reply.serve(nursery, self._handle, Exchange(head, reply, route))
+        limits = AsgiLimits(self._body_bytes_max, self._body_s, self._write_s)
+        reply = AsgiReply(scope, receive, send, self._body_sink, limits)
+        exchanges = self._sweeper.exchanges if self._sweeper is not None else set()
+        exchanges.add(reply.watch)
+        try:
+            async with trio.open_nursery() as nursery:
+                await reply.serve(nursery, self._handle, Exchange(head, reply, route))
+        finally:
+            exchanges.discard(reply.watch)
 
 
 def head_of(scope: Scope) -> Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -14,6 +15,15 @@ from appliance.wire import Woken
 Message = MutableMapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class AsgiLimits:
+    """What a client of this lane may send and how slowly it may read and write."""
+
+    body_bytes_max: int
+    body_s: float
+    write_s: float
+
+
 class AsgiReply:
     """ReplySide over ASGI. While the pipeline works, one task waits for the client to go."""
 
@@ -23,15 +33,13 @@ class AsgiReply:
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
         body_sink: Callable[[str], Any],
-        body_bytes_max: int,
-        write_s: float,
+        limits: AsgiLimits,
     ) -> None:
         self.watch = Watch(None)
         self._receive = receive
         self._asgi_send = send
         self._body_sink = body_sink
-        self._body_bytes_max = body_bytes_max
-        self._write_s = write_s
+        self._limits = limits
         self._trailers = "http.response.trailers" in (scope.get("extensions") or {})
         self._close = scope["http_version"].startswith("1")
         self._more = True
@@ -68,17 +76,18 @@ class AsgiReply:
         total = 0
         try:
             while self._more:
-                message = await self._receive()
+                message = await self._receive_soon()
                 if message["type"] == "http.disconnect":
                     self.watch.gone = True
                     raise ConnectionResetError("client closed inside its request body")
                 piece = message.get("body", b"")
                 total += len(piece)
-                if total > self._body_bytes_max:
+                if total > self._limits.body_bytes_max:
                     raise Refusal(
                         413,
                         "body_too_large",
-                        f"The request body is over body_bytes_max ({self._body_bytes_max} bytes).",
+                        "The request body is over body_bytes_max "
+                        f"({self._limits.body_bytes_max} bytes).",
                     )
                 await sink.write(piece)
                 self._more = message.get("more_body", False)
@@ -87,6 +96,13 @@ class AsgiReply:
             raise
         x.body = await sink.close([])
         self._nursery.start_soon(self._watch_client)
+
+    async def _receive_soon(self) -> Message:
+        with trio.move_on_after(self._limits.body_s):
+            return await self._receive()
+        raise Refusal(
+            408, "body_too_slow", "The request body came too slowly: see [deadlines] client_body."
+        )
 
     async def informational(self, status: int, reason: bytes, headers: Headers) -> None:
         """ASGI has no place for 1xx heads."""
@@ -106,7 +122,8 @@ class AsgiReply:
         lowered = [(name.lower(), value) for name, value in headers]
         if self._close:
             lowered.append((b"connection", b"close"))
-        trail = self._trailers and bool(trailers)
+        announced = bool(trailers) or any(name == b"trailer" for name, _ in lowered)
+        self._trailers = trail = self._trailers and announced
         await self._send(
             {"type": "http.response.start", "status": status, "headers": lowered, "trailers": trail}
         )
@@ -122,9 +139,12 @@ class AsgiReply:
     async def finish(self, piece: bytes, trailers: Headers) -> None:
         """Send the last piece and the end."""
         await self._send({"type": "http.response.body", "body": piece, "more_body": False})
+        if self._trailers:
+            lowered = [(name.lower(), value) for name, value in trailers]
+            await self._send({"type": "http.response.trailers", "headers": lowered})
 
     async def _send(self, message: Message) -> None:
-        with trio.move_on_after(self._write_s):
+        with trio.move_on_after(self._limits.write_s):
             await self._asgi_send(message)
             return
         self.watch.expired = "client_write"

@@ -38,6 +38,9 @@ class FullLane(Protocol):
     async def serve(self, wire: Wire, data: bytes, watch: Watch, scheme: bytes) -> None:
         """Go on with a connection from which `data` has been read already."""
 
+    def join(self, sweeper: Sweeper, body_s: float) -> None:
+        """Let the listener's sweeper keep the deadlines of this lane's exchanges."""
+
 
 class Door:
     """What a lane needs to know of the house, and the house's connections."""
@@ -64,6 +67,7 @@ class Door:
         self.log = log
         self.draining = False
         self.sweeper = Sweeper()
+        full.join(self.sweeper, deadlines.client_body_s)
         self._closed = trio.lowlevel.ParkingLot()
         self.accepted = 0
         self.refused = 0

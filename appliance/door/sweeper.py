@@ -28,6 +28,8 @@ class Sweeper:
 
     def __init__(self) -> None:
         self.watches: dict[Watch, Wire] = {}
+        # Exchanges of the full lane, where many share a connection: only their deadlines.
+        self.exchanges: set[Watch] = set()
         self.longest_stall_s = 0.0
         self.lag_s = 0.0
 
@@ -54,6 +56,11 @@ class Sweeper:
                 look_for_early_reply(watch)
             if number % SLICE == 0:
                 await trio.lowlevel.checkpoint()
+        for watch in list(self.exchanges):
+            if now_s > watch.deadline_s:
+                watch.expire()
+            if watch.sending:
+                look_for_early_reply(watch)
 
 
 def look_at_client(watch: Watch, wire: Wire) -> None:
