@@ -118,7 +118,7 @@ class FastConnection:
         if self._clean and self.unread:
             await self._linger()
             return False
-        return self._clean and self._keep and not watch.gone
+        return self._clean and self._keep and not (watch.gone or self.door.draining)
 
     async def _read_head(self) -> int:
         """Read until a whole head lies in `data`. -1: the peer is done, or took too long."""
