@@ -81,11 +81,12 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     x.reply.watch.drain_s = house.config.drain_s
     await x.reply.read_body(x)
     await ask_for_usage(x)
-    if x.asks.mock_response is not None:
-        x.outcome = "mock"
-        await own_reply(x, 200, JSON_REPLY, mock_body(x.asks.mock_response))
-        return
     x.aim = aim_at(x, house.dialling, limits)
+    if x.asks.mock_response is not None:
+        body = mock_body(x.asks.mock_response)
+        x.outcome = "mock"
+        await own_reply(x, 200, JSON_REPLY, body)
+        return
     async with Call(x, x.aim, house.pool) as reply:
         await relay(x, reply, tap, limits.gap_s)
 
@@ -113,9 +114,7 @@ async def woken(x: Exchange, house: House) -> None:
         failure = timeout_failure(phase, house.deadlines.of(x))
         if x.started and failure.name == "timeout_gap" and "event-stream" in x.response_type:
             failure.name = "stalled"
-        house.log.warning(
-                "failed", outcome=failure.name, reason=failure.message, id=x.request_id
-            )
+        house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
         await attempt_reply(x, fail(x, failure))
 
 

@@ -12,7 +12,7 @@ from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, Headers
 
 JSON_TYPE = (b"content-type", b"application/json;charset=UTF-8")
-SUPPORT = "https://github.com/helicone-appliance: see the manual, page Errors"
+SUPPORT = "The record of this request, by its Helicone-Id, has the details."
 # Which option moves which deadline (the 504 says so).
 OPTIONS = {
     "connect": ("timeout_connect", "connect"),
