@@ -62,6 +62,11 @@ class Root:
             raise
         return root
 
+    @property
+    def lock_descriptor(self) -> int:
+        """For helper processes: while one of them lives, the directory stays locked."""
+        return self._lock
+
     def close(self) -> None:
         """The lock file stays: removing it would let two processes lock two files."""
         if self._lock >= 0:
