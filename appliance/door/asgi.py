@@ -13,6 +13,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 import trio
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
 from hypercorn.trio.lifespan import Lifespan
@@ -177,6 +179,24 @@ class FullLane:
                 await reply.serve(nursery, self._handle, Exchange(head, reply, route))
         finally:
             exchanges.discard(reply.watch)
+        if reply.cut and scope["http_version"] == "2":
+            with trio.move_on_after(self._write_s):
+                await reset_stream(send)
+
+
+async def reset_stream(send: Any) -> None:  # noqa: ANN401 - Hypercorn's own objects
+    """Cut one stream of HTTP/2, after what was written to it has left. Hypercorn itself leaves the
+    stream of an app that ends too early open for ever, and has no call for this; over HTTP/1.1 it
+    closes the connection, as it should."""
+    stream = send.__self__
+    protocol = stream.send.__self__
+    buffer = protocol.stream_buffers.get(stream.stream_id)
+    if buffer is None:
+        return
+    await buffer.drain()
+    with suppress(ProtocolError):  # the client may have reset it first
+        protocol.connection.reset_stream(stream.stream_id, ErrorCodes.INTERNAL_ERROR)
+        await protocol._flush()
 
 
 def head_of(scope: Scope) -> Head:

@@ -43,7 +43,7 @@ class AsgiReply:
         self._trailers = "http.response.trailers" in (scope.get("extensions") or {})
         self._close = scope["http_version"].startswith("1")
         self._more = True
-        self._cut = False
+        self.cut = False
 
     async def serve(
         self,
@@ -51,7 +51,8 @@ class AsgiReply:
         handle: Callable[[Exchange], Awaitable[None]],
         x: Exchange,
     ) -> None:
-        """Run the pipeline for one exchange; the caller's nursery holds the watch on the client."""
+        """Run the pipeline for one exchange; the caller's nursery holds the watch on the client.
+        `cut` says afterwards that the reply has no clean end."""
         self._nursery = nursery
         self.watch.in_flight = True
         try:
@@ -59,9 +60,6 @@ class AsgiReply:
         finally:
             self.watch.in_flight = False
             nursery.cancel_scope.cancel()
-        if self._cut:
-            # Raising is how an ASGI server is told to cut the reply instead of ending it.
-            raise ConnectionAbortedError("the reply was cut")
 
     async def _watch_client(self) -> None:
         while True:
@@ -152,4 +150,4 @@ class AsgiReply:
 
     def abandon(self) -> None:
         """The reply was cut."""
-        self._cut = True
+        self.cut = True

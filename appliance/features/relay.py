@@ -103,7 +103,7 @@ async def _pieces(
             if tap.heavy:
                 await tap.unload()
         ended = scanner is not None and bool(piece) and scanner.feed(piece)
-        if ended:
+        if ended and not watch.gone:
             await tap.seal("complete")
         if watch.gone:
             if reply.done:

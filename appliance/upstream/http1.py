@@ -181,11 +181,12 @@ class UpstreamReply:
         """
         data = self._data
         self._data = b""
-        if not data:
+        if not data and (self._decoder is None or self._decoder.error is None):
             data = await self._recv_body()
         if self._decoder is not None:
             body = self._decoder.feed(data)
-            if self._decoder.error:
+            # What was good before the fault is handed on first.
+            if self._decoder.error and not body:
                 raise UpstreamFailed("malformed", f"chunked reply: {self._decoder.error}")
             if self._decoder.done:
                 self.trailers = self._decoder.trailers

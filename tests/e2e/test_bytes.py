@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.appliance import ANTHROPIC, CHAT, MESSAGES, OAI, Appliance
+from tests.fakes.appliance import ANTHROPIC, CHAT, OAI, Appliance
 from tests.fakes.provider import Provider, Received
 from tests.fakes.provider_scripts import big_body
 from tests.fakes.raw_client import Headers, RawClient, Reply

@@ -59,7 +59,7 @@ class Received:
         return msgspec.json.decode(self.body)
 
 
-class Gone(Exception):
+class Gone(Exception):  # noqa: N818 - a signal
     """The peer closed."""
 
 
@@ -85,7 +85,21 @@ class Talk:
 
     async def gate(self, name: str = "") -> None:
         """Wait until the test opens the gate."""
-        await self.provider.gate_of(name or self.request.first(b"x-fake-gate") or b"").wait()
+        gate = self.provider.gate_of(name or self.request.first(b"x-fake-gate") or b"")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, nursery.cancel_scope)
+            await gate.wait()
+            nursery.cancel_scope.cancel()
+        if not gate.is_set():
+            raise Gone
+
+    async def _watch(self, scope: trio.CancelScope) -> None:
+        try:
+            while data := await self.stream.receive_some(65536):
+                self.data += data
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        scope.cancel()
 
     async def read_until(self, mark: bytes) -> bytes:
         while mark not in self.data:

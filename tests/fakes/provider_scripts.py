@@ -228,6 +228,12 @@ async def informational(talk: Talk) -> None:
     await talk.send(b"HTTP/1.1 102 Processing\r\n\r\n" + early + whole(body_of(talk)))
 
 
+async def hint_then_stall(talk: Talk) -> None:
+    await read(talk)
+    await talk.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+    await talk.wait_closed()
+
+
 async def trailers(talk: Talk) -> None:
     await read(talk)
     framing = b"trailer: x-checksum\r\ntransfer-encoding: chunked"
@@ -371,6 +377,7 @@ SCRIPTS: dict[str, Script] = {
     "fake-held-tail": held_tail,
     "fake-gzip": gzipped,
     "fake-1xx": informational,
+    "fake-hint-then-stall": hint_then_stall,
     "fake-trailers": trailers,
     "fake-until-close": until_close,
     "fake-http10": old_version,

@@ -43,7 +43,7 @@ class Reply:
         return json.loads(self.body)
 
 
-class Ended(Exception):
+class Ended(Exception):  # noqa: N818 - a signal
     """The connection ended: cut, reset or timeout."""
 
 
