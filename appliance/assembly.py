@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from appliance.actors.frame_rows import Derive
 from appliance.actors.key_ring import KeyRing
+from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.permissions import rest_paths
-from appliance.config import Config
+from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.derive import derive
 from appliance.core.ids import ExchangeIds
 from appliance.core.urls import HostList, TargetPolicy
 from appliance.door.route_types import Routing
+from appliance.door.tls import ServerTls
 from appliance.features.admit import Gate
 from appliance.features.deadlines import Deadlines
 from appliance.log import Log
@@ -35,7 +37,7 @@ from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
 from appliance.upstream.pool import Pool, PoolKey
-from appliance.upstream.tls import TlsSettings
+from appliance.upstream.tls import TlsSettings, client_context
 from appliance.upstream.tunnel import ProxySettings, proxies_from
 from appliance.wire import Wire
 from storage.journal import JournalOptions
@@ -60,7 +62,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
     """How a region's data directory is opened."""
     return RegionOptions(
         name,
-        config.data_dir if name == "us" else config.eu_data_dir,
+        config.root(name),
         JournalOptions(
             durability=config.durability,  # type: ignore[arg-type]
             backlog_bytes_max=config.backlog_bytes_max,
@@ -89,7 +91,10 @@ def provider_table(config: Config) -> ProviderTable:
 class Dialling:
     """How each provider is dialled: its address policy, TLS settings and the outbound proxies."""
 
-    def __init__(self, config: Config, own_ports: frozenset[tuple[str, int]]) -> None:
+    def __init__(
+        self, config: Config, own_ports: frozenset[tuple[str, int]], table: ProviderTable
+    ) -> None:
+        """Raises ValueError for targets, proxies or certificates that cannot be."""
         self._policy = AddressPolicy(
             allow_private=config.access == "open",
             allow=config.allow_targets,
@@ -97,6 +102,9 @@ class Dialling:
         )
         self._proxies: ProxySettings = proxies_from(os.environ)
         self._known: dict[str, DialSettings] = {}
+        for provider in table.rows.values():
+            if provider.ca_file or provider.client_cert:
+                self._check_files(provider)
 
     def __call__(self, provider: Provider) -> DialSettings:
         """The settings, part of the pool's key."""
@@ -108,6 +116,12 @@ class Dialling:
                 self._proxies,
             )
         return settings
+
+    def _check_files(self, provider: Provider) -> None:
+        try:
+            client_context(self(provider).tls)
+        except ValueError as error:
+            raise ValueError(f"providers.{provider.id}.{error}") from None
 
     def _policy_of(self, provider: Provider) -> AddressPolicy:
         """A base URL in the configuration file is the operator's own word: it may be private."""
@@ -166,27 +180,65 @@ class Stores:
         return self._journals[region].degraded
 
 
-def key_ring_of(config: Config) -> KeyRing:
-    """The key ring over the state store of the default region."""
-    ring = KeyRing(partial(State.open, config.data_dir / "state.sqlite"))
+def regions_of(config: Config) -> tuple[str, ...]:
+    """The regions kept here. EU: its directory was named, or is there already."""
+    eu = "eu_data_dir" in config.sources or (config.eu_data_dir / "FORMAT").exists()
+    return ("us", "eu") if eu else ("us",)
+
+
+def key_rings_of(config: Config) -> KeyRings:
+    """A key ring over the state store of each region's root. Raises ValueError for a bootstrap key
+    that cannot be."""
+    rings = KeyRings({
+        name: KeyRing(partial(State.open, config.root(name) / "state.sqlite"))
+        for name in regions_of(config)
+    })  # fmt: skip
     if config.bootstrap_key:
-        ring.declare(config.bootstrap_key)
-    return ring
+        rings.declare(config.bootstrap_key)
+    return rings
 
 
-def house_of(
-    config: Config,
-    regions: Mapping[str, Region],
-    ring: KeyRing,
-    table: ProviderTable,
-    own_ports: frozenset[tuple[str, int]],
-    log: Log,
-) -> House:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What follows from the configuration alone, and can be wrong in it."""
+
+    derive: Derive
+    rings: KeyRings
+    table: ProviderTable
+    dialling: Dialling
+    routing: Routing
+    tls: ServerTls | None
+
+
+def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
+    """Built before any store is opened. `own` is where we listen. Raises ConfigError."""
+    try:
+        table = provider_table(config)
+        return Parts(
+            derived_with(config),
+            key_rings_of(config),
+            table,
+            Dialling(config, frozenset(own), table),
+            routing_of(config, table, frozenset()),
+            server_tls(config),
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def server_tls(config: Config) -> ServerTls | None:
+    """Our certificate, where there is one."""
+    if config.tls_cert is None:
+        return None
+    return ServerTls(config.tls_cert, config.tls_key, http2=config.http2)
+
+
+def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: Log) -> House:
     """Everything the pipeline works with."""
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
     recorder.stores.update(regions)
     gate = Gate(
-        access_rules(config), ring, Stores(regions), frozenset(regions),
+        access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
     )  # fmt: skip
     return House(
@@ -194,9 +246,9 @@ def house_of(
         gate,
         Pool(dial_wire),
         recorder,
-        deadlines_of(config, table),
+        deadlines_of(config, parts.table),
         ExchangeIds(),
-        Dialling(config, own_ports),
+        parts.dialling,
         log,
         Metrics(),
     )

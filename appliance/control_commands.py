@@ -17,7 +17,7 @@ from storage.analytics import Analytics, AnalyticsFailed
 from storage.query import Query, QueryCancelled, QueryFailed
 
 if TYPE_CHECKING:
-    from appliance.actors.key_ring import KeyRing
+    from appliance.actors.key_rings import KeyRings
     from appliance.actors.region import Region
 
 PAGE_ROWS = 200
@@ -123,10 +123,10 @@ class Commands:
     """The commands of one server, by region."""
 
     def __init__(
-        self, regions: Mapping[str, Region], ring: KeyRing, maintain: Mapping[str, Maintenance]
+        self, regions: Mapping[str, Region], rings: KeyRings, maintain: Mapping[str, Maintenance]
     ) -> None:
         self._regions = regions
-        self._ring = ring
+        self._rings = rings
         self._maintain = maintain
 
     def table(self) -> dict[str, Command]:
@@ -186,7 +186,11 @@ class Commands:
 
         while True:
             seen = region.ingest.position
-            since = after if after[0] is not None else ("1970-01-01", "00000000-0000-0000-0000-000000000000")
+            since = (
+                after
+                if after[0] is not None
+                else ("1970-01-01", "00000000-0000-0000-0000-000000000000")
+            )
             await run_query(region, TAIL_SQL, (*since, TAIL_ROWS_MAX), take)
             while region.ingest.position == seen:
                 await trio.sleep(TAIL_PAUSE_S)
@@ -194,8 +198,8 @@ class Commands:
 
     def _key_command(self, name: str) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
-            self._region(arguments)
-            value = await self._ring.change(lambda state: KEY_COMMANDS[name](state, arguments))
+            ring = self._rings.by_region[self._region(arguments).name]
+            value = await ring.change(lambda state: KEY_COMMANDS[name](state, arguments))
             await reply.value(value)
 
         return run

@@ -51,7 +51,7 @@ class Offline:
     def state(self) -> State:
         """The state store."""
         if self._state is None:
-            self._state = State.open(self._config.data_dir / "state.sqlite")
+            self._state = State.open(self._directory / "state.sqlite")
         return self._state
 
     def _lake(self) -> Lake:

@@ -19,10 +19,10 @@ from pathlib import Path
 import trio
 
 from appliance import assembly, maintenance
-from appliance.actors.key_ring import KeyRing
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
 from appliance.api.app import create_app
+from appliance.assembly import Parts
 from appliance.banner import banner, server_url
 from appliance.config import Config, raise_file_limit
 from appliance.control_commands import Commands
@@ -31,11 +31,9 @@ from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
-from appliance.door.tls import ServerTls
 from appliance.exchange import Exchange, Head
 from appliance.log import Log
 from appliance.pipeline import House, handle
-from appliance.providers.table import ProviderTable
 from appliance.services import Gauges, services_of
 from appliance.upstream.tls import forget_contexts
 
@@ -56,20 +54,16 @@ async def serve(config: Config, log: Log) -> int:
     """Open, serve, drain, close. Raises what opening raises; the command prints it as one line."""
     began_s = time.monotonic()
     listeners = listen(config)
-    derive = assembly.derived_with(config)
-    names = ["us"] + (["eu"] if has_eu(config) else [])
     regions: dict[str, Region] = {}
     try:
-        for name in names:
+        parts = assembly.parts_of(config, [own_address(listener) for listener in listeners])
+        for name in parts.rings.by_region:
             regions[name] = await trio.to_thread.run_sync(
-                Region, assembly.region_options(config, name), derive
+                Region, assembly.region_options(config, name), parts.derive
             )
-        ring = assembly.key_ring_of(config)
-        await ring.load()
-        table = assembly.provider_table(config)
-        own = frozenset((str(s.getsockname()[0]), int(s.getsockname()[1])) for s in listeners)
-        house = assembly.house_of(config, regions, ring, table, own, log)
-        server = Server(config, log, house, regions, ring, table, listeners)
+        await parts.rings.load()
+        house = assembly.house_of(config, regions, parts, log)
+        server = Server(config, log, house, regions, parts, listeners)
         await server.run(began_s)
     finally:
         for region in regions.values():
@@ -79,13 +73,22 @@ async def serve(config: Config, log: Log) -> int:
     return 0
 
 
-def has_eu(config: Config) -> bool:
-    """Whether the EU region is kept here: its directory was named, or is there already."""
-    return "eu_data_dir" in config.sources or (config.eu_data_dir / "FORMAT").exists()
+def own_address(listener: socket.socket) -> tuple[str, int]:
+    """Address and port of a listener."""
+    name = listener.getsockname()
+    return str(name[0]), int(name[1])
 
 
 def listen(config: Config) -> list[socket.socket]:
-    """Bind the port on every address of `host`. Raises OSError."""
+    """Bind the port on every address of `host`. Raises OSError that names it."""
+    try:
+        return _bound(config)
+    except OSError as error:
+        place = f"{config.host}:{config.port}"
+        raise OSError(f"cannot listen on {place}: {error.strerror or error}") from None
+
+
+def _bound(config: Config) -> list[socket.socket]:
     found = socket.getaddrinfo(
         config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -118,22 +121,18 @@ class Server:
         log: Log,
         house: House,
         regions: dict[str, Region],
-        ring: KeyRing,
-        table: ProviderTable,
+        parts: Parts,
         listeners: list[socket.socket],
     ) -> None:
         self.config = config
         self.log = log
         self.house = house
         self.regions = regions
-        self.ring = ring
-        self.table = table
+        self.rings = parts.rings
         self.listeners = listeners
         self.ready = False
-        self.routing = assembly.routing_of(config, table, frozenset())
-        self.tls = None
-        if config.tls_cert is not None:
-            self.tls = ServerTls(config.tls_cert, config.tls_key, http2=config.http2)
+        self.routing = parts.routing
+        self.tls = parts.tls
         self.full = FullLane(
             create_app(services_of(self)),
             handle=self.handle,
@@ -176,7 +175,7 @@ class Server:
             async with trio.open_nursery() as actors:
                 for region in self.regions.values():
                     await region.start(actors)
-                actors.start_soon(self.ring.run)
+                actors.start_soon(self.rings.run)
                 actors.start_soon(self._sweep_pool)
                 await actors.start(self.full.run)
                 async with trio.open_nursery() as doors:
@@ -188,14 +187,14 @@ class Server:
                 self.house.pool.close()
                 for region in self.regions.values():
                     await region.close()
-                await self.ring.close()
+                await self.rings.close()
                 actors.cancel_scope.cancel()
         gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
         commands = Commands(
-            self.regions, self.ring, {"verify": maintenance.verify, "rebuild": maintenance.rebuild}
+            self.regions, self.rings, {"verify": maintenance.verify, "rebuild": maintenance.rebuild}
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"

@@ -58,9 +58,8 @@ class OperationsOf:
                 yield f"analytics{tail}", region.ingest.stats.error
             if region.roller.stats.error:
                 yield f"lake{tail}", region.roller.stats.error
-        ring = self._server.ring
-        if ring.broken or ring.failing:
-            yield "keys", str(ring.broken or ring.failing)
+        for name, why in self._server.rings.troubles():
+            yield "keys" if name == "us" else f"keys-{name}", why
 
     def ready(self) -> bool:
         """Stores are open and nothing drains."""
@@ -89,15 +88,18 @@ class AccessOf:
         """Whose account it is. Raises Refusal."""
         self.check(headers, host)
         credentials = find_credentials(headers)
-        ring = self._server.ring
+        rings = self._server.rings
         hashed = hash_of(credentials)
-        info = ring.lookup(hashed) if hashed else None
+        info = rings.lookup(hashed) if hashed else None
         identity = identify(
-            credentials, info, self._rules, store_broken=bool(ring.broken), to_built_in=False
+            credentials, info, self._rules, store_broken=bool(rings.broken), to_built_in=False
         )
         if identity.region not in self._server.regions:
             raise Refusal(
-                503, "region_closed", f"This server keeps no data of the region {identity.region}."
+                503,
+                "region_closed",
+                f"This server keeps no data of the region {identity.region}: set "
+                f"{identity.region}_data_dir.",
             )
         return identity
 

@@ -26,7 +26,9 @@ SUCCESS = (b"Helicone-Status", b"success")
 class KeyRing(Protocol):
     """What admission asks the key ring."""
 
-    broken: str
+    @property
+    def broken(self) -> str:
+        """Why keys on file may be unknown, or "" when all is well."""
 
     def lookup(self, hashed: str) -> KeyInfo | None:
         """The key on file with this hash."""

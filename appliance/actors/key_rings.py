@@ -1,0 +1,64 @@
+"""The key rings of all regions as one: a key is sought in each, and changed in its own region.
+
+Regions share nothing (ARCHITECTURE 4): each root has its own state store, and a ring over it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import trio
+
+from appliance.actors.key_ring import KeyRing
+from appliance.core.keys import KeyInfo, parse_key
+
+
+class KeyRings:
+    """Rings by region, the default one first. Look-ups never block."""
+
+    def __init__(self, by_region: Mapping[str, KeyRing]) -> None:
+        self.by_region = dict(by_region)
+        self._rings = tuple(self.by_region.values())
+        if len(self._rings) == 1:  # asked with every request
+            self.lookup = self._rings[0].lookup  # type: ignore[method-assign]
+
+    def lookup(self, key_hash: str) -> KeyInfo | None:
+        """Whose key has this hash."""
+        return next((info for ring in self._rings if (info := ring.lookup(key_hash))), None)
+
+    @property
+    def broken(self) -> str:
+        """Why a store has never been read, or ""."""
+        return next((ring.broken for ring in self._rings if ring.broken), "")
+
+    def troubles(self) -> Iterator[tuple[str, str]]:
+        """Regions whose store is broken or fails, with the reason."""
+        for region, ring in self.by_region.items():
+            if ring.broken or ring.failing:
+                yield region, ring.broken or ring.failing
+
+    def declare(self, key: str) -> None:
+        """Make a key of the configuration known in its region. Raises ValueError when it is none,
+        or of a region that is not kept here."""
+        shape = parse_key(key)
+        region = shape.region if shape is not None else next(iter(self.by_region))
+        ring = self.by_region.get(region)
+        if ring is None:
+            raise ValueError(
+                f"bootstrap_key is a key of the region {region}: set {region}_data_dir"
+            )
+        ring.declare(key)
+
+    async def load(self) -> None:
+        """Read all stores."""
+        for ring in self._rings:
+            await ring.load()
+
+    async def run(self) -> None:
+        """Mend broken stores, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for ring in self._rings:
+                nursery.start_soon(ring.run)
+
+    async def close(self) -> None:
+        """Close all stores; look-ups go on."""
+        for ring in self._rings:
+            await ring.close()
