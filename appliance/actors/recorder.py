@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from appliance.actors.spill import note_unkept
 from appliance.core.derive import summarise
 from appliance.exchange import Body
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange
@@ -43,6 +44,10 @@ class Store(Protocol):
 
     async def settle(self, ticket: Any) -> None:
         """See storage.journal.Journal.settle."""
+
+    @property
+    def degraded(self) -> str | None:
+        """See storage.journal.Journal.degraded."""
 
     def blob_sink(self) -> BlobSink:
         """A new blob."""
@@ -110,8 +115,7 @@ class Capture:
             try:
                 await self._sink.write(data[:room])
             except OSError:
-                self.forget()
-                self.dropped = "disk"
+                self.lose("disk")
                 return
             self._sink_bytes += min(room, len(data))
         if len(data) > room:
@@ -144,6 +148,11 @@ class Capture:
         if self._sink is not None:
             self._sink.abort()
             self._sink = None
+
+    def lose(self, why: str) -> None:
+        """The body cannot be kept."""
+        self.forget()
+        self.dropped = why
 
     def release(self) -> None:
         """Give the memory back. The exchange is over."""
@@ -206,9 +215,7 @@ class Recorder:
             if not omit_request:
                 request = self._request_parts(body, facts)
             if not omit_response:
-                response = capture.parts(self._packer)
-                if capture.truncated:
-                    facts["response_truncated"] = True
+                response = self._response_parts(capture, facts)
         payload = encode_exchange(facts, request, response)
         self.recorded += 1
         store = self.stores[region]
@@ -222,6 +229,21 @@ class Recorder:
             return self._packer.pack(body.data)
         parts: list[Part] = body.spill.parts(facts)
         return parts
+
+    def _response_parts(self, capture: Capture, facts: dict[str, Any]) -> list[Part]:
+        try:
+            response = capture.parts(self._packer)
+        except OSError:  # open: the reply goes on, its record says that the disk failed
+            capture.lose("disk")
+            note_unkept(facts)
+            return []
+        if capture.truncated:
+            facts["response_truncated"] = True
+        return response
+
+    def degraded(self, region: str) -> str | None:
+        """What of the region's store is degraded now."""
+        return self.stores[region].degraded
 
     async def settle(self, region: str, ticket: Any) -> None:
         """Wait for the disk as long as `durability` and its speed ask; never raises."""

@@ -131,6 +131,11 @@ class Region:
         self._recent[key] = position
         order.append((position, key))
 
+    @property
+    def degraded(self) -> str | None:
+        """The journal's word for it: records are not safe as promised."""
+        return self.journal.degraded
+
     def find_recent(self, org: bytes, request_id: str) -> Position | None:
         """Where the newest exchange of this id lies, if its row is not in the database yet."""
         return self._recent.get((org, request_id))

@@ -1,7 +1,8 @@
 """Bodies that leave memory: a request body above 1 MiB, and a reply's above 256 KiB.
 
 Both go into a blob file of their region, so that a body which is sent on from disk is the same file
-that is kept on record. Writes happen in a thread; the loop waits for its own exchange only.
+that is kept on record. Writes happen in a thread; the loop waits for its own exchange only. Where
+the disk takes none, a bounded number of bytes is held in memory instead, and passes unkept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import trio
 
 from appliance.errors import Refusal
 from appliance.exchange import Body, Headers
-from storage.blobs import Blobs, BlobWriter
+from storage.blobs import Blobs, BlobUnreadable, BlobWriter
 from storage.frames import PART_BLOB, Part
 
 MEMORY_BYTES_MAX = 1024 * 1024
@@ -22,19 +23,29 @@ WRITE_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024
 SPILL_BYTES_MAX = 4 * 1024**3
 TAIL_BYTES = 256 * 1024
+# Over all exchanges, for request bodies that a failing disk does not take.
+HELD_BYTES_MAX = 64 * 1024 * 1024
+
+# What is kept of a body that is too large, if the disk takes it, and the SHA-256 of all of it.
+Excerpt = tuple[BlobWriter | None, bytes]
 
 # Disk work of bodies has its own threads: a slow disk must not take those of everybody else.
 _threads = trio.CapacityLimiter(4)
 
 
 class SpillBudget:
-    """Bytes of request bodies on disk over all exchanges, and the most there may be."""
+    """Bytes of request bodies on disk over all exchanges, and the most there may be; the same for
+    those in memory because the disk failed."""
 
-    __slots__ = ("bytes_max", "used_bytes")
+    __slots__ = ("bytes_max", "held_bytes", "held_bytes_max", "used_bytes")
 
-    def __init__(self, bytes_max: int = SPILL_BYTES_MAX) -> None:
+    def __init__(
+        self, bytes_max: int = SPILL_BYTES_MAX, held_bytes_max: int = HELD_BYTES_MAX
+    ) -> None:
         self.bytes_max = bytes_max
         self.used_bytes = 0
+        self.held_bytes_max = held_bytes_max
+        self.held_bytes = 0
 
     def take(self, size: int) -> None:
         """Raises Refusal 503 when there is no room."""
@@ -46,6 +57,27 @@ class SpillBudget:
                 headers={"Retry-After": "5"},
             )
         self.used_bytes += size
+
+    def hold(self, size: int) -> None:
+        """The same for memory."""
+        if self.held_bytes + size > self.held_bytes_max:
+            raise spill_failed("the disk fails, and memory is used up")
+        self.held_bytes += size
+
+
+def spill_failed(why: str) -> Refusal:
+    """A large body that cannot be taken."""
+    return Refusal(
+        503,
+        "spill_failed",
+        f"A large request body cannot be buffered: {why}.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def note_unkept(facts: dict[str, Any]) -> None:
+    """On record: there would have been a body, and the disk did not take it."""
+    facts["not_applied"] = [*facts.get("not_applied", ()), "bodies;reason=disk"]
 
 
 class BlobSink:
@@ -85,9 +117,7 @@ class Spill:
 
     __slots__ = ("_budget", "_excerpt", "_kept_parts", "_writer", "length")
 
-    def __init__(
-        self, writer: BlobWriter, budget: SpillBudget, excerpt: tuple[BlobWriter, bytes] | None
-    ) -> None:
+    def __init__(self, writer: BlobWriter, budget: SpillBudget, excerpt: Excerpt | None) -> None:
         self._writer = writer
         self._budget = budget
         self._excerpt = excerpt
@@ -103,15 +133,22 @@ class Spill:
             offset += size
 
     def parts(self, facts: dict[str, Any]) -> list[Part]:
-        """For the frame: the whole file, or head and tail of what is above `record_bytes_max`."""
-        kept = self._writer
+        """For the frame: the whole file, or head and tail of what is above `record_bytes_max`.
+
+        Fails open: where the disk does not take it, the record says so.
+        """
+        kept: BlobWriter | None = self._writer
         if self._excerpt is not None:
-            kept, digest = self._excerpt
+            kept, facts["request_sha256"] = self._excerpt
             facts["request_truncated"] = True
-            facts["request_sha256"] = digest
+        if self._kept_parts is None and kept is not None:
+            try:
+                self._kept_parts = blob_parts(kept)
+            except OSError:
+                kept.discard()
         if self._kept_parts is None:
-            self._kept_parts = blob_parts(kept)
-        return self._kept_parts
+            note_unkept(facts)
+        return self._kept_parts or []
 
     def begin(self, size: int) -> bytes:
         """The first bytes. Only before `parts`."""
@@ -122,14 +159,46 @@ class Spill:
         self._budget.used_bytes -= self.length
         # Does nothing to what `parts` has kept.
         self._writer.discard()
-        if self._excerpt is not None:
+        if self._excerpt is not None and self._excerpt[0] is not None:
             self._excerpt[0].discard()
+
+
+class HeldBody:
+    """A large request body in memory: sent on like a spilled one, and not kept on record."""
+
+    __slots__ = ("_budget", "_data", "length")
+
+    def __init__(self, data: bytes, budget: SpillBudget) -> None:
+        self._data = data
+        self._budget = budget
+        self.length = len(data)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece."""
+        for offset in range(0, self.length, PIECE_BYTES):
+            yield self._data[offset : offset + PIECE_BYTES]
+
+    def parts(self, facts: dict[str, Any]) -> list[Part]:
+        """Nothing: what the disk did not take once would only fill the journal's backlog."""
+        note_unkept(facts)
+        return []
+
+    def begin(self, size: int) -> bytes:
+        """The first bytes."""
+        return self._data[:size]
+
+    def close(self) -> None:
+        """The exchange is over."""
+        self._budget.held_bytes -= self.length
+        self._data = b""
 
 
 class RequestSink:
     """Takes a request body as it comes: memory up to 1 MiB, a file above."""
 
-    __slots__ = ("_blobs", "_budget", "_held", "_kept_max", "_pieces", "_writer")
+    __slots__ = (
+        "_blobs", "_budget", "_held", "_in_memory", "_kept_max", "_pieces", "_spilled", "_writer",
+    )  # fmt: skip
 
     def __init__(self, blobs: Blobs, budget: SpillBudget, kept_max: int) -> None:
         self._blobs = blobs
@@ -138,34 +207,65 @@ class RequestSink:
         self._pieces: list[bytes] = []
         self._held = 0
         self._writer: BlobWriter | None = None
+        self._spilled = 0  # bytes taken from the budget of the disk
+        self._in_memory = False
 
     async def write(self, piece: bytes) -> None:
-        """Take a piece. Raises Refusal 503 when the spill is full or cannot be written."""
+        """Take a piece. Raises Refusal 503 when the spill is full, or neither disk nor memory
+        takes it."""
+        if self._in_memory:
+            self._budget.hold(len(piece))
         self._pieces.append(piece)
         self._held += len(piece)
+        if self._in_memory:
+            return
         if self._held > (MEMORY_BYTES_MAX if self._writer is None else WRITE_BYTES):
             await self._flush()
 
     async def _flush(self) -> None:
         data = b"".join(self._pieces)
         self._budget.take(len(data))
+        self._spilled += len(data)
         self._pieces, self._held = [], 0
         try:
             if self._writer is None:
                 self._writer = await trio.to_thread.run_sync(self._blobs.create, limiter=_threads)
             await trio.to_thread.run_sync(self._writer.write, data, limiter=_threads)
         except OSError as error:
-            raise Refusal(
-                503, "spill_failed", f"A large request body cannot be buffered: {error.strerror}."
-            ) from None
+            await self._back_to_memory(data, error)
+
+    async def _back_to_memory(self, last: bytes, error: OSError) -> None:
+        """The disk failed: what it has taken so far is read again, the rest stays here."""
+        before = b""
+        if self._writer is not None and self._spilled > len(last):
+            try:
+                before = await trio.to_thread.run_sync(
+                    self._writer.read, 0, self._spilled - len(last), limiter=_threads
+                )
+            except (OSError, BlobUnreadable):
+                raise spill_failed(error.strerror or "the disk fails") from None
+        self._budget.hold(self._spilled)
+        self._in_memory = True
+        self._pieces, self._held = [before, last], self._spilled
+        self._drop_file()
 
     async def close(self, trailers: Headers) -> Body:
-        """The body is complete."""
+        """The body is complete. Raises Refusal 503 like `write`."""
+        try:
+            return await self._closed(trailers)
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _closed(self, trailers: Headers) -> Body:
+        if self._writer is not None and self._pieces:
+            await self._flush()
         if self._writer is None:
             data = b"".join(self._pieces)
+            if self._in_memory:
+                held = HeldBody(data, self._budget)
+                return Body(b"", held, held.length, trailers)
             return Body(data, None, len(data), trailers)
-        if self._pieces:
-            await self._flush()
         excerpt = None
         if self._writer.length > self._kept_max:
             excerpt = await trio.to_thread.run_sync(
@@ -176,27 +276,37 @@ class RequestSink:
 
     def abort(self) -> None:
         """The body will not be complete."""
+        self._drop_file()
+        if self._in_memory:
+            self._budget.held_bytes -= self._held
+        self._pieces, self._held = [], 0
+
+    def _drop_file(self) -> None:
         if self._writer is not None:
-            self._budget.used_bytes -= self._writer.length
             self._writer.discard()
+            self._writer = None
+        self._budget.used_bytes -= self._spilled
+        self._spilled = 0
 
 
-def excerpt_of(writer: BlobWriter, blobs: Blobs, kept_max: int) -> tuple[BlobWriter, bytes]:
+def excerpt_of(writer: BlobWriter, blobs: Blobs, kept_max: int) -> Excerpt:
     """Head and tail of a body that is too large to be kept, and the SHA-256 of all of it. Blocking.
 
     Fails open: without room for them nothing of the body is kept, and it is still sent.
     """
     digest = sha256()
-    excerpt = blobs.create()
+    excerpt: BlobWriter | None = None
     try:
-        for offset in range(0, writer.length, PIECE_BYTES):
-            piece = writer.read(offset, min(PIECE_BYTES, writer.length - offset))
-            digest.update(piece)
-            if offset < kept_max:
-                excerpt.write(piece[: kept_max - offset])
+        excerpt = blobs.create()
+        for offset in range(0, min(writer.length, kept_max), PIECE_BYTES):
+            size = min(PIECE_BYTES, writer.length - offset, kept_max - offset)
+            excerpt.write(writer.read(offset, size))
         tail_bytes = min(TAIL_BYTES, writer.length - kept_max)
         excerpt.write(writer.read(writer.length - tail_bytes, tail_bytes))
     except OSError:
-        excerpt.discard()
-        excerpt = blobs.create()
+        if excerpt is not None:
+            excerpt.discard()
+        excerpt = None
+    for offset in range(0, writer.length, PIECE_BYTES):
+        digest.update(writer.read(offset, min(PIECE_BYTES, writer.length - offset)))
     return excerpt, digest.digest()

@@ -20,7 +20,8 @@ USUAL_CONNECTION = frozenset((b"", b"keep-alive", b"Keep-Alive", b"close"))
 
 
 def client_headers(reply: UpstreamReply, x: Exchange) -> Headers:
-    """The provider's header lines, untouched and in order, and ours after them."""
+    """The provider's header lines, untouched and in order. Ours go after them, once it is known
+    what they say."""
     first = reply.first
     value = first.get(b"content-type")
     if value is not None:
@@ -35,7 +36,7 @@ def client_headers(reply: UpstreamReply, x: Exchange) -> Headers:
     if b"content-length" in first and reply.framing.kind not in ("length", "none"):
         dropped = dropped | {b"content-length"}
     kept = zip(reply.headers, reply.names, strict=True)
-    return [field for field, name in kept if name not in dropped] + x.reply_headers
+    return [field for field, name in kept if name not in dropped]
 
 
 async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -> None:
@@ -60,6 +61,7 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
     x.started = True
     if reply.done:
         await tap.seal("complete")
+        headers += x.reply_headers
         await x.reply.start(
             reply.status, reply.reason, headers, length, piece, last=True, trailers=reply.trailers
         )
@@ -70,7 +72,7 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
     if gluer is not None:
         piece = gluer.flush(piece) if ended else gluer.feed(piece)
     try:
-        await x.reply.start(reply.status, reply.reason, headers, length, piece)
+        await x.reply.start(reply.status, reply.reason, headers + x.reply_headers, length, piece)
     except OSError:
         hung_up(x)
     try:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from appliance.actors.recorder import Capture, Recorder
+from appliance.core.headers import REPLY_DEGRADED
 from appliance.exchange import Attempt, Exchange, monotonic
 
 FLAG_SUPERSEDES = 1
@@ -79,6 +80,9 @@ class Tap:
         ticket = self._write(0)
         if ticket is not None:
             await self._recorder.settle(x.region, ticket)
+            part = self._recorder.degraded(x.region)
+            if part and not x.degraded:  # since this exchange began; seen if no head has left yet
+                x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
     def _write(self, flags: int) -> Any:
         self.sealed = True

@@ -1,0 +1,133 @@
+"""The disk answers with errors, or is suddenly read-only: calls go on, nothing promised is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.storage_kit import (
+    MIB,
+    Traffic,
+    file_system,
+    injected,
+    killed_at_the_end,
+    metric,
+    mount,
+    needs_root,
+    needs_strace,
+    reasons,
+    wait_healthy,
+    wait_until,
+)
+from tests.fakes.appliance import Appliance
+from tests.fakes.provider import Provider
+
+pytestmark = [needs_root, needs_strace]
+WRITES = "write,pwrite64,pwritev"
+SYNCS = "fsync,fdatasync"
+
+
+@pytest.fixture
+def served(tmp_path: Path, provider: Provider) -> Iterator[Appliance]:
+    """A server with its own directory."""
+    with Appliance(tmp_path, provider) as appliance:
+        yield appliance
+
+
+def journal_files(appliance: Appliance) -> list[Path]:
+    """The segments there are and those that will be tried, under both of their names."""
+    folder = appliance.data / "journal"
+    numbers = range(1, 12)
+    return [folder / f"{n:08d}.{kind}" for n in numbers for kind in ("seg", "new")]
+
+
+@pytest.mark.parametrize("calls", [SYNCS, WRITES])
+def test_errors(served: Appliance, calls: str) -> None:
+    traffic = Traffic(served)
+    traffic.send(3)
+    with injected(served.pid, f"{calls}:error=EIO", *journal_files(served)):
+        traffic.until_degraded()
+        assert reasons(served)["journal"] == "journal;reason=io_error"
+        traffic.send(10)
+        traffic.send(2, stream=True)
+        assert len(traffic.degraded) == 13
+        assert metric(served, "journal_failures_total") > 0
+        assert (
+            metric(served, "journal_backlog_bytes") + metric(served, "journal_unsynced_bytes") > 0
+        )
+    wait_healthy(served)
+    assert traffic.send().first("helicone-degraded") is None
+    traffic.check()
+    served.restart()
+    traffic.check()
+
+
+def test_the_reply_whose_record_failed_says_so(served: Appliance) -> None:
+    traffic = Traffic(served)
+    traffic.send(3)
+    with injected(served.pid, f"{WRITES}:error=EIO", *journal_files(served)):
+        reply = traffic.send()
+    assert reply.first("helicone-degraded") == b"journal;reason=io_error"
+
+
+@pytest.mark.parametrize("calls", [SYNCS, WRITES])
+def test_killed_while_failing(served: Appliance, calls: str) -> None:
+    traffic = Traffic(served)
+    traffic.send(20)
+    with injected(served.pid, f"{calls}:error=EIO", *journal_files(served)):
+        traffic.until_degraded()
+        traffic.send(5)
+        served.kill()
+    served.start()
+    assert len(traffic.safe) >= 20
+    traffic.check(traffic.safe)
+
+
+def test_everything_fails(served: Appliance) -> None:
+    """Also DuckDB's writes and the blobs': only what is written to pipes and the log would pass."""
+    traffic = Traffic(served)
+    traffic.send(3)
+    with injected(served.pid, f"{SYNCS},{WRITES}:error=EIO"):
+        traffic.until_degraded()
+        traffic.send(5)
+        traffic.send(script="fake-big-1024")
+        traffic.send(user="y" * 2 * MIB)
+    wait_healthy(served)
+    large = list(traffic.texts)[-2:]
+    traffic.send(2)
+    traffic.check([i for i in traffic.texts if i not in large])
+    assert [served.row(i)["not_applied"] for i in large] == [["bodies;reason=disk"]] * 2
+
+
+def test_read_only_for_a_while(served: Appliance) -> None:
+    traffic = Traffic(served)
+    traffic.send(3)
+    with injected(served.pid, f"{SYNCS},{WRITES},rename:error=EROFS", *journal_files(served)):
+        traffic.until_degraded()
+        assert reasons(served)["journal"] == "journal;reason=read_only"
+        traffic.send(5)
+    wait_healthy(served)
+    traffic.check()
+
+
+def test_read_only_for_good(tmp_path: Path, provider: Provider) -> None:
+    """As a kernel does it that has met an error: files that are open stop taking anything."""
+    appliance = Appliance(tmp_path, provider)
+    traffic = Traffic(appliance)
+    with file_system(tmp_path / "image", appliance.data), killed_at_the_end(appliance):
+        traffic.send(10)
+        wait_until(lambda: metric(appliance, "journal_unsynced_bytes") == 0)
+        mount("-o", "remount,abort", str(appliance.data))
+        traffic.until_degraded()
+        traffic.send(5)
+        traffic.send(2, script="fake-big-1024")
+        traffic.send(user="y" * 2 * MIB)
+        assert traffic.send().first("helicone-degraded") == b"journal;reason=read_only"
+        assert reasons(appliance)["journal"] == "journal;reason=read_only"
+    with file_system(tmp_path / "image", appliance.data):
+        assert len(traffic.safe) >= 10
+        traffic.check(traffic.safe)
+        with appliance:
+            traffic.check(traffic.safe)
