@@ -2,7 +2,7 @@
 
 Hypercorn brings HTTP/1.1 in full, HTTP/2 and the ASGI app. LLM traffic that arrives here is
 answered by the same pipeline; over HTTP/1.1 with `Connection: close`, so that it comes back in the
-fast lane. Hypercorn is known here and nowhere else.
+fast lane. Hypercorn is known here and in `http2.py`, nowhere else.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config as HypercornConfig
+from hypercorn.events import Event, Updated
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
+from appliance.core.framing import FramingError, request_framing
+from appliance.door import http2
 from appliance.door.asgi_reply import AsgiLimits, AsgiReply
-from appliance.door.head import HEAD_BYTES_MAX
+from appliance.door.guard import Guard
+from appliance.door.head import HEAD_BYTES_MAX, HTTP2_PREFACE
 from appliance.door.sweeper import Sweeper
 from appliance.exchange import Exchange, Head, Watch
 from appliance.wire import Wire, Woken
@@ -46,15 +50,30 @@ class WireStream:
     def __init__(self, wire: Wire, data: bytes, write_s: float) -> None:
         self._wire = wire
         self._data = data
+        self._guard = None if speaks_http2(wire, data) else Guard()
         self._write_s = write_s
         self.socket = wire.sock
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Some bytes; b"" at the end."""
+        """Some bytes; b"" at the end, which is where a malformed message begins."""
+        if self._guard is None:
+            return await self._receive()
+        while not self._guard.fault:
+            data = await self._receive()
+            if not data:
+                return b""
+            passed = self._guard.feed(data)
+            if passed:
+                return passed
+        return b""
+
+    async def _receive(self) -> bytes:
         if self._data:
             data, self._data = self._data, b""
             await trio.lowlevel.checkpoint()
             return data
+        if self.socket.fileno() < 0:  # Hypercorn reads on after it has closed
+            raise trio.ClosedResourceError("closed")
         try:
             return await self._wire.recv()
         except Woken:
@@ -79,6 +98,11 @@ class WireStream:
         await trio.lowlevel.checkpoint()
 
 
+def speaks_http2(wire: Wire, data: bytes) -> bool:
+    """By agreement over TLS, or by its preface, which the listener has read whole."""
+    return getattr(wire, "alpn", None) == "h2" or data.startswith(HTTP2_PREFACE)
+
+
 class TlsWireStream(WireStream):
     """The same over TLS, which the listener has set up: Hypercorn asks for these names."""
 
@@ -95,6 +119,25 @@ class TlsWireStream(WireStream):
         """`h2` or `http/1.1`."""
         alpn: str | None = getattr(self._wire, "alpn", None)
         return alpn or "http/1.1"
+
+
+class Connection(TCPServer):
+    """Hypercorn's connection, which ends when its client has ended it. Its own would rest in the
+    idle time (75 s) if the client went in the moment between a reply and the next request."""
+
+    _ended = False
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._ended = True
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        """Whatever the protocol wants: to write, to close, to rest."""
+        if self._ended and isinstance(event, Updated):
+            await self._close()
+            return
+        await super().protocol_send(event)
 
 
 class FullLane:
@@ -123,6 +166,7 @@ class FullLane:
         self._config = hypercorn_config(idle_s)
         self._context = WorkerContext(None)
         self._wrapped = ASGIWrapper(cast(Any, self._dispatch))  # its types are Hypercorn's own
+        http2.install()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """The app's lifespan: started before the first connection, shut down after the last."""
@@ -159,13 +203,19 @@ class FullLane:
         watch.rest()
         kind = TlsWireStream if scheme == b"https" else WireStream
         stream = kind(wire, data, self._write_s)
-        await TCPServer(self._wrapped, self._config, self._context, self._state, stream).run()  # type: ignore[arg-type]
+        await Connection(self._wrapped, self._config, self._context, self._state, stream).run()  # type: ignore[arg-type]
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         head = head_of(scope)
+        try:
+            # The same rules as in the fast lane: no lane reads a message that another refuses.
+            request_framing("1.1", head.method, head.headers, target=head.target)
+        except FramingError as error:
+            await refuse_malformed(send, error)
+            return
         route = self._route(head)
         if route.lane == "full":
             await self._app(scope, receive, send)
@@ -182,6 +232,18 @@ class FullLane:
         if reply.cut and scope["http_version"] == "2":
             with trio.move_on_after(self._write_s):
                 await reset_stream(send)
+
+
+async def refuse_malformed(send: Send, error: FramingError) -> None:
+    """Answer a head that nobody should guess about."""
+    text = (error.text + "\n").encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(text)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
 
 
 async def reset_stream(send: Any) -> None:  # noqa: ANN401 - Hypercorn's own objects

@@ -1,4 +1,4 @@
-"""Connections on both sides: reuse, pipelining, old and new HTTP versions, hand-over between lanes."""
+"""Connections on both sides: reuse, pipelining, HTTP/1.0 and HTTP/2, hand-over between lanes."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -303,8 +304,12 @@ def test_a_client_that_stops_reading(hasty: Appliance, provider: Provider, lane:
         assert (row["outcome"], row["status"]) == ("client_stalled", -3)
         assert row["response_bytes"] < 32 << 20
         with pytest.raises(Ended):
-            while True:
-                client.frame(reply)
+            read_on(client, reply)
+
+
+def read_on(client: RawClient, reply: Reply) -> None:
+    while client.frame(reply):
+        pass
 
 
 def test_a_slow_client_slows_the_provider_down(appliance: Appliance, provider: Provider) -> None:
@@ -354,15 +359,10 @@ def test_a_trickled_head_is_bounded_too(hasty: Appliance) -> None:
         began_s = time.monotonic()
         client.sock.settimeout(0.05)
         client.send(b"POST / HTTP/1.1\r\n")
-        with pytest.raises((BrokenPipeError, ConnectionResetError, Ended)):
-            while time.monotonic() - began_s < 5:
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while client.ended() == "timeout":
                 client.send(b"x")
-                try:
-                    client._more()
-                except Ended as ended:
-                    if str(ended) != "timeout":
-                        raise
-    assert time.monotonic() - began_s < 3
+                assert time.monotonic() - began_s < 3
 
 
 # -- reading on without a client -----------------------------------------------------------------

@@ -274,7 +274,7 @@ def test_a_cut_stream_is_an_error_for_the_sdk(
     stream = client.chat.completions.create(
         model="fake-cut-after-3", messages=MESSAGES, stream=True, extra_headers=ids
     )
-    seen = []
+    seen: list[Any] = []
     with stream, pytest.raises(openai.APIConnectionError):
         seen.extend(stream)
     assert len(seen) == 3

@@ -56,7 +56,7 @@ def message(asked: dict[str, Any]) -> bytes:
 
 def message_events(asked: dict[str, Any]) -> list[bytes]:
     """The events of a streamed message, `message_stop` last."""
-    start = {
+    start: dict[str, Any] = {
         "id": "msg_fake",
         "type": "message",
         "role": "assistant",
