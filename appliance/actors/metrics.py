@@ -69,6 +69,8 @@ class Metrics:
             self._first_byte[key[0]].add(x.first_byte_s - x.started_s)
         for missed in x.not_applied:
             self.count("not_applied_total", feature=missed.partition(";")[0])
+        if x.identity.failed_open:
+            self.count("failed_open_total", feature="keys")
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """Add to a counter."""
