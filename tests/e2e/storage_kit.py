@@ -194,6 +194,13 @@ def fill(path: Path) -> Path:
     return filler
 
 
+def segment_files(appliance: Appliance) -> list[Path]:
+    """The segments there are and those that will be tried, under both of their names."""
+    folder = appliance.data / "journal"
+    numbers = range(1, 12)
+    return [folder / f"{n:08d}.{kind}" for n in numbers for kind in ("seg", "new")]
+
+
 @contextmanager
 def injected(
     pid: int, fault: str, *paths: Path, seconds: float | None = None

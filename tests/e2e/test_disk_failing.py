@@ -18,6 +18,7 @@ from tests.e2e.storage_kit import (
     needs_root,
     needs_strace,
     reasons,
+    segment_files,
     wait_healthy,
     wait_until,
 )
@@ -36,18 +37,11 @@ def served(tmp_path: Path, provider: Provider) -> Iterator[Appliance]:
         yield appliance
 
 
-def journal_files(appliance: Appliance) -> list[Path]:
-    """The segments there are and those that will be tried, under both of their names."""
-    folder = appliance.data / "journal"
-    numbers = range(1, 12)
-    return [folder / f"{n:08d}.{kind}" for n in numbers for kind in ("seg", "new")]
-
-
 @pytest.mark.parametrize("calls", [SYNCS, WRITES])
 def test_errors(served: Appliance, calls: str) -> None:
     traffic = Traffic(served)
     traffic.send(3)
-    with injected(served.pid, f"{calls}:error=EIO", *journal_files(served)):
+    with injected(served.pid, f"{calls}:error=EIO", *segment_files(served)):
         traffic.until_degraded()
         assert reasons(served)["journal"] == "journal;reason=io_error"
         traffic.send(10)
@@ -67,7 +61,7 @@ def test_errors(served: Appliance, calls: str) -> None:
 def test_the_reply_whose_record_failed_says_so(served: Appliance) -> None:
     traffic = Traffic(served)
     traffic.send(3)
-    with injected(served.pid, f"{WRITES}:error=EIO", *journal_files(served)):
+    with injected(served.pid, f"{WRITES}:error=EIO", *segment_files(served)):
         reply = traffic.send()
     assert reply.first("helicone-degraded") == b"journal;reason=io_error"
 
@@ -76,7 +70,7 @@ def test_the_reply_whose_record_failed_says_so(served: Appliance) -> None:
 def test_killed_while_failing(served: Appliance, calls: str) -> None:
     traffic = Traffic(served)
     traffic.send(20)
-    with injected(served.pid, f"{calls}:error=EIO", *journal_files(served)):
+    with injected(served.pid, f"{calls}:error=EIO", *segment_files(served)):
         traffic.until_degraded()
         traffic.send(5)
         served.kill()
@@ -104,7 +98,7 @@ def test_everything_fails(served: Appliance) -> None:
 def test_read_only_for_a_while(served: Appliance) -> None:
     traffic = Traffic(served)
     traffic.send(3)
-    with injected(served.pid, f"{SYNCS},{WRITES},rename:error=EROFS", *journal_files(served)):
+    with injected(served.pid, f"{SYNCS},{WRITES},rename:error=EROFS", *segment_files(served)):
         traffic.until_degraded()
         assert reasons(served)["journal"] == "journal;reason=read_only"
         traffic.send(5)
