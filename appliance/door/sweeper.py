@@ -59,6 +59,8 @@ class Sweeper:
         for watch in list(self.exchanges):
             if now_s > watch.deadline_s:
                 watch.expire()
+            elif watch.gone:
+                watch.hang_up()  # until it has been heard
             if watch.sending:
                 look_for_early_reply(watch)
 

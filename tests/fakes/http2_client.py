@@ -91,8 +91,20 @@ class Http2Client:
         return number
 
     def send(self, number: int, data: bytes, *, end: bool = False) -> None:
-        self.connection.send_data(number, data, end_stream=end)
-        self.flush()
+        """Send a piece of a body, as the server's windows allow."""
+        rest = memoryview(data)
+        while True:
+            window = self.connection.local_flow_control_window(number)
+            room = min(window, self.connection.max_outbound_frame_size)
+            if rest and room <= 0:
+                self.read()
+                assert not self.closed, self.closed
+                continue
+            piece, rest = rest[:room], rest[room:]
+            self.connection.send_data(number, bytes(piece), end_stream=end and not rest)
+            self.flush()
+            if not rest:
+                return
 
     def reset(self, number: int) -> None:
         self.connection.reset_stream(number, ErrorCodes.CANCEL)
