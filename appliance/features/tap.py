@@ -54,6 +54,9 @@ class Tap:
         self.capture.release()
         if x.body.spill is not None:
             x.body.spill.close()
+        # They hold each other: without this only the collector would free them, bodies and all,
+        # thousands at a time (60 ms of standstill every 4,000 requests).
+        x.tap = None
 
     @property
     def heavy(self) -> bool:

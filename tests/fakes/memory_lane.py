@@ -1,0 +1,162 @@
+"""The fast lane between two wires in memory: no socket, no disk, every record kept as it was."""
+
+from __future__ import annotations
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from appliance import assembly
+from appliance.config import Config
+from appliance.door.http1 import FastConnection
+from appliance.door.listener import Door
+from appliance.door.route_types import RequestHead, Route
+from appliance.door.routes import route
+from appliance.exchange import Head, Watch
+from appliance.log import Log
+from appliance.pipeline import handle
+from appliance.upstream.pool import Pool
+from appliance.wire import Wire
+from storage.frames import decode_exchange, unpack
+
+REPLY = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n"
+    + b'{"id":"c-1"}'
+)
+
+
+class FakeSocket:
+    """What the sweeper and the lane ask of a socket."""
+
+    def fileno(self) -> int:
+        return 0
+
+    def shutdown(self, how: int) -> None:
+        return
+
+
+class MemoryWire:
+    """Gives `pieces` one after the other, then the end; keeps what is sent."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.sock: Any = FakeSocket()
+        self.pieces = pieces
+        self.sent: list[bytes] = []
+
+    async def recv(self) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+    async def send_all(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def wake(self) -> None:
+        return
+
+    def is_fresh(self) -> bool:
+        return True
+
+    def peek(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        return
+
+
+class MemoryProvider(MemoryWire):
+    """Answers each request with the same reply."""
+
+    def __init__(self, reply: bytes) -> None:
+        super().__init__([])
+        self.reply = reply
+
+    async def recv(self) -> bytes:
+        return self.reply
+
+
+class MemoryStore:
+    """A region's store that keeps frames in a list."""
+
+    def __init__(self) -> None:
+        self.journal = self
+        self.degraded: str | None = None
+        self.payloads: list[bytes] = []
+
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
+        self.payloads.append(payload)
+
+    async def settle(self, ticket: Any) -> None:
+        return
+
+    def note_recent(self, org: bytes, request_id: str, payload_bytes: int) -> None:
+        return
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Metadata, with both bodies beside it."""
+        found = []
+        for payload in self.payloads:
+            meta, request, response = decode_exchange(payload)
+            nothing: Any = None
+            found.append(
+                {**meta, "request": unpack(request, nothing), "response": unpack(response, nothing)}
+            )
+        return found
+
+
+class MemoryLane:
+    """A house with `config`, whose provider answers with `reply`."""
+
+    def __init__(self, reply: bytes = REPLY, **config: Any) -> None:
+        self.config = Config(data_dir=Path("/nonexistent"), port=0, **config)
+        self.provider = MemoryProvider(reply)
+        self.store = MemoryStore()
+        self.keys: dict[str, Any] = {}
+        self.ring = SimpleNamespace(broken="", lookup=self.keys.get)
+        table = assembly.provider_table(self.config)
+        regions: Any = {"us": self.store}
+        ring: Any = self.ring
+        log = Log("error", "text")
+        self.house = assembly.house_of(self.config, regions, ring, table, frozenset(), log)
+        self.house.pool = Pool(self._dial)
+        self.routing = assembly.routing_of(self.config, table, frozenset())
+        full: Any = SimpleNamespace(join=lambda *_: None)
+        self.door = Door(
+            handle=partial(handle, house=self.house),
+            route=self._route,
+            full=full,
+            body_sink=lambda region: None,  # type: ignore[arg-type,return-value]
+            deadlines=self.config.deadlines,
+            body_bytes_max=self.config.body_bytes_max,
+            connections_max=self.config.connections_max,
+            log=log,
+        )
+
+    async def _dial(self, key: Any) -> Wire:
+        return self.provider
+
+    def _route(self, head: Head) -> Route:
+        first = head.first
+        return route(RequestHead(head.method, head.target, first[b"host"], first), self.routing)
+
+    async def serve(self, pieces: list[bytes]) -> list[bytes]:
+        """One connection that sends `pieces`; what it got back, write by write."""
+        client = MemoryWire(list(pieces))
+        with contextlib.suppress(ConnectionError):
+            await FastConnection(self.door, client, Watch(client), b"", b"http", "").serve()
+        return client.sent
+
+
+def chat(
+    *lines: str, body: bytes = b"{}", path: str = "/v1/gateway/oai/v1/chat/completions"
+) -> bytes:
+    """A chat request with these header lines besides the usual ones."""
+    head = [
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Authorization: Bearer sk-1",
+        *lines,
+    ]
+    text = f"POST {path} HTTP/1.1\r\n" + "".join(f"{line}\r\n" for line in head)
+    return text.encode("latin-1") + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
