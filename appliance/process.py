@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -32,7 +33,7 @@ from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
 from appliance.exchange import Exchange, Head
-from appliance.log import Log
+from appliance.log import LibraryHandler, Log
 from appliance.pipeline import House, handle
 from appliance.services import Gauges, services_of
 from appliance.upstream.tls import forget_contexts
@@ -44,6 +45,7 @@ def run(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
     raise_file_limit()
     log = Log(config.log_level, config.log_format)
+    logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
         return trio.run(partial(serve, config, log))
     finally:

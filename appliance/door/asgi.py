@@ -27,6 +27,7 @@ from appliance.door import http2
 from appliance.door.asgi_reply import AsgiLimits, AsgiReply
 from appliance.door.guard import Guard
 from appliance.door.head import HEAD_BYTES_MAX, HTTP2_PREFACE
+from appliance.door.own_app import serve_own
 from appliance.door.sweeper import Sweeper
 from appliance.exchange import Exchange, Head, Watch
 from appliance.wire import Wire, Woken
@@ -218,7 +219,9 @@ class FullLane:
             return
         route = self._route(head)
         if route.lane == "full":
-            await self._app(scope, receive, send)
+            await serve_own(
+                self._app, scope, receive, send, body_s=self._body_s, write_s=self._write_s
+            )
             return
         limits = AsgiLimits(self._body_bytes_max, self._body_s, self._write_s)
         reply = AsgiReply(scope, receive, send, self._body_sink, limits)
