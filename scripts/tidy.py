@@ -1,4 +1,4 @@
-"""House rules that no linter knows: sizes of files and functions, words that mark unfinished work."""
+"""House rules that no linter knows: sizes of files and functions, marks of unfinished work."""
 
 import ast
 import pathlib
