@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,14 +114,13 @@ class MemoryLane:
         self.provider = MemoryProvider(reply)
         self.store = MemoryStore()
         self.keys: dict[str, Any] = {}
-        self.ring = SimpleNamespace(broken="", lookup=self.keys.get)
-        table = assembly.provider_table(self.config)
+        self.ring: Any = SimpleNamespace(broken="", lookup=self.keys.get)
+        parts = replace(assembly.parts_of(self.config, []), rings=self.ring)
         regions: Any = {"us": self.store}
-        ring: Any = self.ring
         log = Log("error", "text")
-        self.house = assembly.house_of(self.config, regions, ring, table, frozenset(), log)
+        self.house = assembly.house_of(self.config, regions, parts, log)
         self.house.pool = Pool(self._dial)
-        self.routing = assembly.routing_of(self.config, table, frozenset())
+        self.routing = parts.routing
         full: Any = SimpleNamespace(join=lambda *_: None)
         self.door = Door(
             handle=partial(handle, house=self.house),
