@@ -11,7 +11,7 @@ from appliance.config import Config
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, monotonic
-from appliance.features.admit import Gate, admit
+from appliance.features.admit import Gate, admit, is_preflight
 from appliance.features.aim import aim_at
 from appliance.features.answer import fail, own_reply, preflight, refuse, timeout_failure
 from appliance.features.call import Call
@@ -53,7 +53,7 @@ async def handle(x: Exchange, house: House) -> None:
         house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
         await attempt_reply(x, refuse(x, refusal))
         return
-    if x.route.provider is None:  # a browser's preflight: the headers are the answer
+    if is_preflight(x):
         await attempt_reply(x, preflight(x))
         return
     with Tap(x, house.recorder) as tap:

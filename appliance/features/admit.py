@@ -62,6 +62,8 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
         _read_head(x, gate)
     if facts.cors:
         x.reply_headers += facts.cors
+    if is_preflight(x):
+        return  # browsers send no credentials with it; the headers above are the whole answer
     if x.route.refusal is not None:
         raise x.route.refusal
     # Asked each time: a key revoked between two requests of one connection opens nothing.
@@ -85,6 +87,11 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
     if info is not None:
         x.found_key = facts.credentials.key
     _ask(x, gate)
+
+
+def is_preflight(x: Exchange) -> bool:
+    """Whether a browser asks what it may send."""
+    return x.head.method == b"OPTIONS" and names.PREFLIGHT_METHOD in x.head.first
 
 
 def _read_head(x: Exchange, gate: Gate) -> None:

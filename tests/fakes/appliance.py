@@ -174,6 +174,13 @@ class Appliance:
                 query.close()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def command(self, command: str, /, **arguments: Any) -> Any:
+        """A command's value, through the control socket."""
+        client = ControlClient.connect(self.data)
+        assert client is not None
+        with client:
+            return client.value(command, {"region": "us", **arguments})
+
     def rows(self, request_id: str) -> list[Row]:
         return self.query(f"SELECT * FROM requests WHERE request_id = '{request_id}'")
 
