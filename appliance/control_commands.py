@@ -142,7 +142,11 @@ class Commands:
         name = str(arguments.get("region") or "us")
         region = self._regions.get(name)
         if region is None:
-            raise Refusal(404, "region_closed", f"this server does not keep the region {name}")
+            raise Refusal(
+                404,
+                "region_closed",
+                f"this server does not keep the region {name}: set {name}_data_dir",
+            )
         return region
 
     async def _query(self, arguments: dict[str, Any], reply: ControlReply) -> None:

@@ -15,10 +15,17 @@ from appliance import __version__
 from appliance.actors.metrics import Sample
 from appliance.api.services import Health, Reason, Row, Rows, Services
 from appliance.control_commands import in_thread, run_query
-from appliance.core.access import AccessRules, Identity, check_caller, cors_headers, identify
+from appliance.core.access import (
+    AccessRules,
+    Identity,
+    check_caller,
+    check_region,
+    cors_headers,
+    identify,
+    region_closed,
+)
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
-from appliance.errors import Refusal
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -91,16 +98,12 @@ class AccessOf:
         rings = self._server.rings
         hashed = hash_of(credentials)
         info = rings.lookup(hashed) if hashed else None
+        check_region(credentials, info, self._server.regions)
         identity = identify(
             credentials, info, self._rules, store_broken=bool(rings.broken), to_built_in=False
         )
         if identity.region not in self._server.regions:
-            raise Refusal(
-                503,
-                "region_closed",
-                f"This server keeps no data of the region {identity.region}: set "
-                f"{identity.region}_data_dir.",
-            )
+            raise region_closed(identity.region)
         return identity
 
     def page_headers(

@@ -4,7 +4,7 @@ Pure. Every answer is a value or a Refusal; the doors render it before a body is
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
@@ -217,6 +217,21 @@ def identify(
     if host_region == REGION_EU or (shape is not None and shape.region == REGION_EU):
         return EU_IDENTITY
     return DEFAULT_IDENTITY
+
+
+def check_region(credentials: Credentials, info: KeyInfo | None, regions: Container[str]) -> None:
+    """Refuse a key of a region that is not kept here, and so cannot be on file either."""
+    shape = credentials.shape
+    if info is None and shape is not None and shape.region not in regions:
+        raise region_closed(shape.region)
+
+
+def region_closed(region: str) -> Refusal:
+    """The answer to whoever belongs to a region that is not kept here."""
+    return Refusal(
+        503, "region_closed",
+        f"This server keeps no data of the region {region}: set {region}_data_dir.",
+    )  # fmt: skip
 
 
 def require_read(identity: Identity) -> None:

@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.core import headers as names
-from appliance.core.access import AccessRules, check_caller, cors_headers, identify, key_hash
+from appliance.core.access import (
+    AccessRules,
+    check_caller,
+    check_region,
+    cors_headers,
+    identify,
+    key_hash,
+    region_closed,
+)
 from appliance.core.asks import parse_asks
 from appliance.core.credentials import find_credentials
 from appliance.core.ids import ExchangeIds, uuid_text
 from appliance.core.keys import KeyInfo
-from appliance.errors import Refusal
 from appliance.exchange import Exchange
 
 NOBODY = bytes(16)
@@ -68,6 +75,7 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
         raise x.route.refusal
     # Asked each time: a key revoked between two requests of one connection opens nothing.
     info = gate.key_ring.lookup(facts.key_hash) if facts.key_hash else None
+    check_region(facts.credentials, info, gate.regions)
     x.identity = identity = identify(
         facts.credentials,
         info,
@@ -77,11 +85,7 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
         host_region=x.route.region,
     )
     if identity.region not in gate.regions:
-        raise Refusal(
-            503,
-            "region_closed",
-            f"This server keeps no data of the region {identity.region}: set eu_data_dir.",
-        )
+        raise region_closed(identity.region)
     x.org = identity.org or NOBODY
     x.region = identity.region
     if info is not None:
