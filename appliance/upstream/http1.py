@@ -6,6 +6,8 @@ is not known here.
 
 from __future__ import annotations
 
+from contextlib import aclosing
+
 import trio
 import httptools
 
@@ -240,8 +242,9 @@ async def send_request(
             return True
         watch.sending = True
         await wire.send_all(head)
-        async for piece in body.spill.pieces():
-            await wire.send_all(encode_chunk(piece) if body.trailers else piece)
+        async with aclosing(body.spill.pieces()) as pieces:
+            async for piece in pieces:
+                await wire.send_all(encode_chunk(piece) if body.trailers else piece)
         if body.trailers:
             await wire.send_all(encode_last(body.trailers))
     except Woken:
