@@ -7,7 +7,8 @@ the disk takes none, a bounded number of bytes is held in memory instead, and pa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Any
 
@@ -124,7 +125,7 @@ class Spill:
         self._kept_parts: list[Part] | None = None
         self.length = writer.length
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body, piece by piece. Raises BlobUnreadable when it is lost: never an empty body."""
         offset = 0
         while offset < self.length:
@@ -173,7 +174,7 @@ class HeldBody:
         self._budget = budget
         self.length = len(data)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """The body, piece by piece."""
         for offset in range(0, self.length, PIECE_BYTES):
             yield self._data[offset : offset + PIECE_BYTES]
@@ -191,6 +192,38 @@ class HeldBody:
         """The exchange is over."""
         self._budget.held_bytes -= self.length
         self._data = b""
+
+
+class Spliced:
+    """A large request body that is sent with some bytes more, and kept as it was received."""
+
+    __slots__ = ("_at", "_body", "_inserted", "length")
+
+    def __init__(self, body: Spill | HeldBody, at: int, inserted: bytes) -> None:
+        self._body = body
+        self._at = at
+        self._inserted = inserted
+        self.length = body.length + len(inserted)
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """What is sent, piece by piece."""
+        at = self._at
+        async with aclosing(self._body.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece[:at] + self._inserted + piece[at:] if 0 <= at < len(piece) else piece
+                at -= len(piece)
+
+    def parts(self, facts: dict[str, Any]) -> list[Part]:
+        """What is kept."""
+        return self._body.parts(facts)
+
+    def begin(self, size: int) -> bytes:
+        """The first bytes as they were received."""
+        return self._body.begin(size)
+
+    def close(self) -> None:
+        """The exchange is over."""
+        self._body.close()
 
 
 class RequestSink:

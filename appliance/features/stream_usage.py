@@ -1,28 +1,49 @@
 """`Helicone-Stream-Usage`: ask the provider for token counts at the end of a stream.
 
-The one feature of this kind that edits a body, and only a JSON body that streams and did not say
-anything about it. Everything else is passed on as it came.
+The one feature of this kind that edits a body, and only that of a chat completion which streams and
+says nothing about it: other APIs refuse the option. Everything else is passed on as it came.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
+import trio
 
+from appliance.actors.spill import Spliced
+from appliance.core import headers as names
 from appliance.exchange import Body, Exchange
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
-CHAT_DIALECTS = frozenset({"openai", "azure", "groq", "xai", "deepseek", "openrouter", "generic"})
+OPTION = b'"include_usage":true'
+OPTIONS_OPENING = re.compile(rb'"stream_options"\s*:\s*\{')
+
+
+class _Asked(msgspec.Struct):
+    """The two keys that matter: the rest of a large body is skipped, not built."""
+
+    stream: Any = None
+    stream_options: Any = msgspec.UNSET
 
 
 async def ask_for_usage(x: Exchange) -> None:
     """Add `stream_options.include_usage` where it was asked for (header, key or configuration)."""
-    if not x.asks_usage:
+    if not x.asks_usage or b"/completions" not in x.route.path:
         return
     body = x.body
-    if body.spill is not None or b"content-encoding" in x.head.first:
-        x.not_applied.append("stream-usage;reason=body")
+    if b"content-encoding" in x.head.first or body.length > BODY_BYTES_MAX:
+        missed = "stream-usage;reason=body"
+        x.not_applied.append(missed)
+        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+        return
+    if body.spill is not None:
+        # Only the reading of a file and a scan in C happen over there; the loop goes on.
+        edit = await trio.to_thread.run_sync(lambda: usage_edit(body.spill.begin(body.length)))
+        if edit is not None:
+            spliced = Spliced(body.spill, *edit)
+            x.body = Body(b"", spliced, spliced.length, body.trailers)
         return
     edited = with_usage(body.data)
     if edited is not None:
@@ -30,26 +51,28 @@ async def ask_for_usage(x: Exchange) -> None:
 
 
 def with_usage(data: bytes) -> bytes | None:
-    """The body with `stream_options.include_usage` set; None when it needs no change.
+    """The body with `stream_options.include_usage` set; None when it needs no change."""
+    edit = usage_edit(data)
+    if edit is None:
+        return None
+    at, inserted = edit
+    return data[:at] + inserted + data[at:]
 
-    The text is edited at one place and not written anew, so that every other byte stays.
-    """
+
+def usage_edit(data: bytes) -> tuple[int, bytes] | None:
+    """Where to insert what, so that every other byte stays as it is; None for no change."""
     try:
-        document = msgspec.json.decode(data)
+        asked = msgspec.json.decode(data, type=_Asked)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    if not isinstance(document, dict) or document.get("stream") is not True:
+    if asked.stream is not True:
         return None
-    options = document.get("stream_options")
-    if options is None and "stream_options" not in document:
-        at = data.index(b"{") + 1
-        return data[:at] + b'"stream_options":{"include_usage":true},' + data[at:]
-    if isinstance(options, dict) and "include_usage" not in options:
-        opening = re.search(rb'"stream_options"\s*:\s*\{', data)
-        if opening is None:
-            return None
-        separator = b"," if options else b""
-        return (
-            data[: opening.end()] + b'"include_usage":true' + separator + data[opening.end() :]
-        )
-    return None
+    options = asked.stream_options
+    if options is msgspec.UNSET:
+        return data.index(b"{") + 1, b'"stream_options":{' + OPTION + b"},"
+    if not isinstance(options, dict) or "include_usage" in options:
+        return None
+    openings = list(OPTIONS_OPENING.finditer(data))
+    if len(openings) != 1:
+        return None  # which of them is the body's own is not known without reading all of it
+    return openings[0].end(), OPTION + (b"," if options else b"")

@@ -5,6 +5,7 @@ One line of the table is one call; what must not be anywhere is as much part of 
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 from dataclasses import dataclass, field
@@ -175,6 +176,36 @@ TABLE = [
         {**STREAM, "stream_options": {"include_obfuscation": False}},
         sent=(b'{"include_usage":true,"include_obfuscation": false}',),
         row={"total_tokens": 30},
+    ),
+    Scenario(
+        "large bodies too, and what was received is kept",
+        {"Helicone-Stream-Usage": "true"},
+        {**STREAM, "padding": "x" * 1_500_000},
+        sent=(b'{"stream_options":{"include_usage":true},"model": "gpt-4o"',),
+        row={"usage_source": "provider", "total_tokens": 30},
+    ),
+    Scenario(
+        "no other API is asked: it would refuse the option",
+        {"Helicone-Stream-Usage": "true"},
+        {"model": "gpt-4o", "input": "Hi", "stream": True},
+        "/v1/gateway/oai/v1/responses",
+        unsent=(b"stream_options",),
+        row={"total_tokens": 48},
+    ),
+    Scenario(
+        "nor Anthropic",
+        {"Helicone-Stream-Usage": "true"},
+        {**STREAM, "model": "claude-sonnet-4-6"},
+        MESSAGES,
+        unsent=(b"stream_options",),
+        row={"total_tokens": 35},
+    ),
+    Scenario(
+        "a compressed body is left alone, and that is said",
+        {"Helicone-Stream-Usage": "true", "Content-Encoding": "gzip", "x-fake": "fake-normal"},
+        gzip.compress(json.dumps(STREAM).encode(), mtime=0),
+        reply={"Helicone-Not-Applied": "stream-usage;reason=body"},
+        row={"not_applied": ["stream-usage;reason=body"]},
     ),
     Scenario(
         "no helicone header reaches the provider, no key of ours either",
