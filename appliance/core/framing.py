@@ -109,7 +109,12 @@ def plain_response_framing(
     first: Mapping[bytes, bytes], count: int, request_method: bytes, status: int
 ) -> Framing | None:
     """The same for an HTTP/1.1 reply, with `response_framing` for all others."""
-    if len(first) != count or status < 200 or status in _NO_BODY_STATUS or request_method == b"HEAD":
+    if (
+        len(first) != count
+        or status < 200
+        or status in _NO_BODY_STATUS
+        or request_method == b"HEAD"
+    ):
         return None
     if first.get(b"connection", b"") not in _STAYS:
         return None

@@ -1,4 +1,4 @@
-"""Tokens by kind, the common shape that every dialect's usage is brought into (`backend.md 5.2`)."""
+"""Tokens by kind, the common shape that every dialect's usage is brought to (`backend.md 5.2`)."""
 
 from dataclasses import dataclass
 
