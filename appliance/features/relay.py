@@ -57,13 +57,15 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
         if piece:
             x.first_byte_s = monotonic()
             tap.add(piece)
-    x.http_status = reply.status
+    # What is no status for a client is told as 500 (`proxy.md 3.1`).
+    status, reason = (reply.status, reply.reason) if reply.status < 600 else (500, b"")
+    x.http_status = status
     x.started = True
     if reply.done:
         await tap.seal("complete")
         headers += x.reply_headers
         await x.reply.start(
-            reply.status, reply.reason, headers, length, piece, last=True, trailers=reply.trailers
+            status, reason, headers, length, piece, last=True, trailers=reply.trailers
         )
         return
     ended = scanner is not None and bool(piece) and scanner.feed(piece)
@@ -72,7 +74,7 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
     if gluer is not None:
         piece = gluer.flush(piece) if ended else gluer.feed(piece)
     try:
-        await x.reply.start(reply.status, reply.reason, headers + x.reply_headers, length, piece)
+        await x.reply.start(status, reason, headers + x.reply_headers, length, piece)
     except OSError:
         hung_up(x)
     try:
