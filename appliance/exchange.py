@@ -114,7 +114,7 @@ class Facts:
     """What features have worked out from a request head and the configuration alone. Shared by all
     requests that send the same head over one connection: written once, then only read."""
 
-    __slots__ = ("asks", "credentials", "cors", "key_hash", "lines", "record_path", "record_url")
+    __slots__ = ("asks", "cors", "credentials", "key_hash", "lines", "record_path", "record_url")
 
     def __init__(self) -> None:
         self.asks: Asks | None = None
@@ -210,14 +210,18 @@ class Exchange:
     """One request on its way. Fields are grouped by who sets them."""
 
     __slots__ = (
-        "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect", "error",
-        "exchange_id", "facts", "first_byte_s", "found_key", "head", "http_status", "identity",
-        "not_applied", "org", "outcome", "region", "reply", "reply_headers", "request_id", "response_coding",
-        "response_type", "route", "started", "started_s", "tap",
+        "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect",
+        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "http_status",
+        "identity", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
+        "request_id", "response_coding", "response_type", "route", "started", "started_s", "tap",
     )  # fmt: skip
 
     def __init__(
-        self, head: Head, reply: ReplySide, route: Any, facts: Facts | None = None
+        self,
+        head: Head,
+        reply: ReplySide,
+        route: Any,  # noqa: ANN401 - the door's Route, which lies above
+        facts: Facts | None = None,
     ) -> None:
         # by the door
         self.head = head

@@ -78,9 +78,7 @@ def without_foreign_upgrade(raw: bytes) -> bytes:
     return b"\r\n".join(kept)
 
 
-def parse_head(
-    raw: bytes, *, scheme: bytes, client_address: str
-) -> tuple[Head, Framing, bool]:
+def parse_head(raw: bytes, *, scheme: bytes, client_address: str) -> tuple[Head, Framing, bool]:
     """Head, how its body is framed, and whether the connection may go on after it.
 
     Raises HeadError for everything of field.md B13.

@@ -253,7 +253,9 @@ class FastConnection:
             if self.watch.gone:
                 raise ConnectionResetError("client gone") from None
             raise Refusal(
-                408, "body_too_slow", "The request body came too slowly: see [deadlines] client_body."
+                408,
+                "body_too_slow",
+                "The request body came too slowly: see [deadlines] client_body.",
             ) from None
         if not data:
             raise ConnectionResetError("client closed inside its request body")

@@ -16,12 +16,14 @@ from appliance.door.head import HTTP2_PREFACE
 from appliance.door.http1 import FastConnection, HandOver
 from appliance.door.sweeper import Sweeper
 from appliance.exchange import Exchange, Head, Watch
+from appliance.log import Log
 from appliance.wire import PlainWire, Wire, Woken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from appliance.config import Deadlines
+    from appliance.door.tls import ServerTls
 
 BACKLOG = 4096
 ACCEPT_PAUSE_S = 0.1
@@ -55,7 +57,7 @@ class Door:
         deadlines: Deadlines,
         body_bytes_max: int,
         connections_max: int,
-        log: Any,
+        log: Log,
     ) -> None:
         self.handle = handle
         self.route = route
@@ -73,7 +75,7 @@ class Door:
         self.refused = 0
 
     async def serve_listener(
-        self, listener: socket.socket, tls: Any, nursery: trio.Nursery
+        self, listener: socket.socket, tls: ServerTls | None, nursery: trio.Nursery
     ) -> None:
         """Accept until cancelled. Out of descriptors or connections: pause, never die."""
         listener.setblocking(False)
@@ -95,7 +97,7 @@ class Door:
                 self.accepted += 1
                 nursery.start_soon(self.connection, sock, address, tls)
 
-    async def connection(self, sock: socket.socket, address: Any, tls: Any) -> None:
+    async def connection(self, sock: socket.socket, address: object, tls: ServerTls | None) -> None:
         """One client connection, from its first byte to its end."""
         tune(sock)
         wire: Wire = PlainWire(sock)
@@ -109,7 +111,7 @@ class Door:
                     watch.enter("head", self.deadlines.client_head_s)
                     wire = await tls.wrap(wire)
                     watch.client = wire
-                    if wire.alpn == "h2":  # type: ignore[attr-defined]
+                    if wire.alpn == "h2":
                         await self.full.serve(wire, b"", watch, scheme)
                         return
                 await self._lanes(wire, watch, scheme, host)

@@ -7,9 +7,8 @@ key still on file?) is asked each time.
 
 from __future__ import annotations
 
-from typing import Any
-
 from appliance.core.framing import LENGTH_DIGITS_MAX, Framing
+from appliance.door.route_types import Route
 from appliance.exchange import Facts, Head
 
 NAMES = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
@@ -32,7 +31,7 @@ class Visit:
 
     __slots__ = ("_after", "_before", "_has_length", "facts", "framing", "head", "keep", "route")
 
-    def __init__(self, raw: bytes, head: Head, framing: Framing, keep: bool, route: Any) -> None:
+    def __init__(self, raw: bytes, head: Head, framing: Framing, keep: bool, route: Route) -> None:
         self._before, digits, self._after = split_length(raw)
         self._has_length = bool(digits)
         self.head = head

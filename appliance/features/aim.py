@@ -5,13 +5,16 @@ What is not asked to change is not touched: header lines keep their order, case 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from appliance.config import Deadlines
 from appliance.core.credentials import forward_headers
 from appliance.core.urls import parse_target, scrub
 from appliance.errors import Refusal
 from appliance.exchange import Aim, Exchange
+from appliance.providers.table import Provider
 from appliance.upstream.pool import PoolKey
 
 
@@ -35,7 +38,7 @@ def _base(url: str) -> _Base:
     return _Base(target.scheme, target.host, target.port, netloc, target.origin)
 
 
-def aim_at(x: Exchange, dialling: Any, deadlines: Any) -> Aim:
+def aim_at(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Deadlines) -> Aim:
     """Build the Aim of this exchange from its route. `dialling` gives the pool key's settings for
     a provider. Raises Refusal 400 when the target is no URL."""
     route = x.route

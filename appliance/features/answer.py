@@ -21,7 +21,9 @@ OPTIONS = {
     "total": ("timeout_total", "total"),
 }
 # The provider cannot be reached, or broke off before its reply began: 502. It took too long: 504.
-GATEWAY_STATUS = {"timeout_connect": 504, "timeout_first_byte": 504, "timeout_gap": 504, "timeout_total": 504}
+GATEWAY_STATUS = dict.fromkeys(
+    ("timeout_connect", "timeout_first_byte", "timeout_gap", "timeout_total"), 504
+)
 
 
 async def refuse(x: Exchange, refusal: Refusal) -> None:

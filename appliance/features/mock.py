@@ -1,4 +1,4 @@
-"""`__helicone-mock-response` (`proxy.md 1.8`): the header's JSON is the reply, no provider is called."""
+"""`__helicone-mock-response` (`proxy.md 1.8`): the header's JSON is the reply, nobody is called."""
 
 from __future__ import annotations
 
