@@ -172,6 +172,11 @@ class AddressPolicy:
         what = "it" if kind in _NEARBY else "the address itself"
         return f"{shown} is a {kind.replace('_', '-')} address: list {what} in allow_targets"
 
+    def is_own(self, ip: str, port: int) -> bool:
+        """Whether we listen there ourselves."""
+        address = ip_address(ip)
+        return self._is_own(address, classify(address), port)
+
     def is_own_port(self, port: int) -> bool:
         """Whether we listen on `port` at every address: then a connection from us to us shows."""
         return any((ip, port) in self.deny_own for ip in _EVERYWHERE)

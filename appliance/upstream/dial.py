@@ -144,6 +144,9 @@ async def _direct(
     origin: Origin, policy: AddressPolicy, resolver: Resolver
 ) -> tuple[Wire, tuple[str, int]]:
     addresses = await resolver.resolve(origin.host)
+    # One address that is ours is enough: `localhost` has others, where nobody listens.
+    if any(policy.is_own(ip, origin.port) for ip in addresses):
+        raise _own(origin)
     refusals = {ip: policy.check(origin.host, origin.port, ip) for ip in addresses}
     allowed = [ip for ip, refusal in refusals.items() if refusal is None]
     if not allowed:
@@ -152,8 +155,12 @@ async def _direct(
     # Same address at both ends: it is this machine, reached by one of its outward addresses.
     if policy.is_own_port(origin.port) and connection.own_ip == connection.peer_ip:
         connection.sock.close()
-        raise Refusal(403, "target_refused", f"{origin.authority} is this server itself")
+        raise _own(origin)
     return PlainWire(connection.sock), (connection.peer_ip, origin.port)
+
+
+def _own(origin: Origin) -> Refusal:
+    return Refusal(403, "target_refused", f"{origin.authority} is this server itself")
 
 
 async def _through(

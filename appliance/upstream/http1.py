@@ -6,10 +6,11 @@ is not known here.
 
 from __future__ import annotations
 
+import ssl
 from contextlib import aclosing
 
-import trio
 import httptools
+import trio
 
 from appliance.core.chunked import ChunkedDecoder, encode_chunk, encode_last
 from appliance.core.framing import (
@@ -22,6 +23,7 @@ from appliance.core.framing import (
 )
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Body, Headers, Watch, monotonic
+from appliance.upstream.tls import tls_failure_text
 from appliance.wire import Wire, Woken
 
 HEAD_BYTES_MAX = 262144
@@ -142,6 +144,8 @@ class UpstreamReply:
     async def _recv_head(self) -> bytes:
         try:
             more = await self._connection.wire.recv()
+        except ssl.SSLError as error:  # TLS 1.3: a missing client certificate shows only here
+            more, reason = b"", tls_failure_text(error, "the provider")
         except (OSError, trio.BrokenResourceError) as error:
             more, reason = b"", str(error)
         else:
