@@ -28,10 +28,20 @@ EVERYTHING = {
 }
 
 
-def one_round(folder: Path, who: Running, path: str, pid: int, args: argparse.Namespace, headers: dict[str, str], connections: int) -> tuple[Load, float]:
+def one_round(
+    folder: Path,
+    who: Running,
+    path: str,
+    pid: int,
+    args: argparse.Namespace,
+    headers: dict[str, str],
+    connections: int,
+) -> tuple[Load, float]:
     """One wrk round: its report and the CPU of the process per request, in microseconds."""
     before = cpu_us(pid)
-    load = run_wrk(folder, who.url + path, connections=connections, seconds=args.seconds, headers=headers)
+    load = run_wrk(
+        folder, who.url + path, connections=connections, seconds=args.seconds, headers=headers
+    )
     time.sleep(args.settle)
     return load, (cpu_us(pid) - before) / max(1, load.requests)
 
@@ -54,7 +64,9 @@ def requests_part(folder: Path, args: argparse.Namespace) -> None:
             figures: dict[str, list[tuple[Load, float]]] = {name: [] for name, *_ in contenders}
             for _ in range(args.rounds):
                 for name, who, path, pid, headers in contenders:
-                    figures[name].append(one_round(folder, who, path, pid, args, headers, connections))
+                    figures[name].append(
+                        one_round(folder, who, path, pid, args, headers, connections)
+                    )
             report(figures, connections)
         print(f"appliance resident: {resident_mb(ours.pid):.0f} MiB")
     finally:
@@ -65,7 +77,11 @@ def requests_part(folder: Path, args: argparse.Namespace) -> None:
 def report(figures: dict[str, list[tuple[Load, float]]], connections: int) -> None:
     """Medians over the rounds, and the ratio to the floor."""
     floor = statistics.median(load.per_s for load, _ in figures["nginx proxy_pass"])
-    print(f"\n{connections} connections" + " " * 12 + "req/s   ratio   p50 ms   p99 ms  CPU us/req  errors")
+    print(
+        f"\n{connections} connections"
+        + " " * 12
+        + "req/s   ratio   p50 ms   p99 ms  CPU us/req  errors"
+    )
     for name, rounds in figures.items():
         per_s = statistics.median(load.per_s for load, _ in rounds)
         print(

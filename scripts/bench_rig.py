@@ -70,7 +70,9 @@ def cpu_us(pid: int) -> float:
 
 def resident_mb(pid: int) -> float:
     """Resident memory in MiB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    return (
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    )
 
 
 @dataclass
@@ -92,7 +94,9 @@ class Running:
             self.process.kill()
 
 
-def start_nginx(folder: Path, *, proxy_to: int | None = None, tls: tuple[Path, Path] | None = None) -> Running:
+def start_nginx(
+    folder: Path, *, proxy_to: int | None = None, tls: tuple[Path, Path] | None = None
+) -> Running:
     """nginx with one worker: a fixed chat reply, or a proxy_pass to `proxy_to`."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,12 +116,14 @@ def start_nginx(folder: Path, *, proxy_to: int | None = None, tls: tuple[Path, P
         f"worker_processes 1; daemon off; error_log {folder}/error.log; pid {folder}/pid;\n"
         "events { worker_connections 8192; }\n"
         f"http {{ access_log off; keepalive_requests 100000000; tcp_nodelay on;\n"
-        f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;"
-        f" uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
+        f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;"
+        f" fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
         f"{upstream}\nserver {{ {listen}; location / {{ {place} }} }} }}\n"
     )
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
-    process = subprocess.Popen([nginx, "-c", str(conf), "-p", str(folder)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [nginx, "-c", str(conf), "-p", str(folder)], stderr=subprocess.DEVNULL
+    )
     wait_port(port)
     return Running(process, f"{'https' if tls else 'http'}://127.0.0.1:{port}")
 
@@ -170,7 +176,9 @@ class Load:
     errors: int
 
 
-def run_wrk(folder: Path, url: str, *, connections: int, seconds: float, headers: dict[str, str]) -> Load:
+def run_wrk(
+    folder: Path, url: str, *, connections: int, seconds: float, headers: dict[str, str]
+) -> Load:
     """One round of wrk, one thread."""
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
@@ -179,7 +187,12 @@ def run_wrk(folder: Path, url: str, *, connections: int, seconds: float, headers
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(script), url],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    errors = sum(int(n) for n in re.findall(r"(?:Non-2xx or 3xx responses: |read |write |timeout |connect )(\d+)", out))
+    errors = sum(
+        int(n)
+        for n in re.findall(
+            r"(?:Non-2xx or 3xx responses: |read |write |timeout |connect )(\d+)", out
+        )
+    )
     return Load(
         int(re.search(r"(\d+) requests in", out)[1]),  # type: ignore[index]
         float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),  # type: ignore[index]
