@@ -36,6 +36,9 @@ TAIL_SQL = (
 TAIL_START_SQL = "SELECT max(recorded_at), max(exchange_id) FROM requests"
 
 T = TypeVar("T")
+Take = Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]]
+FAILURES = (QueryFailed, QueryCancelled, AnalyticsFailed)
+REOPEN_WAIT_S = 10.0
 Maintenance = Callable[["Region"], Awaitable[object]]
 
 _threads = trio.CapacityLimiter(4)
@@ -58,14 +61,35 @@ async def run_query(
     region: Region,
     sql: str,
     parameters: tuple[Any, ...],
-    take: Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]],
+    take: Take,
 ) -> None:
     """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
     interrupts DuckDB. Raises Refusal with DuckDB's own words, and what `take` raises."""
+    told = False
+
+    async def telling(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
+        nonlocal told
+        told = True
+        await take(columns, rows)
+
+    analytics = analytics_of(region)
     try:
-        query = analytics_of(region).query(sql, parameters)
-    except (QueryFailed, AnalyticsFailed) as error:
-        raise refusal_of(error) from None
+        await _run_once(analytics, sql, parameters, telling)
+    except FAILURES as error:
+        if told or not analytics.broken:
+            raise refusal_of(error) from None
+        # It has just shown to be broken, and is opened again or made anew: asked once more.
+        await region.ingest.caught_up(REOPEN_WAIT_S)
+        try:
+            await _run_once(analytics_of(region), sql, parameters, take)
+        except FAILURES as again:
+            raise refusal_of(again) from None
+
+
+async def _run_once(
+    analytics: Analytics, sql: str, parameters: tuple[Any, ...], take: Take
+) -> None:
+    query = analytics.query(sql, parameters)
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         ended = trio.Event()
@@ -80,16 +104,11 @@ async def run_query(
                 await in_thread(query.close)
             nursery.cancel_scope.cancel()
     await trio.lowlevel.checkpoint_if_cancelled()
-    if isinstance(failure, QueryFailed | QueryCancelled | AnalyticsFailed):
-        raise refusal_of(failure) from None
     if failure is not None:
         raise failure
 
 
-async def _pages(
-    query: Query,
-    take: Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]],
-) -> None:
+async def _pages(query: Query, take: Take) -> None:
     columns = await in_thread(lambda: query.columns)
     while True:
         rows = await in_thread(query.fetch, PAGE_ROWS)
@@ -114,8 +133,8 @@ def refusal_of(error: Exception) -> Refusal:
     """DuckDB's complaints for whoever asked."""
     if isinstance(error, QueryFailed):
         return Refusal(400, "query_failed", str(error))
-    if isinstance(error, QueryCancelled):
-        return Refusal(499, "query_cancelled", "The query was cancelled.")
+    if isinstance(error, QueryCancelled):  # not by whoever asked: they hear no answer
+        return Refusal(503, "analytics_closed", "The analytics store was closed. Try again.")
     return Refusal(503, "analytics_failed", str(error))
 
 

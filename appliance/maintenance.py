@@ -1,6 +1,5 @@
-"""`verify` and `rebuild`: the books checked, and the database made anew. With a server and without.
-
-A server lets its helper process do the reading: Python work of minutes has no place on its loop.
+"""`verify`, `rebuild` and `roll`: the books checked, the database made anew, segments moved into
+the lake before they are due. What a server does of them it does beside its traffic.
 """
 
 from __future__ import annotations
@@ -9,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import trio
+
+from appliance.actors.roller import FAILURES
 from appliance.errors import Refusal
 from storage.verify_rows import Report
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from appliance.actors.region import Region
 
 Progress = Callable[[dict[str, Any]], None]
+ROTATE_S = 30.0  # for the current segment to be closed, and for its frames to be ingested
 
 
 def report_value(report: Report) -> dict[str, Any]:
@@ -25,9 +28,33 @@ def report_value(report: Report) -> dict[str, Any]:
 
 async def verify(region: Region) -> dict[str, Any]:
     """Check a region that is being served: journal, lake and bodies, in the helper process."""
-    return await region.roller.verify()
+    try:
+        return await region.roller.verify()
+    except FAILURES as error:
+        raise Refusal(503, "verify_failed", str(error)) from None
 
 
 async def rebuild(region: Region) -> dict[str, Any]:
-    """Only without a server: its queries would stand still meanwhile."""
-    raise Refusal(409, "server_running", "stop the server first: rebuild replaces the database")
+    """The database anew, from lake and journal. Readers are told to wait meanwhile, proxied calls
+    notice nothing; ingest's slices are as short as ever, so it takes longer than without a server.
+    """
+    counts = region.deriver.counts
+    frames, errors = counts.frames, counts.derive_errors
+    await region.ingest.renew()
+    done = {"frames": counts.frames - frames, "derive_errors": counts.derive_errors - errors}
+    return {"ok": True, **done}
+
+
+async def roll(region: Region) -> dict[str, Any]:
+    """Move all there is from the journal into the lake, due or not."""
+    try:
+        with trio.move_on_after(ROTATE_S):
+            await region.journal.rotate()
+        await region.ingest.caught_up(ROTATE_S)
+        return {"ok": True, "segments": await region.roller.roll_now()}
+    except FAILURES as error:
+        raise Refusal(503, "roll_failed", str(error)) from None
+
+
+# What the control socket offers of it.
+COMMANDS = {"verify": verify, "rebuild": rebuild, "roll": roll}

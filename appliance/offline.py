@@ -25,7 +25,7 @@ from storage.blobs import Blobs
 from storage.directory import Root
 from storage.frames import Part, unpack
 from storage.lake import Lake
-from storage.query import Query
+from storage.query import Query, QueryFailed
 from storage.state import State
 from storage.vault import Vault
 from storage.verify import rebuild, verify
@@ -82,11 +82,17 @@ class Offline:
             try:
                 self._analytics = self._caught_up(path)
             except AnalyticsFailed as error:
-                if path is None or self._read_only or not error.damaged:
+                if path is None or not error.damaged:
                     raise
-                set_aside(path, self._directory / "quarantine")
-                self._analytics = self._caught_up(path)
+                self._analytics = self._made_anew(path)
         return self._analytics
+
+    def _made_anew(self, path: Path) -> Analytics:
+        """From lake and journal: where nothing can be written, in memory."""
+        if self._read_only:
+            return self._caught_up(None)
+        set_aside(path, self._directory / "quarantine")
+        return self._caught_up(path)
 
     def _caught_up(self, path: Path | None) -> Analytics:
         analytics = self._open(path, self._lake())
@@ -105,7 +111,18 @@ class Offline:
 
     def query(self, sql: str) -> Query:
         """A reading query. Raises QueryFailed."""
-        return self.analytics.query(sql)
+        analytics = self.analytics
+        query = analytics.query(sql)
+        try:
+            _ = query.columns  # runs it: only then its blocks are read
+        except QueryFailed:
+            query.close()
+            if not analytics.damaged:
+                raise
+            analytics.close()
+            self._analytics = self._made_anew(self._directory / "analytics.duckdb")
+            return self._analytics.query(sql)
+        return query
 
     def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> object:
         """`verify` and `rebuild`. Raises Refusal for a command that needs a server."""
@@ -145,6 +162,8 @@ class Offline:
         """Close what was opened."""
         if self._analytics is not None:
             self._analytics.close()
+            if self._analytics.damaged and not self._read_only:  # the next command makes it anew
+                set_aside(self._directory / "analytics.duckdb", self._directory / "quarantine")
         if self._state is not None:
             self._state.close()
 

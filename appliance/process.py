@@ -195,9 +195,7 @@ class Server:
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
-        commands = Commands(
-            self.regions, self.rings, {"verify": maintenance.verify, "rebuild": maintenance.rebuild}
-        ).table()
+        commands = Commands(self.regions, self.rings, maintenance.COMMANDS).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from storage.analytics_failure import AnalyticsFailed, set_aside, writing
+from storage.analytics_failure import AnalyticsFailed, is_damage, set_aside, writing
 from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.frames import Position
@@ -71,11 +71,13 @@ class _Place:
 
 
 class Analytics:
-    """One region's DuckDB. `broken` means every further call will fail until it is re-opened."""
+    """One region's DuckDB. `broken` means every further call will fail until it is re-opened;
+    `damaged`, that a reader met blocks of the file that cannot be read: it is to be made anew."""
 
     def __init__(self, place: _Place, lake: LakeView | None) -> None:
         self.position = Position(0, 0)
         self.broken = False
+        self.damaged = False
         self._place = place
         self._writing = threading.Lock()
         self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
@@ -178,7 +180,7 @@ class Analytics:
 
     def close(self) -> None:
         for query in list(self._queries):
-            query.interrupt()
+            query.end()
         with contextlib.suppress(duckdb.Error):
             self._connection.close()
 
@@ -357,7 +359,9 @@ class Analytics:
         return views.lake.generation if views.lake is not None else 0
 
     def _forget(self, query: Query) -> None:
-        self.broken = self.broken or query.broken
+        if query.failure is not None:
+            self.damaged = self.damaged or is_damage(query.failure, self._place.path)
+            self.broken = self.broken or self.damaged or is_fatal(query.failure)
         self._queries.pop(query, None)
 
     def _run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:

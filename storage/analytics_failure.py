@@ -32,6 +32,22 @@ def writing() -> Iterator[None]:
         raise AnalyticsFailed(message, damaged=not environment) from error
 
 
+def is_damage(error: BaseException, path: Path | None) -> bool:
+    """Whether a reader's error proves that blocks of the file are missing or are not what was
+    written. Errors about any other file are the asker's."""
+    if path is None:
+        return False
+    cut = f'IO Error: Could not read enough bytes from file "{path}"'
+    return str(error).startswith(("Corrupt database file", cut))
+
+
+def remove(path: Path) -> None:
+    """Takes a database and its log of writes away for good."""
+    # The log first: one that belongs to another file is worse than no database at all.
+    for name in (path.name + ".wal", path.name):
+        path.with_name(name).unlink(missing_ok=True)
+
+
 def set_aside(path: Path, quarantine: Path) -> list[Path]:
     """Moves a damaged database and its log of writes to `quarantine`; where they are now."""
     moved = []

@@ -3,7 +3,9 @@
 Everything blocks except `interrupt`, which any thread may call at any time.
 """
 
+import contextlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +18,9 @@ T = TypeVar("T")
 PAGE_ROWS_MAX = 200
 # Rows become Python objects with the GIL held: about 0.1 µs a value, so half a millisecond a page.
 PAGE_VALUES_MAX = 4_000
+# A query whose database is closed is interrupted, and lets go of its cursor well before this.
+END_WAIT_S = 5.0
+END_POLL_S = 0.002
 READING = frozenset(("SELECT", "EXPLAIN"))
 
 
@@ -48,7 +53,7 @@ class Query:
         self._columns: list[tuple[str, str]] | None = None
         self._interrupted = False
         self._closed = False
-        self.broken = False
+        self.failure: duckdb.Error | None = None
 
     @property
     def columns(self) -> list[tuple[str, str]]:
@@ -79,13 +84,25 @@ class Query:
         """Stops it, running or not yet; calling again does no harm."""
         self._interrupted = True
         if not self._closed:
-            self._cursor.interrupt()
+            with contextlib.suppress(duckdb.Error):  # closed meanwhile
+                self._cursor.interrupt()
+
+    def end(self) -> None:
+        """For whoever closes the database, in any thread: while a cursor is held its file stays
+        open, and would be written to once more when the cursor goes."""
+        until_s = time.monotonic() + END_WAIT_S
+        while not self._closed and time.monotonic() < until_s:
+            self.interrupt()
+            try:
+                self.close()
+            except duckdb.Error:  # it is busy until the interruption takes effect
+                time.sleep(END_POLL_S)
 
     def close(self) -> None:
         """Ends the transaction. By the thread that fetches."""
         if not self._closed:
-            self._closed = True
             self._cursor.close()
+            self._closed = True
             self._on_close(self)
 
     def __enter__(self) -> "Query":
@@ -103,7 +120,7 @@ class Query:
             except duckdb.Error as error:
                 if self._interrupted:
                     raise QueryCancelled from error
-                self.broken = is_fatal(error)
+                self.failure = error
                 raise
 
 

@@ -17,6 +17,7 @@ from typing import TypeVar
 import duckdb
 
 from storage.analytics import Analytics, AnalyticsFailed
+from storage.analytics_failure import remove
 from storage.lake import Lake
 from storage.manifest import LakeFile, ManifestDamaged, sync_folder, view_of
 from storage.query import QueryFailed
@@ -60,24 +61,18 @@ def rebuild(
     """A new analytics database from lake and journal. `open_at` opens one over the lake's view,
     `ingest` brings it up to the journal's end. The root's database must not be open."""
     fresh = root / "tmp" / "rebuilt.duckdb"
-    _remove_database(fresh)
+    remove(fresh)
     analytics = open_at(fresh)
     try:
         result = ingest(analytics)
     finally:
         analytics.close()
-    # A log of writes that belongs to another file is worse than no database at all, which the
-    # next start simply makes again: so the old ones go first.
+    # Without a database the next start simply makes it again: so the old one goes first.
     target = root / "analytics.duckdb"
-    _remove_database(target)
+    remove(target)
     fresh.rename(target)
     sync_folder(root)
     return result
-
-
-def _remove_database(path: Path) -> None:
-    for name in (path.name + ".wal", path.name):
-        path.with_name(name).unlink(missing_ok=True)
 
 
 def _check_small_files(root: Path, report: Report) -> None:

@@ -74,9 +74,9 @@ class IngestStats:
 class Ingest:
     """Owns the region's `Analytics`: opens it, feeds it, opens it again when it fails.
 
-    `analytics` is None while there is none to ask. `open_analytics` and `rebuild` block; `rebuild`
-    sets a damaged file aside, after which opening makes a new one whose position is where the
-    lake ends, so that the journal's frames follow by themselves.
+    `analytics` is None while there is none to ask. `open_analytics`, `rebuild` and `remove` block;
+    `rebuild` sets a damaged file aside and `remove` deletes one, after which opening makes a new
+    one whose position is where the lake ends, so that the journal's frames follow by themselves.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Ingest:
         *,
         open_analytics: Callable[[], Analytics],
         rebuild: Callable[[], None],
+        remove: Callable[[], None] = lambda: None,
         derive_large: DeriveLarge | None = None,
         keys: SegmentKeys | None = None,
         options: IngestOptions | None = None,
@@ -100,6 +101,7 @@ class Ingest:
         self._deriver = deriver
         self._open_analytics = open_analytics
         self._rebuild = rebuild
+        self._remove = remove
         self._derive_large = derive_large
         self._keys = keys
         self._options = options or IngestOptions()
@@ -109,6 +111,7 @@ class Ingest:
         self._hurry = trio.Event()
         self._progress = trio.Event()
         self._closing = False
+        self._renewal: trio.Event | None = None  # set once the old database is gone
         self._failed_in_a_row = 0
         self._rebuilt_at: Position | None = None
         self._woken_at: float | None = None  # since when there is something left to do
@@ -124,8 +127,11 @@ class Ingest:
             while not await self._life():
                 if self._closing:
                     return
-                await self._back_off()
+                if self._renewal is None or not await self._removed(self._renewal):
+                    await self._back_off()
         finally:
+            if self._renewal is not None:
+                self._renewal.set()
             # bounded: a checkpoint of at most 16 MiB of log, and replies do not wait for it
             with trio.move_on_after(self._options.close_s, shield=True):
                 await self._close_analytics()
@@ -146,10 +152,25 @@ class Ingest:
             return None
         return self.lag_s * 1000
 
+    async def renew(self) -> None:
+        """Make the database anew from lake and journal; returns when it holds all that it held.
+        Readers find none meanwhile. After a deletion: DuckDB leaves old bytes in its file."""
+        goal = self._journal.written
+        if self._renewal is None:
+            self._renewal = trio.Event()
+        renewal = self._renewal
+        self._hurry.set()
+        self._waiting.cancel("the database is to be made anew")
+        await renewal.wait()
+        while not self._closing and (self.analytics is None or self.position < goal):
+            self._hurry.set()
+            await self._progress.wait()
+
     def close(self) -> None:
         """`run` takes in what is fsynced, closes the database and returns."""
         self._closing = True
         self._hurry.set()
+        self._progress.set()
         self._waiting.cancel("closing")
 
     @property
@@ -171,7 +192,7 @@ class Ingest:
         try:
             self.analytics = analytics = await self._in_thread(self._open_analytics)
             self._advanced(analytics.position)
-            while await self._frames_to_come(analytics):
+            while self._renewal is None and await self._frames_to_come(analytics):
                 batch, end = await self._gather(self.position)
                 if len(batch):
                     await self._in_thread(analytics.ingest, batch, end)
@@ -189,12 +210,26 @@ class Ingest:
             self.stats.error = words
             await self._after_failure(isinstance(error, AnalyticsFailed) and error.damaged)
             return False
+        return self._renewal is None
+
+    async def _removed(self, renewal: trio.Event) -> bool:
+        """Whether the old database is out of the way."""
+        await self._close_analytics()
+        try:
+            await self._in_thread(self._remove)
+        except OSError as error:
+            self._failed_in_a_row += 1
+            self.stats.error = f"the database could not be removed: {error}"
+            return False
+        self._renewal = None
+        renewal.set()
         return True
 
     async def _after_failure(self, damaged: bool) -> None:
+        proven = self.analytics is not None and self.analytics.damaged
         await self._close_analytics()
         self.stats.reopened += 1
-        if not damaged or self._failed_in_a_row < self._options.rebuild_after:
+        if not proven and (not damaged or self._failed_in_a_row < self._options.rebuild_after):
             return
         if self._rebuilt_at == self.position:
             return  # a new file did not help: keep trying, do not fill the quarantine
@@ -219,10 +254,11 @@ class Ingest:
     async def _frames_to_come(self, analytics: Analytics) -> bool:
         """Waits for some; False when closing and there are none."""
         if self._journal.synced <= self.position:
+            self._failed_in_a_row, self.stats.error = 0, None
             if self._journal.written <= self.position:
                 self._woken_at = None
             with trio.CancelScope() as self._waiting:
-                if self._closing:
+                if self._closing or self._renewal is not None:
                     return False
                 await self._journal.wait_synced_past(self.position)
             self._behind()
@@ -230,7 +266,7 @@ class Ingest:
                 with trio.move_on_after(self._options.gather_s):
                     await self._hurry.wait()
         if analytics.broken:
-            raise AnalyticsFailed("the database was invalidated", damaged=False)
+            raise AnalyticsFailed("the database was invalidated", damaged=analytics.damaged)
         self._hurry = trio.Event()
         return self._journal.synced > self.position or not self._closing
 

@@ -18,7 +18,7 @@ from appliance.actors.lake_helper import Helper
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from storage.analytics import Analytics
-from storage.analytics_failure import set_aside
+from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
 from storage.blobs import Blobs
 from storage.directory import Root
@@ -81,6 +81,7 @@ class Region:
             self.deriver,
             open_analytics=self._open_analytics,
             rebuild=self._set_aside,
+            remove=self._remove,
             keys=self.keys,
         )
         self.roller = Roller(
@@ -88,6 +89,7 @@ class Region:
             self.journal,
             self.ingest,
             helper=Helper(pass_fds=[self.root.lock_descriptor]),
+            rebuild_hot=self.ingest.renew,
             job=options.job,
             options=options.roller,
         )
@@ -111,6 +113,9 @@ class Region:
 
     def _set_aside(self) -> None:
         set_aside(self.directory / "analytics.duckdb", self.directory / "quarantine")
+
+    def _remove(self) -> None:
+        remove(self.directory / "analytics.duckdb")
 
     def read_parts(self, parts: list[Part]) -> bytes:
         """A body as it travelled, from the parts of its frame. Blocking where they are blobs."""

@@ -8,7 +8,7 @@ what was left. Nothing here imports PyArrow.
 import base64
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -93,13 +93,13 @@ class Roller:
         hot: Hot,
         *,
         helper: Helper,
-        rebuild_hot: Callable[[], None] | None = None,
+        rebuild_hot: Callable[[], Awaitable[None]] | None = None,
         job: Mapping[str, Any] | None = None,
         options: RollerOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`rebuild_hot` asks for a new database file after a deletion: DuckDB leaves old bytes
-        in its file. `job` is added to every job (prices)."""
+        """`rebuild_hot` makes a new database file after a deletion: DuckDB leaves old bytes in
+        its file. `job` is added to every job (prices)."""
         self.stats = RollerStats()
         self._lake = lake
         self._journal = journal
@@ -288,7 +288,7 @@ class Roller:
         await self._hide(deleted)
         await self._show()
         if self._rebuild_hot is not None:
-            self._rebuild_hot()
+            await self._rebuild_hot()
 
     async def _hide(self, exchange_ids: list[bytes]) -> None:
         analytics = self._hot.analytics

@@ -82,7 +82,7 @@ class House:
         with self.analytics.query(f"SELECT exchange_id FROM {table} ORDER BY 1") as query:
             return [row[0].bytes for row in query.fetch(200)]
 
-    def _rebuild(self) -> None:
+    async def _rebuild(self) -> None:
         self.rebuilt += 1
 
     # the journal, as the roller sees it

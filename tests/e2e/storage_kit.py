@@ -18,8 +18,10 @@ from typing import Any
 
 import pytest
 
-from appliance.commands import LiveSource
+from appliance.commands import LiveSource, open_source
+from appliance.config import Config, load_config
 from appliance.control_client import ControlClient
+from appliance.output import all_rows
 from tests.fakes.appliance import CHAT, ROOT, Appliance, Row
 from tests.fakes.raw_client import Reply
 
@@ -130,8 +132,19 @@ def wait_healthy(appliance: Appliance, *, wait_s: float = WAIT_S) -> None:
 
 
 def everything(appliance: Appliance) -> dict[str, list[Row]]:
-    """All columns of all rows, in an order that does not depend on where they lie."""
-    return {name: appliance.query(f"SELECT * FROM {name} ORDER BY exchange_id") for name in NAMES}
+    """All columns of all rows as the command gives them, in an order that does not depend on where
+    they lie."""
+    found = {}
+    with open_source(configuration(appliance)) as source:
+        for name in NAMES:
+            with source.query(f"SELECT * FROM {name} ORDER BY exchange_id") as result:
+                columns = [column for column, _ in result.columns]
+                found[name] = [dict(zip(columns, row, strict=True)) for row in all_rows(result)]
+    return found
+
+
+def configuration(appliance: Appliance) -> Config:
+    return load_config({"config": str(appliance.config), "data_dir": str(appliance.data)}, {})
 
 
 def control(appliance: Appliance, command: str, **arguments: Any) -> Any:
