@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from appliance.exchange import Exchange
 
 PREFIX = "helicone_appliance_"
-LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
+LATENCY_S = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
+)  # fmt: skip
 # Providers of the configuration are few; a run-away of labels would still be stopped here.
 SERIES_MAX = 5000
 

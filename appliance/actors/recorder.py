@@ -12,6 +12,7 @@ from appliance.actors.spill import note_unkept
 from appliance.core.derive import summarise
 from appliance.exchange import Body
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange
+from storage.journal import Ticket
 
 # Above this a side of an exchange leaves memory for a blob (ARCHITECTURE 3, Memory).
 INLINE_BYTES_MAX = 256 * 1024
@@ -36,13 +37,13 @@ class BlobSink(Protocol):
 class Store(Protocol):
     """One region's journal and blobs."""
 
-    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> Any:
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> Ticket | None:
         """See storage.journal.Journal.append."""
 
     def note_recent(self, org: bytes, request_id: str, payload_bytes: int) -> None:
         """The frame that was just appended can be read from now on."""
 
-    async def settle(self, ticket: Any) -> None:
+    async def settle(self, ticket: Ticket) -> None:
         """See storage.journal.Journal.settle."""
 
     @property
@@ -202,7 +203,7 @@ class Recorder:
         *,
         omit_request: bool,
         omit_response: bool,
-    ) -> Any:
+    ) -> Ticket | None:
         """Append the frame of one exchange. A ticket means that the reply should `settle` first."""
         request: list[Part] = []
         response: list[Part] = []
@@ -245,7 +246,7 @@ class Recorder:
         """What of the region's store is degraded now."""
         return self.stores[region].degraded
 
-    async def settle(self, region: str, ticket: Any) -> None:
+    async def settle(self, region: str, ticket: Ticket) -> None:
         """Wait for the disk as long as `durability` and its speed ask; never raises."""
         await self.stores[region].settle(ticket)
 

@@ -13,6 +13,7 @@ from typing import Any
 from appliance.actors.recorder import Capture, Recorder
 from appliance.core.headers import REPLY_DEGRADED
 from appliance.exchange import Attempt, Exchange, monotonic
+from storage.journal import Ticket
 
 FLAG_SUPERSEDES = 1
 
@@ -87,7 +88,7 @@ class Tap:
             if part and not x.degraded:  # since this exchange began; seen if no head has left yet
                 x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
-    def _write(self, flags: int) -> Any:
+    def _write(self, flags: int) -> Ticket | None:
         self.sealed = True
         x = self.x
         return self._recorder.record(
