@@ -75,8 +75,8 @@ class UpstreamReply:
     """
 
     __slots__ = (
-        "_connection", "_data", "_decoder", "_left", "done", "first", "framing", "headers", "names", "reason",
-        "reusable", "status", "trailers", "version",
+        "_connection", "_data", "_decoder", "_left", "done", "first", "framing", "headers", "names",
+        "reason", "reusable", "status", "trailers", "version",
     )  # fmt: skip
 
     def __init__(self, connection: UpstreamConnection) -> None:
