@@ -5,6 +5,7 @@ starts. Options and their limits are tables (`config_options.py`); here is what 
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,6 +55,11 @@ __all__ = [
 
 ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+# Options whose features come later: names are reserved, so that files need not change then.
+NOT_BUILT = re.compile(
+    r"(admin_key|platform_org|trusted_proxies|guard_fail|routers|smtp|otlp)(\..*)?"
+    r"|providers\.[^.]+\.(auth|api_key_env|deadlines\.client_[a-z]+)"
+)
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
 CONNECTIONS_DEFAULT_MAX = 16_384
 CONNECTION_BYTES = 40 * KIB  # parser, buffers and task of one connection at rest
@@ -231,9 +237,22 @@ class Config:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed, but should be known; printed at the start."""
+        found = []
         if self.access == "open" and not is_loopback(self.host):
-            return (f"access is open on {self.host}: anyone who reaches this port may use it",)
-        return ()
+            found.append(f"access is open on {self.host}: anyone who reaches this port may use it")
+        if idle := without_effect(self):
+            found.append(f"no effect in this version: {', '.join(idle)}")
+        return tuple(found)
+
+
+def without_effect(config: Config) -> list[str]:
+    """What was given and does nothing yet: no option is passed over in silence."""
+    found = dict.fromkeys(
+        name if name.startswith("providers.") else name.partition(".")[0]
+        for name in config.sources
+        if NOT_BUILT.fullmatch(name)
+    )
+    return [*found, *(["http2 (without tls_cert)"] if config.http2 and not config.tls_cert else [])]
 
 
 def check_together(config: Config) -> None:

@@ -26,6 +26,7 @@ WAITING_MAX = 1000
 VALUE_CHARACTERS_MAX = 500
 TRACE_CHARACTERS_MAX = 20_000
 CLOSE_S = 1.0
+STDERR = 2
 SECRET = re.compile(r"\b(sk|pk|gsk|xai|AKIA|AIza)[-_A-Za-z0-9]{10,}|(?i:\bbearer)\s+\S+")
 PLAIN = re.compile(r"[^\s=\"\\]+")
 Value = str | int | float | bool | None
@@ -48,7 +49,9 @@ class Log:
     ) -> None:
         self._least = LEVELS[level]
         self._form = form
-        self._descriptor = sys.stderr.fileno() if descriptor is None else descriptor
+        # Python has no stderr object where the process was started without one.
+        own = sys.stderr.fileno() if sys.stderr is not None else STDERR
+        self._descriptor = own if descriptor is None else descriptor
         self._clock = clock
         self._waiting: deque[bytes] = deque()
         self._wake = threading.Condition()

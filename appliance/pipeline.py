@@ -59,6 +59,8 @@ async def handle(x: Exchange, house: House) -> None:
     with Tap(x, house.recorder) as tap:
         try:
             await serve(x, house, tap)
+            if house.config.access_log:
+                log_call(x, house)
         except Refusal as refusal:
             house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
             await attempt_reply(x, refuse(x, refusal))
@@ -116,6 +118,21 @@ async def woken(x: Exchange, house: House) -> None:
             failure.name = "stalled"
         house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
         await attempt_reply(x, fail(x, failure))
+
+
+def log_call(x: Exchange, house: House) -> None:
+    """One line for a call that ended well (`access_log`)."""
+    assert x.aim is not None, "answered, so it had an aim"
+    house.log.info(
+        "call",
+        method=x.head.method.decode("latin-1"),
+        path=x.aim.record_path,
+        provider=x.aim.provider.id,
+        status=x.http_status,
+        outcome=x.outcome,
+        ms=round((monotonic() - x.started_s) * 1000, 1),
+        id=x.request_id,
+    )
 
 
 def client_gone(x: Exchange, error: BaseException | None) -> None:

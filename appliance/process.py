@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from appliance.actors.spill import RequestSink
 from appliance.api.app import create_app
 from appliance.assembly import Parts
 from appliance.banner import banner, server_url
-from appliance.config import Config, raise_file_limit
+from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
 from appliance.door.asgi import FullLane
 from appliance.door.control import serve_control
@@ -43,11 +44,15 @@ POOL_SWEEP_S = 15.0
 
 def run(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
+    hold_standard_descriptors()
     raise_file_limit()
     log = Log(config.log_level, config.log_format)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
         return trio.run(partial(serve, config, log))
+    except KeyboardInterrupt:  # before it served: a thread may still wait for the lock
+        log.close()
+        os._exit(130)
     finally:
         log.close()
 
@@ -55,14 +60,14 @@ def run(config: Config) -> int:
 async def serve(config: Config, log: Log) -> int:
     """Open, serve, drain, close. Raises what opening raises; the command prints it as one line."""
     began_s = time.monotonic()
+    if config.ready_file is not None:
+        forget_ready(config.ready_file)
     listeners = listen(config)
     regions: dict[str, Region] = {}
     try:
         parts = assembly.parts_of(config, [own_address(listener) for listener in listeners])
         for name in parts.rings.by_region:
-            regions[name] = await trio.to_thread.run_sync(
-                Region, assembly.region_options(config, name), parts.derive
-            )
+            regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
         house = assembly.house_of(config, regions, parts, log)
         server = Server(config, log, house, regions, parts, listeners)
@@ -73,6 +78,17 @@ async def serve(config: Config, log: Log) -> int:
         for listener in listeners:
             listener.close()
     return 0
+
+
+async def open_region(config: Config, name: str, parts: Parts) -> Region:
+    """Raises OSError that names the directory, and what Region raises. Abandoned by Ctrl-C: the
+    lock may be waited for, and the process ends then."""
+    options = assembly.region_options(config, name)
+    try:
+        return await trio.to_thread.run_sync(Region, options, parts.derive, abandon_on_cancel=True)
+    except OSError as error:
+        place = f"the data directory {options.directory}"
+        raise OSError(f"{place} cannot be used: {error.strerror or error}") from None
 
 
 def own_address(listener: socket.socket) -> tuple[str, int]:
@@ -184,7 +200,10 @@ class Server:
                     await self._open_doors(doors)
                     self._settle_down()
                     self._announce(began_s)
-                    await self._until_told(signals, doors)
+                    await self._until_told(signals)
+                    actors.start_soon(self._second_signal, signals)
+                    await self.drain()
+                    doors.cancel_scope.cancel()
                 self.ready = False
                 self.house.pool.close()
                 for region in self.regions.values():
@@ -220,22 +239,18 @@ class Server:
         url = server_url(self.config, self.listeners[0].getsockname()[1])
         if self.config.ready_file is not None:
             write_ready(self.config.ready_file, url)
-        sys.stdout.write(banner(self.config, url))
-        sys.stdout.flush()
+        say(banner(self.config, url))
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
-    async def _until_told(self, signals: AsyncIterator[int], doors: trio.Nursery) -> None:
-        """SIGHUP re-reads certificates. The first of the others drains, a second exits at once."""
+    async def _until_told(self, signals: AsyncIterator[int]) -> None:
+        """SIGHUP re-reads certificates. The first of the others is the end."""
         async for number in signals:
-            if number == signal.SIGHUP:
-                self._reload()
-                continue
-            break
-        doors.start_soon(self._second_signal, signals)
-        await self.drain()
-        doors.cancel_scope.cancel()
+            if number != signal.SIGHUP:
+                return
+            self._reload()
 
     async def _second_signal(self, signals: AsyncIterator[int]) -> None:
+        """A second one exits at once, also while stores are flushed to a disk that hangs."""
         async for number in signals:
             if number != signal.SIGHUP:
                 os._exit(1)
@@ -264,6 +279,30 @@ class Server:
         while True:
             await trio.sleep(POOL_SWEEP_S)
             self.house.pool.sweep()
+
+
+def say(text: str) -> None:
+    """To stdout, whose reader may have gone: that ends no server."""
+    if sys.stdout is not None:
+        with suppress(OSError):
+            os.write(sys.stdout.fileno(), text.encode("utf-8", "backslashreplace"))
+
+
+def forget_ready(path: Path) -> None:
+    """Before the start: a file of an earlier run must not be taken for this one's."""
+    if not path.parent.is_dir():
+        raise ConfigError(f"ready_file: {path.parent} is not a directory")
+    path.unlink(missing_ok=True)
+
+
+def hold_standard_descriptors() -> None:
+    """Started without stdin, stdout or stderr, their numbers must not become those of our files:
+    what is printed would land in the journal."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def write_ready(path: Path, url: str) -> None:

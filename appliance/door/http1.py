@@ -286,7 +286,7 @@ class FastConnection:
         self._close_delimited = length is None and not bare and not self._chunked
         if self._chunked:
             out.append(b"transfer-encoding: chunked\r\n")
-        if self._close_delimited or self.unread:
+        if self._close_delimited or self.unread or self.door.draining:
             self._keep = False
         if not self._keep:
             out.append(b"connection: close\r\n")
