@@ -64,7 +64,7 @@ class Helper:
         try:
             yield HelperProcess(process, self._stall_s)
         finally:
-            await _ended(process)
+            await _ended(process)  # noqa: ASYNC102 - shielded and bounded in there
 
 
 class HelperProcess:

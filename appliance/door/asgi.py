@@ -175,7 +175,7 @@ class FullLane:
         # Cancelled together with its app, this task could not tell the app that it is the end.
         guard = trio.CancelScope(shield=True)
 
-        async def guarded(*, task_status: trio.TaskStatus[None]) -> None:
+        async def guarded(*, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128
             with guard:
                 await lifespan.handle_lifespan(task_status=task_status)
 
