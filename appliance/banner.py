@@ -29,7 +29,7 @@ def banner(config: Config, url: str) -> str:
     )
     curl_auth = '-H "Helicone-Auth: Bearer $HELICONE_API_KEY" ' if keys else ""
     lines = [
-        f"helicone-appliance {__version__} listens on {url}",
+        f"helicone-appliance {__version__} listens on {url}{_further(config)}",
         f"data: {config.data_dir}",
         "",
         f'OpenAI SDK     OpenAI(base_url="{openai}"{python_auth})',
@@ -44,6 +44,13 @@ def banner(config: Config, url: str) -> str:
         lines.append("a key          helicone-appliance keys create NAME" + _data_dir(config))
     lines += [f"warning: {warning}" for warning in config.warnings]
     return "\n".join(lines) + "\n"
+
+
+def _further(config: Config) -> str:
+    """Where else it can be reached than the URL says."""
+    if config.public_url is not None:
+        return f" ({config.host}:{config.port} here)" if config.port else ""
+    return " (all addresses of this machine)" if config.host in WILDCARDS else ""
 
 
 def command_line(config: Config) -> str:
