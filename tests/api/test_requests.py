@@ -270,6 +270,17 @@ async def test_absent_is_404_in_the_envelope(house: House) -> None:
     assert request_id(9) in reply.json["error"]
 
 
+async def test_what_no_place_is_known_of_is_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def caught_up(region: str) -> None:
+        house.add(request_row(1))
+
+    monkeypatch.setattr(house.records, "caught_up", caught_up)
+    reply = await house.get(f"/v1/request/{request_id(1)}")
+    assert reply.json["data"]["request_id"] == request_id(1)
+
+
 async def test_an_id_used_twice_gives_the_newest(house: House) -> None:
     same = b"\x40" + bytes(15)
     house.add(*(request_row(n, request_id=same) for n in (2, 3, 1)))
