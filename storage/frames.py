@@ -5,6 +5,7 @@ Knows nothing of files; `segment.py` turns a payload into checked (and sealed) b
 
 import threading
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +21,8 @@ FAST_COMPRESSION_ABOVE_BYTES = 32 * 1024
 
 PART_INLINE, PART_BLOB = 0, 1
 
-# [0, raw_length, zstd_bytes] or [1, blob_name, offset, stored_length, raw_length, coding]
+# [0, raw_length, zstd_bytes] or [1, blob_name, offset, stored_length, raw_length, coding] with the
+# SHA-256 of what is stored behind it
 Part = list[Any]
 
 
@@ -98,8 +100,10 @@ def _part_bytes(part: Part, read_blob: Callable[[str, int, int], bytes]) -> byte
     if part[0] == PART_INLINE:
         _, raw_length, stored = part
         return _decompressed(stored, raw_length)
-    _, name, offset, stored_length, raw_length, coding = part
+    _, name, offset, stored_length, raw_length, coding, *digest = part
     stored = read_blob(name, offset, stored_length)
+    if digest and sha256(stored).digest() != digest[0]:
+        raise PartDamaged("the bytes of a blob are not those that were written")
     if coding == "zstd":
         return _decompressed(stored, raw_length)
     if len(stored) != raw_length:

@@ -110,7 +110,8 @@ class BlobSink:
 def blob_parts(writer: BlobWriter) -> list[Part]:
     """Finish a blob and name it in a frame."""
     blob = writer.finish()
-    return [[PART_BLOB, blob.name, 0, blob.length, blob.length, ""]] if blob.length else []
+    part = [PART_BLOB, blob.name, 0, blob.length, blob.length, "", blob.sha256]
+    return [part] if blob.length else []
 
 
 class Spill:
@@ -125,7 +126,7 @@ class Spill:
         self._kept_parts: list[Part] | None = None
         self.length = writer.length
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900 - under aclosing
         """The body, piece by piece. Raises BlobUnreadable when it is lost: never an empty body."""
         offset = 0
         while offset < self.length:
@@ -174,7 +175,7 @@ class HeldBody:
         self._budget = budget
         self.length = len(data)
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900 - under aclosing
         """The body, piece by piece."""
         for offset in range(0, self.length, PIECE_BYTES):
             yield self._data[offset : offset + PIECE_BYTES]
@@ -205,12 +206,13 @@ class Spliced:
         self._inserted = inserted
         self.length = body.length + len(inserted)
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900 - under aclosing
         """What is sent, piece by piece."""
         at = self._at
         async with aclosing(self._body.pieces()) as pieces:
             async for piece in pieces:
-                yield piece[:at] + self._inserted + piece[at:] if 0 <= at < len(piece) else piece
+                inside = 0 <= at < len(piece)
+                yield piece[:at] + self._inserted + piece[at:] if inside else piece  # noqa: ASYNC119
                 at -= len(piece)
 
     def parts(self, facts: dict[str, Any]) -> list[Part]:

@@ -144,7 +144,8 @@ def everything(appliance: Appliance) -> dict[str, list[Row]]:
 
 
 def configuration(appliance: Appliance) -> Config:
-    return load_config({"config": str(appliance.config), "data_dir": str(appliance.data)}, {})
+    flags = {"config": str(appliance.config), "data_dir": str(appliance.data)}
+    return load_config(flags, appliance.environ)
 
 
 def control(appliance: Appliance, command: str, **arguments: Any) -> Any:
@@ -259,3 +260,11 @@ def told_on_stderr(data: Path, *arguments: str, environ: dict[str, str] | None =
         timeout=60,
         check=False,
     )
+
+
+def offline(appliance: Appliance, command: str) -> Any:
+    """The value of a command without a server."""
+    assert not appliance.running
+    with open_source(configuration(appliance)) as source:
+        assert not source.live
+        return source.call(command, {}, lambda _: None)

@@ -49,7 +49,7 @@ class Appliance:
         self.config = directory / "appliance.toml"
         self.log_file = directory / "log.txt"
         self._ready = directory / "ready.json"
-        self._environ = {
+        self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "PYTHONDONTWRITEBYTECODE": "",
@@ -88,7 +88,7 @@ class Appliance:
         command += ["--config", str(self.config), "--data-dir", str(self.data), *arguments]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdout=subprocess.DEVNULL, stderr=log
+                command, cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL, stderr=log
             )
         until_s = time.monotonic() + START_S
         while not self._ready.exists():
@@ -162,7 +162,7 @@ class Appliance:
     def query_offline(self, sql: str) -> list[Row]:
         from appliance.offline import open_root
 
-        config = load_config({"config": str(self.config), "data_dir": str(self.data)}, {})
+        config = load_config({"config": str(self.config), "data_dir": str(self.data)}, self.environ)
         with open_root(config, "us") as root:
             query = root.query(sql)
             try:
