@@ -26,6 +26,7 @@ from appliance.core.access import (
 )
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
+from appliance.errors import Refusal
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -76,6 +77,10 @@ class OperationsOf:
     def metrics_text(self) -> str:
         """All counters and gauges."""
         return self._server.house.metrics.render()
+
+    def refused(self, refusal: Refusal) -> None:
+        """One line of the log; its message is for the caller."""
+        self._server.log.warning("refused", status=refusal.status, code=refusal.code)
 
 
 class AccessOf:

@@ -66,6 +66,7 @@ def error_reply(status: int, message: str, headers: Mapping[str, str] | None = N
 async def on_refusal(request: Request, refusal: Exception) -> Response:
     """An expected no."""
     assert isinstance(refusal, Refusal)
+    request.app.state.services.operations.refused(refusal)
     return error_reply(refusal.status, refusal.message, refusal.headers)
 
 

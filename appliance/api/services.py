@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from appliance.core.access import Identity
+from appliance.errors import Refusal
 from storage.frames import Position
 
 Row = tuple[Any, ...]
@@ -42,6 +43,9 @@ class Operations(Protocol):
 
     def metrics_text(self) -> str:
         """Everything measured, in the text format of Prometheus."""
+
+    def refused(self, refusal: Refusal) -> None:
+        """Somebody was told no: a line of the log."""
 
 
 class Access(Protocol):

@@ -40,6 +40,7 @@ class Reply:
 class FakeOperations:
     answer: Health = field(default_factory=lambda: Health("healthy"))
     is_ready: bool = True
+    refusals: list[str] = field(default_factory=list)
 
     def health(self) -> Health:
         return self.answer
@@ -49,6 +50,9 @@ class FakeOperations:
 
     def metrics_text(self) -> str:
         return "helicone_appliance_requests_total 3\n"
+
+    def refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal.code)
 
 
 @dataclass
