@@ -218,7 +218,9 @@ def test_what_we_accept_others_read_the_same(wire):
         _, decoder = decode(wire, step=max(len(wire), 1))
         message = wire[: len(wire) - len(decoder.leftover)]
         assert by_h11(message) == whole
-        assert by_httptools(message) == whole
+        # llhttp refuses extensions that are no tokens: then nobody reads anything else out of them.
+        strict = by_httptools(message)
+        assert strict == whole or (strict is None and b";" in message)
 
 
 @settings(derandomize=True, database=None, max_examples=200, deadline=None)
