@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from appliance.config import load_config
-from appliance.control_client import ControlClient
+from appliance.control_client import ControlClient, ControlError
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import RawClient, Reply
 
@@ -43,12 +43,14 @@ class Appliance:
         *,
         config: str = "",
         environ: dict[str, str] | None = None,
+        program: str = "appliance.cli",
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
         self.config = directory / "appliance.toml"
         self.log_file = directory / "log.txt"
         self._ready = directory / "ready.json"
+        self._program = program
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
@@ -83,7 +85,7 @@ class Appliance:
         """Start, and return when it accepts connections."""
         assert self._process is None
         self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-X", "faulthandler", "-m", "appliance.cli", "serve"]
+        command = [sys.executable, "-X", "faulthandler", "-m", self._program, "serve"]
         command += ["--port", "0", "--ready-file", str(self._ready)]
         command += ["--config", str(self.config), "--data-dir", str(self.data), *arguments]
         with self.log_file.open("ab") as log:
@@ -149,6 +151,17 @@ class Appliance:
         """Rows as maps: from the server when it runs, else straight from the directory."""
         if not self.running:
             return self.query_offline(sql)
+        until_s = time.monotonic() + START_S
+        while True:
+            try:
+                return self._query_once(sql)
+            except ControlError as error:
+                # The database is opened behind the doors; on a busy machine that takes its time.
+                if error.code != "analytics_closed" or time.monotonic() > until_s:
+                    raise
+            time.sleep(POLL_S)
+
+    def _query_once(self, sql: str) -> list[Row]:
         client = ControlClient.connect(self.data)
         assert client is not None
         with client:
