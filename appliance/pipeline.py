@@ -81,7 +81,9 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     limits = house.deadlines.of(x)
     x.reply.watch.total_s = x.started_s + limits.total_s
     x.reply.watch.drain_s = house.config.drain_s
+    house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
+    tap.hold_request()
     await ask_for_usage(x)
     x.aim = aim_at(x, house.dialling, limits)
     if x.asks.mock_response is not None:

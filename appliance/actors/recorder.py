@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from appliance.actors.spill import note_unkept
 from appliance.core.derive import summarise
+from appliance.errors import Refusal
 from appliance.exchange import Body
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange
 from storage.journal import Ticket
@@ -19,6 +20,8 @@ INLINE_BYTES_MAX = 256 * 1024
 TAIL_BYTES = 256 * 1024
 # Of a body that is not kept, its begin and its tail are held for its usage.
 HEAD_BYTES = 64 * 1024
+# When memory is used up, pieces of this size go to disk: smaller ones cost more than they free.
+PIECE_BYTES = 16 * 1024
 
 
 class BlobSink(Protocol):
@@ -61,8 +64,8 @@ class Capture:
     """
 
     __slots__ = (
-        "_begin", "_budget", "_held", "_kept_max", "_pieces", "_sink", "_sink_bytes", "_store",
-        "_tail", "dropped", "heavy", "seen_bytes", "truncated",
+        "_begin", "_beside", "_budget", "_held", "_kept_max", "_pieces", "_sink",
+        "_sink_bytes", "_store", "_tail", "dropped", "heavy", "seen_bytes", "truncated",
     )  # fmt: skip
 
     def __init__(self, budget: CaptureBudget, store: Store, kept_max: int) -> None:
@@ -72,6 +75,7 @@ class Capture:
         self._kept_max = kept_max
         self._pieces: list[bytes] = []
         self._held = 0
+        self._beside = 0
         self._sink: BlobSink | None = None
         self._sink_bytes = 0
         self._begin = b""
@@ -90,8 +94,13 @@ class Capture:
         self._pieces.append(piece)
         self._held += size
         self._budget.held_bytes += size
-        if self._held > INLINE_BYTES_MAX:
+        if self._held > INLINE_BYTES_MAX or (self._held > PIECE_BYTES and self._budget.is_full):
             self.heavy = True
+
+    def hold(self, size: int) -> None:
+        """Bytes of the request that stay in memory as long as this exchange runs."""
+        self._beside += size
+        self._budget.held_bytes += size
 
     def joined(self) -> bytes:
         """What is held in memory."""
@@ -158,6 +167,8 @@ class Capture:
     def release(self) -> None:
         """Give the memory back. The exchange is over."""
         self._clear()
+        self._budget.held_bytes -= self._beside
+        self._beside = 0
 
 
 class CaptureBudget:
@@ -169,6 +180,22 @@ class CaptureBudget:
         self.bytes_max = bytes_max
         self.held_bytes = 0
         self.refused = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all of it is taken: what is held goes to disk, and new exchanges wait."""
+        return self.held_bytes >= self.bytes_max
+
+    def admit(self) -> None:
+        """Raises Refusal 503 when there is no memory for another exchange."""
+        if self.held_bytes >= self.bytes_max:
+            raise Refusal(
+                503,
+                "memory_full",
+                "The memory for bodies in flight is used up. Try again shortly, or raise "
+                "memory_bytes_max.",
+                headers={"Retry-After": "1"},
+            )
 
     def has_room(self) -> bool:
         """Whether a new exchange may hold its bodies (below 90 %)."""

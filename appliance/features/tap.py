@@ -68,6 +68,10 @@ class Tap:
         """Move what has gathered out of memory."""
         await self.capture.unload()
 
+    def hold_request(self) -> None:
+        """The request body was read, and stays in memory where it was not spilled."""
+        self.capture.hold(len(self.x.body.data))
+
     def add(self, piece: bytes) -> None:
         """A piece of the reply's body has been seen."""
         self.capture.add(piece)
