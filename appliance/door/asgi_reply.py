@@ -70,6 +70,9 @@ class AsgiReply:
 
     async def read_body(self, x: Exchange) -> None:
         """Read the body into `x.body`. Raises Refusal 413 over `body_bytes_max`."""
+        length = x.head.first.get(b"content-length", b"0")
+        if int(length) > self._limits.body_bytes_max:  # digits: the head was checked
+            raise self._too_large()
         sink = self._body_sink(x.region)
         total = 0
         try:
@@ -81,12 +84,7 @@ class AsgiReply:
                 piece = message.get("body", b"")
                 total += len(piece)
                 if total > self._limits.body_bytes_max:
-                    raise Refusal(
-                        413,
-                        "body_too_large",
-                        "The request body is over body_bytes_max "
-                        f"({self._limits.body_bytes_max} bytes).",
-                    )
+                    raise self._too_large()
                 await sink.write(piece)
                 self._more = message.get("more_body", False)
         except BaseException:
@@ -94,6 +92,14 @@ class AsgiReply:
             raise
         x.body = await sink.close([])
         self._nursery.start_soon(self._watch_client)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413,
+            "body_too_large",
+            f"The request body is over body_bytes_max ({self._limits.body_bytes_max} bytes). "
+            "Send less, or raise body_bytes_max.",
+        )
 
     async def _receive_soon(self) -> Message:
         with trio.move_on_after(self._limits.body_s):
