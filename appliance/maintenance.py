@@ -46,12 +46,14 @@ async def rebuild(region: Region) -> dict[str, Any]:
 
 
 async def roll(region: Region) -> dict[str, Any]:
-    """Move all there is from the journal into the lake, due or not."""
+    """Move all there is from the journal into the lake, due or not, and drop there what is older
+    or more than retention allows."""
     try:
         with trio.move_on_after(ROTATE_S):
             await region.journal.rotate()
         await region.ingest.caught_up(ROTATE_S)
-        return {"ok": True, "segments": await region.roller.roll_now()}
+        segments = await region.roller.roll_now()
+        return {"ok": True, "segments": segments, "dropped": await region.roller.keep_now()}
     except FAILURES as error:
         raise Refusal(503, "roll_failed", str(error)) from None
 

@@ -178,6 +178,22 @@ class Analytics:
         """The oldest lake generation that a query in progress may still read."""
         return min(list(self._queries.values()), default=self._generation)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a query is in progress."""
+        return bool(self._queries)
+
+    @property
+    def free_bytes(self) -> int:
+        """What deleted rows have left empty in the file: used again, but seldom given back."""
+        sql = (
+            "SELECT free_blocks * block_size FROM pragma_database_size()"
+            f" WHERE database_name = '{STORE}'"
+        )
+        with writing():
+            found = self._connection.cursor().execute(sql).fetchone()
+        return int(found[0]) if found else 0
+
     def close(self) -> None:
         for query in list(self._queries):
             query.end()

@@ -26,6 +26,8 @@ from storage.vault import SegmentKeys
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+SHRINK_BYTES = 32 * 2**20
+SHRINK_TAIL_BYTES = 32 * 2**20
 FAILURES = (HelperFailed, AnalyticsFailed, ManifestDamaged, OSError)
 
 
@@ -144,6 +146,10 @@ class Roller:
         """Roll everything that is closed and ingested, due or not; how many segments went."""
         return await self._roll_all(force=True)
 
+    async def keep_now(self) -> int:
+        """Apply retention, due or not; how many exchanges were dropped."""
+        return await self._keep()
+
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """Delete exchanges for good: `exchange_ids` (list of bytes), `organization` (bytes),
         `user_id`, `session_id`, all that are given together. How many were found.
@@ -253,16 +259,33 @@ class Roller:
             self.stats.damages += len(result["damages"])
             self.stats.rolled_at_s = self._clock()
 
-    async def _keep(self) -> None:
+    async def _keep(self) -> int:
         options = self._options
         limits = {"days": options.retention_days, "bytes_max": options.retention_bytes}
         job = self._a_job("keep", now_us=int(self._clock() * 1e6), **limits)
         async with self._one_change:
+            if options.retention_bytes is not None:
+                await self._shrink()
             async with self._helper.process() as process:
                 result = await process.run(job, _ignore)
             await self._show()
         self.stats.short_bytes = result["short_bytes"]
         self._kept_at_s = self._clock()
+        rows: int = result["rows"]
+        return rows
+
+    async def _shrink(self) -> None:
+        """DuckDB's file keeps the size that its rows had before they were rolled: records would be
+        dropped for it. It is made anew if nobody is reading and little is to be ingested again."""
+        analytics = self._hot.analytics
+        if self._rebuild_hot is None or analytics is None or analytics.broken or analytics.is_read:
+            return
+        written = self._journal.written
+        tail = Position(written.segment, max(0, written.offset - SHRINK_TAIL_BYTES))
+        if analytics.position < tail or self._lake.manifest.upto_segment < written.segment - 1:
+            return
+        if await self._in_thread(lambda: analytics.free_bytes) >= SHRINK_BYTES:
+            await self._rebuild_hot()
 
     async def _announce(self, found: Mapping[bytes, bytes]) -> None:
         """Intents first, and on disk: what is touched afterwards can then be found again."""
