@@ -11,9 +11,12 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S1
 
 
 def server_url(config: Config, port: int) -> str:
-    """The URL that clients on this machine use. `port` is the one that was bound."""
-    if config.public_url is not None:
-        return config.public_url
+    """The URL that clients are to use."""
+    return config.public_url or local_url(config, port)
+
+
+def local_url(config: Config, port: int) -> str:
+    """The URL under which this machine reaches it. `port` is the one that was bound."""
     host = WILDCARDS.get(config.host, config.host)
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"

@@ -25,7 +25,7 @@ from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
 from appliance.api.app import create_app
 from appliance.assembly import Parts
-from appliance.banner import banner, server_url
+from appliance.banner import banner, local_url, server_url
 from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
 from appliance.door.asgi import FullLane
@@ -236,9 +236,10 @@ class Server:
         gc.set_threshold(50_000, 20, 100)
 
     def _announce(self, began_s: float) -> None:
-        url = server_url(self.config, self.listeners[0].getsockname()[1])
+        port = self.listeners[0].getsockname()[1]
+        url = server_url(self.config, port)
         if self.config.ready_file is not None:
-            write_ready(self.config.ready_file, url)
+            write_ready(self.config.ready_file, local_url(self.config, port))
         say(banner(self.config, url))
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
