@@ -112,18 +112,27 @@ class Head:
 
 class Facts:
     """What features have worked out from a request head and the configuration alone. Shared by all
-    requests that send the same head over one connection: written once, then only read."""
+    requests that send the same head over one connection: written once, then only read.
 
-    __slots__ = ("asks", "cors", "credentials", "key_hash", "lines", "record_path", "record_url")
+    `identity` and `aim` hold for as long as the key on file is the one they were made with.
+    """
+
+    __slots__ = (
+        "aim", "asks", "cors", "credentials", "found_key", "identity", "key_hash", "key_info",
+        "record", "store_broken",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.asks: Asks | None = None
         self.credentials: Any = None
         self.key_hash = ""
         self.cors: Headers = []
-        self.lines: bytes | None = None
-        self.record_path = ""
-        self.record_url = ""
+        self.identity: Any = None
+        self.key_info: Any = None
+        self.store_broken = False
+        self.aim: Aim | None = None
+        self.found_key = ""
+        self.record: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -193,17 +202,27 @@ class TapLike(Protocol):
 
 @dataclass(slots=True)
 class Aim:
-    """Where one attempt goes: the provider's row, the pool's key and the request head to send.
+    """Where one attempt goes: the provider's row, the pool's key, and the request head to send but
+    for the lines that frame its body. `tells_length`: also of a body of nothing.
 
     `record_path` and `record_url` are what may be kept: secrets in them are taken out.
     """
 
     provider: Any
     key: Any
-    head: bytes
+    lines: bytes
+    tells_length: bool
     deadlines: Any
     record_path: str
     record_url: str
+
+    def head(self, body: Body) -> bytes:
+        """The request head, for this body."""
+        if body.trailers:
+            return self.lines + b"transfer-encoding: chunked\r\n\r\n"
+        if body.length or self.tells_length:
+            return b"%bcontent-length: %d\r\n\r\n" % (self.lines, body.length)
+        return self.lines + b"\r\n"
 
 
 class Exchange:

@@ -58,24 +58,21 @@ class PlainWire:
     async def recv(self) -> bytes:
         # After a short read the kernel's buffer is empty: asking it again at once is a wasted
         # call, waiting first is not. After a full one the reverse holds.
-        if not 0 < self._rush < RUSH_MAX:
-            self._rush = 0
-            await self._readable()
+        must_wait = not 0 < self._rush < RUSH_MAX
         while True:
+            if must_wait:
+                try:
+                    await wait_readable(self.sock)
+                except trio.ClosedResourceError:
+                    raise Woken from None
+                self._rush = 0
             try:
                 data = self.sock.recv(RECV_BYTES_MAX)
             except BlockingIOError:
-                self._rush = 0
-                await self._readable()
+                must_wait = True
                 continue
             self._rush = self._rush + 1 if len(data) == RECV_BYTES_MAX else 0
             return data
-
-    async def _readable(self) -> None:
-        try:
-            await wait_readable(self.sock)
-        except trio.ClosedResourceError:
-            raise Woken from None
 
     async def send_all(self, data: bytes) -> None:
         try:

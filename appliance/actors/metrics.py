@@ -17,6 +17,7 @@ PREFIX = "helicone_appliance_"
 LATENCY_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
 )  # fmt: skip
+STATUS_CLASSES = ("none", *(f"{number}xx" for number in range(1, 10)))
 # Providers of the configuration are few; a run-away of labels would still be stopped here.
 SERIES_MAX = 5000
 
@@ -46,29 +47,23 @@ class Metrics:
 
     def __init__(self) -> None:
         self._exchanges: dict[tuple[str, str, str, str], int] = {}
-        self._latency: dict[str, Histogram] = {}
-        self._first_byte: dict[str, Histogram] = {}
+        # By provider: until the end, and until the first byte.
+        self._seconds: dict[str, tuple[Histogram, Histogram]] = {}
         self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
         self.gauges: list[Gauges] = []
 
     def exchange(self, x: Exchange, duration_s: float) -> None:
         """One exchange has ended."""
-        status = x.http_status
-        key = (
-            x.route.provider.id,
-            x.outcome,
-            f"{status // 100}xx" if status else "none",
-            x.region,
-        )
+        provider = x.route.provider.id
+        key = (provider, x.outcome, STATUS_CLASSES[(x.http_status or 0) // 100], x.region)
         exchanges = self._exchanges
         exchanges[key] = exchanges.get(key, 0) + 1
-        histogram = self._latency.get(key[0])
-        if histogram is None:
-            histogram = self._latency[key[0]] = Histogram()
-            self._first_byte[key[0]] = Histogram()
-        histogram.add(duration_s)
+        histograms = self._seconds.get(provider)
+        if histograms is None:
+            histograms = self._seconds[provider] = (Histogram(), Histogram())
+        histograms[0].add(duration_s)
         if x.first_byte_s:
-            self._first_byte[key[0]].add(x.first_byte_s - x.started_s)
+            histograms[1].add(x.first_byte_s - x.started_s)
         for missed in x.not_applied:
             self.count("not_applied_total", feature=missed.partition(";")[0])
         if x.identity.failed_open:
@@ -86,12 +81,9 @@ class Metrics:
         for (provider, outcome, status, region), number in sorted(self._exchanges.items()):
             labels = {"provider": provider, "outcome": outcome, "status": status, "region": region}
             lines.append(line("requests_total", labels, number))
-        for name, histograms in (
-            ("request_seconds", self._latency),
-            ("first_byte_seconds", self._first_byte),
-        ):
-            for provider, histogram in sorted(histograms.items()):
-                lines += histogram_lines(name, {"provider": provider}, histogram)
+        for which, name in enumerate(("request_seconds", "first_byte_seconds")):
+            for provider, histograms in sorted(self._seconds.items()):
+                lines += histogram_lines(name, {"provider": provider}, histograms[which])
         for (name, pairs), number in sorted(self._counters.items()):
             lines.append(line(name, dict(pairs), number))
         for gauges in self.gauges:

@@ -4,6 +4,10 @@ import os
 import time
 
 _POOL_BYTES = 4096
+# Every eighth byte of the pool begins the last half of an id: the variant's two bits go there.
+_RANDOM = int.from_bytes(bytes.fromhex("3fffffffffffffff") * (_POOL_BYTES // 8), "big")
+_VARIANT = int.from_bytes(bytes.fromhex("8000000000000000") * (_POOL_BYTES // 8), "big")
+_VERSION = 0x7000
 
 
 class ExchangeIds:
@@ -16,7 +20,7 @@ class ExchangeIds:
         self._last_ms = 0
         self._counter = 0
         self._pool = b""
-        self._at = 0
+        self._at = _POOL_BYTES
 
     def new(self) -> bytes:
         """16 bytes."""
@@ -29,19 +33,14 @@ class ExchangeIds:
             if self._counter > 0xFFF:
                 self._last_ms += 1
                 self._counter = 0
-        if self._at + 8 > len(self._pool):
-            self._pool = os.urandom(_POOL_BYTES)
-            self._at = 0
-        random = int.from_bytes(self._pool[self._at : self._at + 8], "big")
-        self._at += 8
-        value = (
-            self._last_ms << 80
-            | 0x7 << 76
-            | self._counter << 64
-            | 0x2 << 62
-            | random & 0x3FFF_FFFF_FFFF_FFFF
-        )
-        return value.to_bytes(16, "big")
+        at = self._at
+        if at == _POOL_BYTES:
+            drawn = int.from_bytes(os.urandom(_POOL_BYTES), "big") & _RANDOM | _VARIANT
+            self._pool = drawn.to_bytes(_POOL_BYTES, "big")
+            at = 0
+        self._at = at + 8
+        begin = self._last_ms << 16 | _VERSION | self._counter
+        return begin.to_bytes(8, "big") + self._pool[at : at + 8]
 
 
 def uuid_text(value: bytes) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol
 from appliance.core import headers as names
 from appliance.core.access import (
     AccessRules,
+    Identity,
     check_caller,
     check_region,
     cors_headers,
@@ -75,22 +76,33 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
         raise x.route.refusal
     # Asked each time: a key revoked between two requests of one connection opens nothing.
     info = gate.key_ring.lookup(facts.key_hash) if facts.key_hash else None
-    check_region(facts.credentials, info, gate.regions)
-    x.identity = identity = identify(
-        facts.credentials,
-        info,
-        gate.rules,
-        store_broken=bool(gate.key_ring.broken),
-        to_built_in=x.route.built_in,
-        host_region=x.route.region,
-    )
-    if identity.region not in gate.regions:
-        raise region_closed(identity.region)
+    broken = bool(gate.key_ring.broken)
+    identity = facts.identity
+    if identity is None or info is not facts.key_info or broken is not facts.store_broken:
+        identity = _identify(x, gate, info, store_broken=broken)
+        facts.identity, facts.key_info, facts.store_broken = identity, info, broken
+    x.identity = identity
     x.org = identity.org or NOBODY
     x.region = identity.region
     if info is not None:
         x.found_key = facts.credentials.key
     _ask(x, gate)
+
+
+def _identify(x: Exchange, gate: Gate, info: KeyInfo | None, *, store_broken: bool) -> Identity:
+    credentials = x.facts.credentials
+    check_region(credentials, info, gate.regions)
+    identity = identify(
+        credentials,
+        info,
+        gate.rules,
+        store_broken=store_broken,
+        to_built_in=x.route.built_in,
+        host_region=x.route.region,
+    )
+    if identity.region not in gate.regions:
+        raise region_closed(identity.region)
+    return identity
 
 
 def is_preflight(x: Exchange) -> bool:

@@ -17,6 +17,9 @@ from appliance.exchange import Aim, Exchange
 from appliance.providers.table import Provider
 from appliance.upstream.pool import PoolKey
 
+# RFC 9110 8.6: methods whose body has a meaning say that it is empty.
+LENGTH_ALWAYS = frozenset((b"POST", b"PUT", b"PATCH"))
+
 
 class _Base(NamedTuple):
     """What every request to one base URL needs of it."""
@@ -39,18 +42,28 @@ def _base(url: str) -> _Base:
 
 
 def aim_at(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Deadlines) -> Aim:
-    """Build the Aim of this exchange from its route. `dialling` gives the pool key's settings for
-    a provider. Raises Refusal 400 when the target is no URL."""
+    """The Aim of this exchange, from its route. `dialling` gives the pool key's settings for a
+    provider. Raises Refusal 400 when the target is no URL."""
+    facts = x.facts
+    aim = facts.aim
+    if aim is None or x.found_key != facts.found_key or x.region != aim.key.region:
+        aim = facts.aim = _new_aim(x, dialling, deadlines)
+        facts.found_key = x.found_key
+    return aim
+
+
+def _new_aim(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Deadlines) -> Aim:
     route = x.route
     base = _base(route.base_url)
-    facts = x.facts
-    if facts.lines is None or x.found_key:
-        facts.lines = head_lines(x, base.host_line)
-        facts.record_path = scrub(route.record_path.decode("latin-1"))
-        facts.record_url = scrub(base.origin + route.path.decode("latin-1"))
-    key = PoolKey(base.scheme, base.host, base.port, dialling(route.provider), x.region)
-    head = facts.lines + length_lines(x)
-    return Aim(route.provider, key, head, deadlines, facts.record_path, facts.record_url)
+    return Aim(
+        route.provider,
+        PoolKey(base.scheme, base.host, base.port, dialling(route.provider), x.region),
+        head_lines(x, base.host_line),
+        x.head.method in LENGTH_ALWAYS,
+        deadlines,
+        scrub(route.record_path.decode("latin-1")),
+        scrub(base.origin + route.path.decode("latin-1")),
+    )
 
 
 def head_lines(x: Exchange, host: bytes) -> bytes:
@@ -60,13 +73,3 @@ def head_lines(x: Exchange, host: bytes) -> bytes:
     fields = forward_headers(x.head.headers, x.found_key)
     lines.extend([b"%b: %b\r\n" % field for field in fields])
     return b"".join(lines)
-
-
-def length_lines(x: Exchange) -> bytes:
-    """How the body is framed towards the provider, with the empty line."""
-    body = x.body
-    if body.trailers:
-        return b"transfer-encoding: chunked\r\n\r\n"
-    if body.length or x.head.method in (b"POST", b"PUT", b"PATCH"):
-        return b"content-length: %d\r\n\r\n" % body.length
-    return b"\r\n"

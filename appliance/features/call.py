@@ -38,12 +38,11 @@ class Call:
 
     async def __aenter__(self) -> UpstreamReply:
         try:
-            reply = await self._open()
+            self._reply = reply = await self._open()
         except BaseException as error:
             self._end()
             self._attempt.why_next = getattr(error, "name", "") or type(error).__name__
             raise
-        self._reply = reply
         self._attempt.status = reply.status
         return reply
 
@@ -59,7 +58,7 @@ class Call:
             watch.upstream = connection.wire
             watch.enter("first_byte", aim.deadlines.first_byte_s)
             try:
-                complete = await send_request(connection, aim.head, x.body, watch)
+                complete = await send_request(connection, aim.head(x.body), x.body, watch)
                 reply = UpstreamReply(connection)
                 while not await reply.read_head(x.head.method, complete=complete):
                     await x.reply.informational(reply.status, reply.reason, reply.headers)

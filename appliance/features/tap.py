@@ -103,48 +103,64 @@ class Tap:
     def facts(self) -> dict[str, Any]:
         """The metadata of the frame; absent means None, False or empty (the agreed keys)."""
         x = self.x
-        asks = x.asks
+        aimed = x.facts.record
+        if aimed is None or x.aim is None:
+            aimed = head_facts(x)
+            if x.aim is not None:
+                x.facts.record = aimed
         now_us = time.time_ns() // 1000
-        facts: dict[str, Any] = {
+        facts = {
+            **aimed,
             "exchange_id": x.exchange_id,
             "request_id": x.request_id,
             "created_at_us": x.created_at_us,
             "recorded_at_us": now_us,
             "duration_us": int((monotonic() - x.started_s) * 1e6),
-            "method": x.head.method.decode("latin-1"),
             "outcome": x.outcome,
             "request_bytes": x.body.length,
             "response_bytes": self.capture.seen_bytes,
-            "properties": asks.properties,
         }
         if x.first_byte_s:
             facts["ttfb_us"] = int((x.first_byte_s - x.started_s) * 1e6)
-        if x.aim is not None:
-            facts["path"] = x.aim.record_path
-            facts["target_url"] = x.aim.record_url
-            facts["provider"] = x.aim.provider.record_name
-            facts["gateway_provider"] = x.aim.provider.id
-            facts["dialect"] = x.aim.provider.dialect
         if x.http_status is not None:
             facts["http_status"] = x.http_status
-        request_type = x.head.first.get(b"content-type")
-        if request_type is not None:
-            facts["request_type"] = request_type.decode("latin-1")
-        request_coding = x.head.first.get(b"content-encoding")
-        if request_coding is not None:
-            facts["request_coding"] = request_coding.decode("latin-1")
-        for name in ("response_type", "response_coding", "error", "degraded"):
-            value = getattr(x, name)
-            if value:
-                facts[name] = value
+        if x.response_type:
+            facts["response_type"] = x.response_type
+        if x.response_coding:
+            facts["response_coding"] = x.response_coding
+        if x.error:
+            facts["error"] = x.error
+        if x.degraded:
+            facts["degraded"] = x.degraded
         if x.not_applied:
             facts["not_applied"] = x.not_applied
         if x.identity.key_id:
             facts["key_id"] = x.identity.key_id
         if x.attempts:
             facts["attempts"] = [attempt_facts(attempt, now_us) for attempt in x.attempts]
-        facts.update(asks.facts)
         return facts
+
+
+def head_facts(x: Exchange) -> dict[str, Any]:
+    """What every exchange with this request head has, as soon as it is known where it goes."""
+    head = x.head
+    facts: dict[str, Any] = {
+        "method": head.method.decode("latin-1"),
+        "properties": x.asks.properties,
+        **x.asks.facts,
+    }
+    for key, name in (("request_type", b"content-type"), ("request_coding", b"content-encoding")):
+        value = head.first.get(name)
+        if value is not None:
+            facts[key] = value.decode("latin-1")
+    if x.aim is not None:
+        provider = x.aim.provider
+        facts["path"] = x.aim.record_path
+        facts["target_url"] = x.aim.record_url
+        facts["provider"] = provider.record_name
+        facts["gateway_provider"] = provider.id
+        facts["dialect"] = provider.dialect
+    return facts
 
 
 def attempt_facts(attempt: Attempt, now_us: int) -> dict[str, Any]:

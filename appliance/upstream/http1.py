@@ -101,7 +101,8 @@ class UpstreamReply:
         Raises Stale (nothing came on a reused connection), UpstreamFailed, Woken.
         """
         end = await self._head_end()
-        raw, self._data = self._data[:end], self._data[end:]
+        data = self._data
+        raw, self._data = data[:end], data[end:]
         sink = _Sink()
         parser = httptools.HttpResponseParser(sink)
         try:
@@ -114,15 +115,18 @@ class UpstreamReply:
             raise UpstreamFailed("malformed", f"malformed reply head: {error}") from None
         except FramingError as error:
             raise UpstreamFailed("malformed", f"malformed reply head: {error.text}") from None
-        self.status = parser.get_status_code()
+        self.status = status = parser.get_status_code()
         self.reason = sink.reason
         self.headers = headers = sink.headers
         self.names = names = [field[0].lower() for field in headers]
         self.first = {name: field[1] for name, field in zip(names, headers, strict=True)}
-        if 100 <= self.status < 200 and self.status != 101:
-            return False
-        if self.status == 101:
-            raise UpstreamFailed("malformed", "the provider switched protocols without being asked")
+        if status < 200:
+            if status == 101:
+                raise UpstreamFailed(
+                    "malformed", "the provider switched protocols without being asked"
+                )
+            if status >= 100:
+                return False
         self._frame(method, complete)
         return True
 
@@ -135,26 +139,20 @@ class UpstreamReply:
             scanned = len(self._data)
             if scanned > HEAD_BYTES_MAX:
                 raise UpstreamFailed("malformed", "the provider's reply head is too large")
-            more = await self._recv_head()
-            if not self._data:
-                self._data = more
-            else:
-                self._data += more
+            try:
+                more = await self._connection.wire.recv()
+            except ssl.SSLError as error:  # TLS 1.3: a missing client certificate shows only here
+                raise self._lost(tls_failure_text(error, "the provider")) from None
+            except (OSError, trio.BrokenResourceError) as error:
+                raise self._lost(str(error)) from None
+            if not more:
+                raise self._lost("closed")
+            self._data += more
 
-    async def _recv_head(self) -> bytes:
-        try:
-            more = await self._connection.wire.recv()
-        except ssl.SSLError as error:  # TLS 1.3: a missing client certificate shows only here
-            more, reason = b"", tls_failure_text(error, "the provider")
-        except (OSError, trio.BrokenResourceError) as error:
-            more, reason = b"", str(error)
-        else:
-            reason = "closed"
-        if more:
-            return more
+    def _lost(self, reason: str) -> Stale | UpstreamFailed:
         if not self._data and self._connection.used > 1:
-            raise Stale
-        raise UpstreamFailed("cut", f"connection lost before the reply: {reason}", retryable=True)
+            return Stale()
+        return UpstreamFailed("cut", f"connection lost before the reply: {reason}", retryable=True)
 
     def _frame(self, method: bytes, complete: bool) -> None:
         framing = None

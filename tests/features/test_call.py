@@ -35,7 +35,7 @@ class Origin:
 
     def call(self, x: Exchange) -> Call:
         provider = SimpleNamespace(record_name="FAKE")
-        aim = Aim(provider, KEY, b"HEAD|", Deadlines(), "/v1/x", "http://a/v1/x")
+        aim = Aim(provider, KEY, b"HEAD|", False, Deadlines(), "/v1/x", "http://a/v1/x")
         return Call(x, aim, self.pool)
 
 
@@ -71,7 +71,7 @@ async def test_a_clean_reply_gives_the_connection_back() -> None:
         assert x.attempts[0].latency_us >= 0
         assert x.reply.watch.upstream is None
     assert (origin.pool.dialled, origin.pool.reused) == (1, 1)
-    assert origin.wires[0].sent == [b"HEAD|body"] * 2
+    assert origin.wires[0].sent == [b"HEAD|content-length: 4\r\n\r\nbody"] * 2
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_a_stale_connection_is_retried_on_a_new_one() -> None:
         async with origin.call(x) as reply:
             assert await read(reply) == b"ok"
     assert origin.wires[0].closed
-    assert origin.wires[1].sent == [b"HEAD|body"]
+    assert origin.wires[1].sent == [b"HEAD|content-length: 4\r\n\r\nbody"]
     assert len(x.attempts) == 1
 
 
