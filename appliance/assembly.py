@@ -37,7 +37,7 @@ from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
 from appliance.upstream.pool import Pool, PoolKey
-from appliance.upstream.tls import TlsSettings, client_context
+from appliance.upstream.tls import TlsSettings, read_context, replace_contexts
 from appliance.upstream.tunnel import ProxySettings, proxies_from
 from appliance.wire import Wire
 from storage.journal import JournalOptions
@@ -102,9 +102,8 @@ class Dialling:
         )
         self._proxies: ProxySettings = proxies_from(os.environ)
         self._known: dict[str, DialSettings] = {}
-        for provider in table.rows.values():
-            if provider.ca_file or provider.client_cert:
-                self._check_files(provider)
+        self._with_files = [row for row in table.rows.values() if row.ca_file or row.client_cert]
+        self.read_files()
 
     def __call__(self, provider: Provider) -> DialSettings:
         """The settings, part of the pool's key."""
@@ -117,11 +116,17 @@ class Dialling:
             )
         return settings
 
-    def _check_files(self, provider: Provider) -> None:
-        try:
-            client_context(self(provider).tls)
-        except ValueError as error:
-            raise ValueError(f"providers.{provider.id}.{error}") from None
+    def read_files(self) -> None:
+        """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
+        Raises ValueError with one line; then what was read before stays in use."""
+        read = {}
+        for provider in self._with_files:
+            settings = self(provider).tls
+            try:
+                read[settings] = read_context(settings)
+            except ValueError as error:
+                raise ValueError(f"providers.{provider.id}.{error}") from None
+        replace_contexts(read)
 
     def _policy_of(self, provider: Provider) -> AddressPolicy:
         """A base URL in the configuration file is the operator's own word: it may be private."""

@@ -37,7 +37,6 @@ from appliance.exchange import Exchange, Head
 from appliance.log import LibraryHandler, Log
 from appliance.pipeline import House, handle
 from appliance.services import Gauges, services_of
-from appliance.upstream.tls import forget_contexts
 
 POOL_SWEEP_S = 15.0
 
@@ -150,6 +149,7 @@ class Server:
         self.listeners = listeners
         self.ready = False
         self.routing = parts.routing
+        self.dialling = parts.dialling
         self.tls = parts.tls
         self.full = FullLane(
             create_app(services_of(self)),
@@ -248,7 +248,7 @@ class Server:
         async for number in signals:
             if number != signal.SIGHUP:
                 return
-            self._reload()
+            await self._reload()
 
     async def _second_signal(self, signals: AsyncIterator[int]) -> None:
         """A second one exits at once, also while stores are flushed to a disk that hangs."""
@@ -256,14 +256,16 @@ class Server:
             if number != signal.SIGHUP:
                 os._exit(1)
 
-    def _reload(self) -> None:
-        forget_contexts()
-        if self.tls is not None:
-            why = self.tls.reload()
-            if why:
-                self.log.error("reload", kept="old certificate", reason=why)
-                return
-        self.log.info("reload")
+    async def _reload(self) -> None:
+        reasons = [self.tls.reload() if self.tls is not None else None]
+        try:
+            await trio.to_thread.run_sync(self.dialling.read_files)
+        except ValueError as error:
+            reasons.append(f"the old files stay in use: {error}")
+        if why := "; ".join(reason for reason in reasons if reason):
+            self.log.error("reload", reason=why)
+        else:
+            self.log.info("reload")
 
     async def drain(self) -> None:
         """Stop accepting; open replies get `grace_s`; then what is left is cut, and recorded."""

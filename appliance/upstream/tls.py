@@ -5,8 +5,8 @@ roots and `ca_file`, and nothing is ever trusted without being verified.
 """
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 CONTEXTS_MAX = 64  # each holds the parsed roots: about 1 MB
@@ -33,12 +33,25 @@ class TlsSettings:
     client_key: str | None = None
 
 
-@lru_cache(maxsize=CONTEXTS_MAX)
+_contexts: dict[TlsSettings, ssl.SSLContext] = {}
+
+
 def client_context(settings: TlsSettings) -> ssl.SSLContext:
     """The context for `settings`; reads files, so first calls belong off the loop (10-40 ms).
 
     Raises ValueError with one line that names the option and the file.
     """
+    context = _contexts.get(settings)
+    if context is None:
+        context = read_context(settings)
+        if len(_contexts) >= CONTEXTS_MAX:
+            _contexts.clear()
+        _contexts[settings] = context
+    return context
+
+
+def read_context(settings: TlsSettings) -> ssl.SSLContext:
+    """The same, always read anew."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -79,9 +92,10 @@ def load_key_pair(
         raise ValueError(f"{option}: the key in {key or certificate} is encrypted") from None
 
 
-def forget_contexts() -> None:
-    """Read all files again at the next connection (SIGHUP)."""
-    client_context.cache_clear()
+def replace_contexts(read: Mapping[TlsSettings, ssl.SSLContext]) -> None:
+    """Use these from now on; files of others are read again at their next connection (SIGHUP)."""
+    _contexts.clear()
+    _contexts.update(read)
 
 
 def tls_failure_text(error: ssl.SSLError, host: str) -> str:

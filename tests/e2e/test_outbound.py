@@ -3,6 +3,8 @@ through us."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.certificates import Authority
-from tests.e2e.starting import failed_start
+from tests.e2e.starting import failed_start, until
 from tests.fakes.appliance import CHAT, Appliance, Row
 from tests.fakes.fronts import ConnectProxy, Names, TlsFront
 from tests.fakes.provider import Provider
@@ -80,6 +82,29 @@ def test_a_certificate_that_is_not_accepted(
             assert said in message(reply)
             row = appliance.row(reply.id)
             assert (row["outcome"], row["http_status"]) == ("connect_failed", 502)
+
+
+def test_sighup_reads_the_files_again_and_keeps_what_it_has_when_they_are_broken(
+    provider: Provider, tmp_path: Path
+) -> None:
+    file = CA.write(tmp_path)
+    with TlsFront(provider.url, CA.issue("127.0.0.1"), tmp_path) as front:
+        config = openai_at(front.url, f'ca_file = "{file}"')
+        with Appliance(tmp_path, config=config) as appliance:
+
+            def reloaded(word: str) -> None:
+                seen = appliance.log.count("reload")
+                os.kill(appliance.pid, signal.SIGHUP)
+                until(lambda: appliance.log.count("reload") > seen)
+                assert word in appliance.log.splitlines()[-1]
+
+            file.write_text("nonsense")
+            reloaded("providers.openai.ca_file")
+            assert appliance.call(CHAT, ASK).status == 200
+            STRANGER.write(tmp_path)
+            reloaded("INFO")
+            front.hang_up()
+            assert appliance.call(CHAT, ASK).status == 502
 
 
 def test_a_client_certificate(provider: Provider, tmp_path: Path) -> None:

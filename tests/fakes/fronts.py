@@ -31,10 +31,13 @@ class Front:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for sock in (self._listener, *self._open):
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        end(self._listener)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """End the connections that are open."""
+        for sock in self._open:
+            end(sock)
 
     def greet(self, client: socket.socket) -> tuple[socket.socket, int] | None:
         """The client's connection as it is from now on, and the port to join it with."""
@@ -67,6 +70,12 @@ class Front:
         self._open += [client, there]
         threading.Thread(target=pump, args=(client, there), daemon=True).start()
         pump(there, client)
+
+
+def end(sock: socket.socket) -> None:
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
 
 
 def pump(source: socket.socket, sink: socket.socket) -> None:

@@ -12,7 +12,7 @@ import trio.testing
 from appliance.upstream.tls import (
     TlsSettings,
     client_context,
-    forget_contexts,
+    replace_contexts,
     tls_failure_text,
 )
 from appliance.upstream.tls_wire import SEND_BYTES_MAX, TlsWire
@@ -425,19 +425,19 @@ def test_contexts_are_kept_until_told(trusted, tmp_path):
     settings = TlsSettings(str(tmp_path / "ca.pem"))
     first = client_context(settings)
     assert client_context(TlsSettings(str(tmp_path / "ca.pem"))) is first
-    forget_contexts()
+    replace_contexts({})
     assert client_context(settings) is not first
 
 
 def test_the_environment_has_no_say(trusted, tmp_path, monkeypatch):
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    forget_contexts()
+    replace_contexts({})
     context = client_context(TlsSettings())
     assert context.keylog_filename is None
     names = [str(ca["subject"]) for ca in context.get_ca_certs()]
     assert not [name for name in names if "nobody" in name]
-    forget_contexts()
+    replace_contexts({})
 
 
 def broken_settings(tmp_path) -> list[tuple[TlsSettings, str]]:
