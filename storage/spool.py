@@ -54,9 +54,11 @@ class JournalStats:
 
 
 class Ticket(NamedTuple):
-    """A reply that should wait: hand it to `settle`."""
+    """A reply that should wait: hand it to `settle`. `is_written`: only for the fsync; the frame
+    ends where the journal does."""
 
     sequence: int
+    is_written: bool = False
 
 
 class Spool:
@@ -132,7 +134,7 @@ class Spool:
             self._make_dirty()
         if unsynced.bytes > self._held_bytes_unchecked:
             self._trim()
-        return Ticket(sequence) if self._strict else None
+        return Ticket(sequence, is_written=True) if self._strict else None
 
     @property
     def written(self) -> Position:

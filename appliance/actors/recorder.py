@@ -248,7 +248,7 @@ class Recorder:
         self.recorded += 1
         store = self.stores[region]
         ticket = store.append(KIND_EXCHANGE, org, payload, flags)
-        if ticket is None:
+        if ticket is None or ticket.is_written:
             store.note_recent(org, facts["request_id"], len(payload))
         return ticket
 

@@ -15,6 +15,7 @@ from appliance.exchange import Attempt, Body, Exchange
 from appliance.features.tap import FLAG_SUPERSEDES, Tap
 from storage.blobs import Blobs
 from storage.frames import PART_BLOB, Part, decode_exchange, unpack
+from storage.spool import Ticket
 from tests.features.reply_kit import Diary, exchange_of
 
 
@@ -29,9 +30,9 @@ class Store:
         self.degraded: str | None = None
         self.journal = self
 
-    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> str:
+    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> Ticket:
         self.frames.append((*decode_exchange(payload), flags))
-        return "ticket"
+        return Ticket(len(self.frames))
 
     async def settle(self, ticket: object) -> None:
         await trio.lowlevel.checkpoint()
