@@ -236,11 +236,11 @@ def injected(
 
 
 def is_traced(pid: int) -> bool:
-    """Whether every thread has its tracer."""
+    """Whether every thread has its tracer. Threads may end meanwhile."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        status = (task / "status").read_text()
-        if "TracerPid:\t0" in status:
-            return False
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if "TracerPid:\t0" in (task / "status").read_text():
+                return False
     return True
 
 
