@@ -3,7 +3,7 @@ control socket, else from the directory itself, opened by this process. Blocking
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
 from appliance.commands_keys import KEY_COMMANDS
@@ -51,17 +51,24 @@ class Source(Protocol):
 
 @contextmanager
 def open_source(config: Config, region: str = "us") -> Iterator[Source]:
-    """The server if there is one, else the directory."""
+    """The server if there is one, also one that starts meanwhile; else the directory."""
     client = connect(config, region)
-    if client is not None:
-        with client:
-            yield LiveSource(client, region)
-        return
-    # Imported here: it opens DuckDB, which a running server spares us.
-    from appliance.offline import open_root
 
-    with open_root(config, region) as root:
-        yield OfflineSource(root, region)
+    def found() -> bool:
+        nonlocal client
+        client = connect(config, region)
+        return client is not None
+
+    if client is None:
+        # Imported here: it opens DuckDB, which a running server spares us.
+        from appliance.offline import ServerFound, open_root
+
+        with suppress(ServerFound), open_root(config, region, server_found=found) as root:
+            yield OfflineSource(root, region)
+            return
+    assert client is not None, "found, or no exception had come"
+    with client:
+        yield LiveSource(client, region)
 
 
 def connect(config: Config, region: str) -> ControlClient | None:

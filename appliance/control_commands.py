@@ -57,6 +57,15 @@ def analytics_of(region: Region) -> Analytics:
     return analytics
 
 
+async def freshness(region: Region) -> float | None:
+    """Waits until what ended before is in, and for a database that is just being opened, as right
+    after the start. By how many milliseconds an answer may be stale, None for not at all."""
+    stale_ms = await region.ingest.caught_up(FRESH_WAIT_S)
+    if region.ingest.analytics is None and region.ingest.stats.error is None:
+        stale_ms = await region.ingest.caught_up(REOPEN_WAIT_S)
+    return stale_ms
+
+
 async def run_query(
     region: Region,
     sql: str,
@@ -170,7 +179,7 @@ class Commands:
 
     async def _query(self, arguments: dict[str, Any], reply: ControlReply) -> None:
         region = self._region(arguments)
-        stale_ms = await region.ingest.caught_up(FRESH_WAIT_S)
+        stale_ms = await freshness(region)
         told = False
 
         async def take(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
@@ -188,7 +197,7 @@ class Commands:
     async def _tail(self, arguments: dict[str, Any], reply: ControlReply) -> None:
         """Every exchange that ends from now on, until the client hangs up."""
         region = self._region(arguments)
-        await region.ingest.caught_up(FRESH_WAIT_S)
+        await freshness(region)
         after: tuple[Any, ...] = (None, None)
 
         async def start(_: object, rows: list[tuple[Any, ...]]) -> None:

@@ -7,6 +7,7 @@ ingested first. On a read-only medium the tail is derived into memory and nothin
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,10 @@ from storage.vault import Vault
 from storage.verify import rebuild, verify
 
 WAIT_S = 10.0
+
+
+class ServerFound(Exception):  # noqa: N818 - it is an answer
+    """Whoever held the directory is a server, and answers now."""
 
 
 class Offline:
@@ -169,14 +174,23 @@ class Offline:
 
 
 @contextmanager
-def open_root(config: Config, region: str) -> Iterator[Offline]:
+def open_root(
+    config: Config, region: str, *, server_found: Callable[[], bool] = lambda: False
+) -> Iterator[Offline]:
     """Open the directory of a region for a command. Raises RootBusy, RootRefused, VaultError,
-    Refusal 404 when there is none."""
+    Refusal 404 when there is none, and ServerFound: a server that starts holds the lock some time
+    before it answers, so it is looked for as long as the lock is waited for."""
+
+    def wait(seconds: float) -> None:
+        time.sleep(seconds)
+        if server_found():
+            raise ServerFound
+
     directory = config.root(region)
     if not (directory / "FORMAT").exists():
         raise Refusal(404, "no_data", f"there is no data directory at {directory}")
     read_only = not os.access(directory, os.W_OK) or is_read_only(directory)
-    root = None if read_only else Root.open(directory, wait_s=WAIT_S)
+    root = None if read_only else Root.open(directory, wait_s=WAIT_S, sleep=wait)
     try:
         offline = Offline(config, directory, read_only=read_only)
         try:

@@ -149,12 +149,13 @@ def held(data_dir, monkeypatch) -> HeldRoot:
     root = HeldRoot(data_dir, REQUESTS)
 
     @contextmanager
-    def open_root(config: Config, region: str):
+    def open_root(config: Config, region: str, **_: object):
         assert config.data_dir == data_dir
         yield root
 
     offline = types.ModuleType("appliance.offline")
     offline.open_root = open_root  # type: ignore[attr-defined]
+    offline.ServerFound = KeyError  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "appliance.offline", offline)
     return root
 
