@@ -71,6 +71,8 @@ class Watch:
         if not self.gone:
             self.gone = True
             if self.drain_s:
+                # As the total, or the next phase would move it.
+                self.total_s = min(self.total_s, monotonic() + self.drain_s)
                 self.enter("drain", self.drain_s)
                 return
         if not self.drain_s:

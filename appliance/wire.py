@@ -5,6 +5,8 @@ whoever keeps deadlines ends that wait with `wake`. It knows nothing of HTTP.
 """
 
 import socket
+import struct
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -12,6 +14,7 @@ import trio
 RECV_BYTES_MAX = 65536
 # A peer that always has a full buffer ready must not keep the loop to itself.
 RUSH_MAX = 8
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing resets
 
 wait_readable = trio.lowlevel.wait_readable
 wait_writable = trio.lowlevel.wait_writable
@@ -43,6 +46,9 @@ class Wire(Protocol):
 
     def close(self) -> None:
         """Close at once. Safe to call twice."""
+
+    def abort(self) -> None:
+        """Close so that the peer sees a reset: the end was none."""
 
 
 class PlainWire:
@@ -112,3 +118,8 @@ class PlainWire:
         if self.sock.fileno() >= 0:
             trio.lowlevel.notify_closing(self.sock)
             self.sock.close()
+
+    def abort(self) -> None:
+        with suppress(OSError):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.close()

@@ -7,7 +7,13 @@ this in front no lane reads a message that the other would read differently. No 
 from __future__ import annotations
 
 from appliance.core.chunked import ChunkedDecoder
-from appliance.door.head import HeadError, find_end, parse_head, without_foreign_upgrade
+from appliance.door.head import (
+    HeadError,
+    find_end,
+    parse_head,
+    without_empty_lines,
+    without_foreign_upgrade,
+)
 
 
 class Guard:
@@ -40,8 +46,7 @@ class Guard:
 
     def _head(self, data: bytes, passed: list[bytes]) -> bytes:
         data, self._held = self._held + data, b""
-        while data.startswith(b"\r\n"):
-            data = data[2:]
+        data = without_empty_lines(data)
         try:
             end = find_end(data, 0)
             if end < 0:

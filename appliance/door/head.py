@@ -4,6 +4,8 @@ The head's end is found here and not by the parser, so that routing and access a
 the first body byte and one message is parsed at a time (ARCHITECTURE 3).
 """
 
+import re
+
 import httptools
 
 from appliance.core.framing import (
@@ -18,6 +20,7 @@ from appliance.exchange import Head, Headers
 HEAD_BYTES_MAX = 65536
 HEADERS_MAX = 200
 END = b"\r\n\r\n"
+EMPTY_LINES = re.compile(rb"(?:\r\n)+")
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -42,6 +45,12 @@ class _Sink:
 
     def on_url(self, url: bytes) -> None:
         self.target += url
+
+
+def without_empty_lines(data: bytes) -> bytes:
+    """What follows the empty lines that may stand before a request (RFC 9112 2.2)."""
+    found = EMPTY_LINES.match(data)
+    return data[found.end() :] if found is not None else data
 
 
 def find_end(data: bytes, scanned: int) -> int:

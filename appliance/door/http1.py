@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from appliance.core.chunked import ChunkedDecoder
 from appliance.core.framing import Framing
-from appliance.door.head import HeadError, find_end, parse_head
+from appliance.door.head import HeadError, find_end, parse_head, without_empty_lines
 from appliance.door.visit import Visit
 from appliance.errors import Refusal
 from appliance.exchange import Body, Exchange, Headers, Watch
@@ -104,7 +104,9 @@ class FastConnection:
         self._no_body = head.method == b"HEAD"
         self.unread = framing.kind != "none"
         self._continue_due = b"expect" in head.first and (
-            head.first[b"expect"].lower() == b"100-continue" and self.unread
+            head.first[b"expect"].lower() == b"100-continue"
+            and self.unread
+            and head.version == "1.1"  # RFC 9110 10.1.1: older clients do not wait for it
         )
         watch = self.watch
         watch.in_flight = True
@@ -126,8 +128,8 @@ class FastConnection:
         scanned = 0
         self.watch.total_s = float("inf")
         while True:
-            while self.data.startswith(b"\r\n"):
-                self.data = self.data[2:]
+            if self.data.startswith(b"\r\n"):
+                self.data = without_empty_lines(self.data)
             if self.data:
                 end = find_end(self.data, scanned)
                 if end > 0:
@@ -328,6 +330,8 @@ class FastConnection:
         """The reply was cut: the connection ends without a clean end."""
         self._clean = False
         self._keep = False
+        if self._close_delimited:
+            self.wire.abort()  # here an ordinary close would be a clean end
 
 
 def head_bytes(status: int, reason: bytes, headers: Headers) -> bytes:

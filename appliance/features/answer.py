@@ -49,7 +49,7 @@ async def refuse(x: Exchange, refusal: Refusal) -> None:
 
 async def fail(x: Exchange, failure: UpstreamFailed) -> None:
     """Answer for a provider that failed, or cut the reply that had begun (never a clean end)."""
-    x.outcome = x.outcome or failure.name
+    x.outcome = x.outcome or ("client_gone" if x.reply.watch.gone else failure.name)
     x.error = x.error or failure.name
     if x.started:
         x.reply.abandon()

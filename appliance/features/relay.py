@@ -62,14 +62,14 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
     x.http_status = status
     x.started = True
     if reply.done:
-        await tap.seal("complete")
+        await tap.seal("client_gone" if x.reply.watch.gone else "complete")
         headers += x.reply_headers
         await x.reply.start(
             status, reason, headers, length, piece, last=True, trailers=reply.trailers
         )
         return
     ended = scanner is not None and bool(piece) and scanner.feed(piece)
-    if ended:
+    if ended and not x.reply.watch.gone:
         await tap.seal("complete")
     if gluer is not None:
         piece = gluer.flush(piece) if ended else gluer.feed(piece)

@@ -75,8 +75,8 @@ class UpstreamReply:
     """
 
     __slots__ = (
-        "_connection", "_data", "_decoder", "_left", "done", "first", "framing", "headers", "names",
-        "reason", "reusable", "status", "trailers", "version",
+        "_connection", "_data", "_decoder", "_early", "_left", "done", "first", "framing",
+        "headers", "names", "reason", "reusable", "status", "trailers", "version",
     )  # fmt: skip
 
     def __init__(self, connection: UpstreamConnection) -> None:
@@ -84,6 +84,7 @@ class UpstreamReply:
         self._data = b""
         self._decoder: ChunkedDecoder | None = None
         self._left = 0
+        self._early = 0
         self.status = 0
         self.reason = b""
         self.version = "1.1"
@@ -121,14 +122,19 @@ class UpstreamReply:
         self.names = names = [field[0].lower() for field in headers]
         self.first = {name: field[1] for name, field in zip(names, headers, strict=True)}
         if status < 200:
-            if status == 101:
-                raise UpstreamFailed(
-                    "malformed", "the provider switched protocols without being asked"
-                )
-            if status >= 100:
-                return False
+            self._informational(status)
+            return False
         self._frame(method, complete)
         return True
+
+    def _informational(self, status: int) -> None:
+        if status < 100:
+            raise UpstreamFailed("malformed", f"the provider answered with the status {status}")
+        if status == 101:
+            raise UpstreamFailed("malformed", "the provider switched protocols without being asked")
+        self._early += 1
+        if self._early > INFORMATIONAL_MAX:
+            raise UpstreamFailed("malformed", "the provider sends 1xx heads without an end")
 
     async def _head_end(self) -> int:
         scanned = 0
@@ -150,7 +156,7 @@ class UpstreamReply:
             self._data += more
 
     def _lost(self, reason: str) -> Stale | UpstreamFailed:
-        if not self._data and self._connection.used > 1:
+        if not (self._data or self._early) and self._connection.used > 1:
             return Stale()
         return UpstreamFailed("cut", f"connection lost before the reply: {reason}", retryable=True)
 
@@ -230,7 +236,7 @@ async def send_request(
 ) -> bool:
     """Send head and body. True when all of it went; False when the provider answers already.
 
-    Raises Stale, UpstreamFailed, Woken.
+    Raises UpstreamFailed, Woken.
     """
     connection.used += 1
     wire = connection.wire
@@ -254,9 +260,8 @@ async def send_request(
             raise
         return False
     except (OSError, trio.BrokenResourceError) as error:
-        if connection.used > 1 and body.spill is None:
-            raise Stale from None
-        # A reply may have been sent before the connection went: the caller looks for it.
+        # A reply may have been sent before the connection went: the caller looks for it, and finds
+        # out that it is stale if there is none.
         if connection.wire.sock.fileno() < 0:
             raise UpstreamFailed("cut", f"connection lost while sending: {error}") from None
         return False

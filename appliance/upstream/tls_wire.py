@@ -170,6 +170,11 @@ class TlsWire:
             self._say(self._out.read())
         self._inner.close()
 
+    def abort(self) -> None:
+        """Close with a reset, and without the goodbye that would make it a clean end."""
+        self._broken = True
+        self._inner.abort()
+
     async def _fill(self) -> None:
         data = await self._inner.recv()
         if data:

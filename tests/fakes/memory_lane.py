@@ -64,6 +64,9 @@ class MemoryWire:
     def close(self) -> None:
         return
 
+    def abort(self) -> None:
+        return
+
 
 class MemoryProvider(MemoryWire):
     """Answers each request with the same reply."""

@@ -232,5 +232,23 @@ async def test_a_used_connection_that_breaks_while_sending_is_stale() -> None:
     wire.sent.append(b"an earlier request")
     connection = UpstreamConnection("key", wire)
     connection.used = 1
-    with pytest.raises(Stale):
-        await send_request(connection, b"HEAD|", Body(b"x", None, 1), Watch(None))
+    body = Body(b"x", None, 1)
+    assert await send_request(connection, b"HEAD|", body, Watch(None)) is False
+    with pytest.raises(Stale):  # unless a reply came before it broke
+        await UpstreamReply(connection).read_head(b"POST", complete=False)
+
+
+async def test_a_hint_is_a_byte_of_the_reply() -> None:
+    """The provider was at work: asked again on another connection, it would do it twice."""
+    reply = reply_of([b"HTTP/1.1 103 Early Hints\r\n\r\n"], used=2)
+    with pytest.raises(UpstreamFailed, match="connection lost before the reply"):
+        await whole(reply)
+
+
+@pytest.mark.parametrize(
+    "data", [b"HTTP/1.1 099 Odd\r\n\r\n", b"HTTP/1.1 102 Processing\r\n\r\n" * 33 + OK + b"\r\n"]
+)
+async def test_heads_before_the_head_have_bounds(data: bytes) -> None:
+    with pytest.raises(UpstreamFailed) as caught:
+        await whole(reply_of([data]))
+    assert caught.value.name == "malformed"
