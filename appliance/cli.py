@@ -5,9 +5,12 @@ Exit codes: 0 done, 1 failed (or `verify` found damage), 2 wrong usage or config
 """
 
 import difflib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Literal
 
 import typer
@@ -44,6 +47,7 @@ Output = Annotated[
 @app.command(help="Run the server. Every option may also stand in the file or the environment.")
 @takes_options
 def serve(flags: dict[str, str]) -> None:
+    end_at_once_when_told()
     from appliance.config import load_config
 
     config = load_config(flags)
@@ -51,6 +55,18 @@ def serve(flags: dict[str, str]) -> None:
     from appliance.process import run
 
     raise typer.Exit(run(config))
+
+
+def end_at_once_when_told() -> None:
+    """A server that does not serve yet has nothing to finish, whatever it waits for, and leaves
+    behind what the next start goes on from. The running server takes the signals itself."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        os._exit(130 if number == signal.SIGINT else 0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # there is nothing to read again
 
 
 @app.command()

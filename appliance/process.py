@@ -49,11 +49,9 @@ def run(config: Config) -> int:
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
         return trio.run(partial(serve, config, log))
-    except KeyboardInterrupt:  # before it served: a thread may still wait for the lock
-        log.close()
-        os._exit(130)
     finally:
         log.close()
+        gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
 
 async def serve(config: Config, log: Log) -> int:
@@ -80,11 +78,10 @@ async def serve(config: Config, log: Log) -> int:
 
 
 async def open_region(config: Config, name: str, parts: Parts) -> Region:
-    """Raises OSError that names the directory, and what Region raises. Abandoned by Ctrl-C: the
-    lock may be waited for, and the process ends then."""
+    """Raises OSError that names the directory, and what Region raises."""
     options = assembly.region_options(config, name)
     try:
-        return await trio.to_thread.run_sync(Region, options, parts.derive, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(Region, options, parts.derive)
     except OSError as error:
         place = f"the data directory {options.directory}"
         raise OSError(f"{place} cannot be used: {error.strerror or error}") from None
@@ -148,6 +145,8 @@ class Server:
         self.rings = parts.rings
         self.listeners = listeners
         self.ready = False
+        self.accepting = trio.CancelScope()
+        self.deaf = trio.Event()
         self.routing = parts.routing
         self.dialling = parts.dialling
         self.tls = parts.tls
@@ -210,7 +209,6 @@ class Server:
                     await region.close()
                 await self.rings.close()
                 actors.cancel_scope.cancel()
-        gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
@@ -218,7 +216,6 @@ class Server:
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))
-        self.accepting = trio.CancelScope()
         doors.start_soon(self._accept, doors)
         self.ready = True
 
@@ -227,6 +224,7 @@ class Server:
             async with trio.open_nursery() as nursery:
                 for listener in self.listeners:
                     nursery.start_soon(self.door.serve_listener, listener, self.tls, doors)
+        self.deaf.set()
 
     def _settle_down(self) -> None:
         """What was made at the start stays: the collector need not look at it again, and looks
@@ -271,6 +269,7 @@ class Server:
         """Stop accepting; open replies get `grace_s`; then what is left is cut, and recorded."""
         self.ready = False
         self.accepting.cancel()
+        await self.deaf.wait()  # told right after the start, it may not even have begun
         for listener in self.listeners:
             listener.close()
         self.door.drain()

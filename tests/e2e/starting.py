@@ -27,11 +27,14 @@ def environment(directory: Path, more: Mapping[str, str] | None = None) -> dict[
 
 
 def run(
-    directory: Path, *arguments: str, environ: Mapping[str, str] | None = None
+    directory: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    program: str = "appliance.cli",
 ) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "appliance.cli", *arguments],
+        [sys.executable, "-m", program, *arguments],
         cwd=ROOT,
         env=environment(directory, environ),
         capture_output=True,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.starting import environment, until
+from tests.e2e.starting import environment, run, until
 from tests.fakes.appliance import CHAT, ROOT, Appliance
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import RawClient
@@ -137,8 +137,38 @@ def test_the_end_while_waiting_for_the_lock(tmp_path: Path, number: int) -> None
         process.send_signal(number)
         _, said = process.communicate(timeout=10)
         assert time.monotonic() - began_s < 2
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert process.returncode == (130 if number == signal.SIGINT else 0)
     assert said == b""
+
+
+EARLY = [
+    "appliance.config:load_config",
+    "appliance.process:listen",
+    "storage.journal:Journal.open",
+    "appliance.actors.key_rings:KeyRings.load",
+    "appliance.process:Server.run",
+    "appliance.actors.region:Region.start",
+    "appliance.process:Server._open_doors",
+    "appliance.process:Server._settle_down",
+    "storage.analytics:Analytics.open",
+]
+
+
+def test_sigterm_at_any_moment_of_the_start(provider: Provider, tmp_path: Path) -> None:
+    """Each on the directory that the one before has left."""
+    appliance = Appliance(tmp_path, provider)
+    for place in EARLY:
+        told = {"TOLD_AT": place, "TOLD": str(int(signal.SIGTERM))}
+        done = run(
+            tmp_path,
+            *("serve", "--port", "0", "--data-dir", str(appliance.data)),
+            environ=told,
+            program="tests.fakes.told_early_program",
+        )
+        assert (done.returncode, done.stderr) == (0, ""), (place, done)
+    with appliance:
+        assert appliance.call(CHAT, ASK).status == 200
+    assert outcomes(appliance) == ["complete"]
 
 
 def holds_open(pid: int, path: Path) -> bool:
