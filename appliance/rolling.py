@@ -62,6 +62,7 @@ def run(job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
         Path(job["root"]),
         keys=SegmentKeys(keys["current"], _unpacked(keys["epochs"])) if keys else None,
         deletion_key=_raw(job["deletion_key"]) if job.get("deletion_key") else None,
+        recover=False,  # whoever gave the job has the manifest in memory
     )
     return _JOBS[job["command"]](lake, job, say, deriver)
 

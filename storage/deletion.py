@@ -119,6 +119,8 @@ def _delete(lake: Lake, hashes: set[bytes], end: Applied, step: Step) -> Deleted
     if not hashes:
         return result
     assert lake.deletion_key is not None, "hashes cannot be compared without their key"
+    lake.begin_deletion()
+    step("deletion begun")
     _erase_in_journal(lake, hashes, result, step)
     _empty_quarantine(lake)
     step("quarantine emptied")

@@ -6,6 +6,7 @@ Cheap to import and to use in the server: whatever reads or writes Parquet (`rol
 
 import contextlib
 import hmac
+import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,7 +16,15 @@ import msgspec
 
 from storage import manifest as manifests
 from storage.blobs import Blobs, BlobUnreadable
-from storage.manifest import LakeFile, LakeView, Manifest, Step, no_step, view_of
+from storage.manifest import (
+    LakeFile,
+    LakeView,
+    Manifest,
+    ManifestDamaged,
+    Step,
+    no_step,
+    view_of,
+)
 from storage.rows import TABLES
 from storage.segment import segment_numbers, segment_path
 from storage.vault import SegmentKeys
@@ -43,6 +52,7 @@ class Lake:
         self.manifest = manifest
         self.keys = keys
         self.deletion_key = deletion_key
+        self.recovered = ""  # why the manifest had to be made anew
         self._retired: dict[Path, int] = {}
         self._lock = threading.Lock()
 
@@ -54,16 +64,26 @@ class Lake:
         keys: SegmentKeys | None = None,
         deletion_key: bytes | None = None,
         read_only: bool = False,
+        recover: bool = True,
     ) -> "Lake":
-        """Reads the manifest. `deletion_key` keys the hashes of deleted ids.
-
-        Raises ManifestDamaged, OSError.
+        """Reads the manifest. `deletion_key` keys the hashes of deleted ids. `recover`: a lost or
+        damaged one is made anew from the files; else raises ManifestDamaged. Raises OSError.
         """
         directory = root / "lake"
         if not read_only:
             for table in TABLES:
                 (directory / table).mkdir(parents=True, exist_ok=True)
-        return cls(root, manifests.load(directory), keys, deletion_key)
+        lake = cls(root, Manifest(), keys, deletion_key)
+        try:
+            lake.manifest = manifests.load(directory)
+        except ManifestDamaged as error:
+            if not recover:
+                raise
+            lake._recover(str(error), read_only=read_only)
+        if recover and not read_only and not (directory / manifests.NAME).exists():
+            with contextlib.suppress(OSError):  # a full disk; then the journal tells the same
+                manifests.store(directory, lake.manifest)
+        return lake
 
     @property
     def view(self) -> LakeView:
@@ -114,21 +134,69 @@ class Lake:
             return Tidied(segments, blobs, len(done))
 
     def sweep_orphans(self) -> int:
-        """At start, under the root's lock and before any reader: files that no manifest names.
+        """While no change is under way: files that no manifest names and no reader needs.
 
-        They are left by a crash between writing a file and naming it, or between replacing and
-        removing one.
+        They are left by a crash or failure between writing a file and naming it, or by a crash
+        between replacing and removing one.
         """
-        known = {self.path(file) for file in self.manifest.files}
-        orphans = [
-            path
-            for table in TABLES
-            for path in (self.directory / table).glob("*.parquet")
-            if path not in known
-        ]
+        with self._lock:
+            known = {self.path(file) for file in self.manifest.files} | self._retired.keys()
+        orphans = [path for _, path in manifests.parquet_files(self.directory) if path not in known]
         orphans += (self.root / "tmp").glob("lake-*")
         manifests.unlink_all(orphans)
         return len(orphans)
+
+    def mend(self) -> bool:
+        """Stores our manifest again if the file was lost or damaged since. Whether it was."""
+        try:
+            manifests.load(self.directory)
+        except ManifestDamaged:
+            manifests.store(self.directory, self.manifest)
+            return True
+        return False
+
+    def begin_deletion(self) -> None:
+        """Before the first byte goes: until `end_deletion` it has to be carried out again, and the
+        database to be made anew, whatever the manifest says."""
+        with open(self._unfinished, "wb") as stream:
+            os.fsync(stream.fileno())
+        manifests.sync_folder(self.directory)
+
+    def end_deletion(self) -> None:
+        """Nothing of what was deleted is in any file now."""
+        manifests.unlink_all([self._unfinished])
+
+    @property
+    def deletion_is_unfinished(self) -> bool:
+        return self._unfinished.exists()
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.directory / "deletion.unfinished"
+
+    def _recover(self, why: str, *, read_only: bool) -> None:
+        """Raises VaultError without the keys of encrypted files."""
+        # here: the journal alone should not have to load DuckDB
+        from storage.manifest_recovery import recovered
+
+        epochs = self.keys.epochs if self.keys is not None else {}
+        keys = {epoch: self.key_of(epoch) for epoch in epochs}
+        found = recovered(self.root, {epoch: key for epoch, key in keys.items() if key})
+        self.manifest, self.recovered = found.manifest, why
+        if read_only:
+            return
+        # Which deletions were carried out is forgotten, and an old file may have come back.
+        self.begin_deletion()
+        for path in (*found.unreadable, self.directory / manifests.NAME):
+            self._set_aside(path)
+        manifests.store(self.directory, self.manifest)
+
+    def _set_aside(self, path: Path) -> None:
+        folder = self.root / "quarantine"
+        folder.mkdir(exist_ok=True)
+        number = sum(1 for _ in folder.glob(f"{path.name}.*"))
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(folder / f"{path.name}.{number}")
 
     def _take(self, manifest: Manifest) -> None:
         with self._lock:

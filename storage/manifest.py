@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from storage.rows import ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
 
 FORMAT = 1
 NAME = "manifest.json"
+_FILE_NAME = re.compile(r"(\d{8,})-(\d{8,})-(\d{8,})(?:-(\d+))?\.parquet")
 
 Step = Callable[[str], None]
 
@@ -51,6 +52,17 @@ class LakeFile:
     @property
     def span(self) -> tuple[int, int]:
         return self.segment_first, self.segment_last
+
+
+class Named(NamedTuple):
+    """A file as its name tells, also when no manifest does."""
+
+    generation: int
+    edition: int
+    first: int
+    last: int
+    table: str
+    path: Path
 
 
 class Applied(NamedTuple):
@@ -168,10 +180,15 @@ def _base64(key: bytes) -> str:
 
 
 def load(directory: Path) -> Manifest:
-    """The manifest of `directory` (the lake's folder); an empty one when there is none yet."""
+    """The manifest of `directory` (the lake's folder); an empty one when there is none yet.
+
+    Files without a manifest are no empty lake: taken for one, they would be removed as orphans.
+    """
     try:
         raw = (directory / NAME).read_bytes()
     except FileNotFoundError:
+        if any(parquet_files(directory)):
+            raise ManifestDamaged(f"{directory / NAME} is missing, and there are files") from None
         return Manifest()
     try:
         document = json.loads(raw)
@@ -185,6 +202,28 @@ def load(directory: Path) -> Manifest:
         return Manifest(**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestDamaged(f"{directory / NAME}: {error}") from error
+
+
+def parquet_files(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Every file of every table, whatever the manifest says of it."""
+    for table in TABLES:
+        for path in (directory / table).glob("*.parquet"):
+            yield table, path
+
+
+def file_name(table: str, span: tuple[int, int], generation: int, edition: int = 0) -> str:
+    """`edition` counts files of the same segments within a generation."""
+    suffix = f"-{edition}" if edition else ""
+    return f"{table}/{span[0]:08d}-{span[1]:08d}-{generation:08d}{suffix}.parquet"
+
+
+def named_files(directory: Path) -> Iterator[Named]:
+    """Every file with what its name tells."""
+    for table, path in parquet_files(directory):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match:
+            first, last, generation, edition = (int(part or 0) for part in match.groups())
+            yield Named(generation, edition, first, last, table, path)
 
 
 def store(directory: Path, manifest: Manifest, step: Step = no_step) -> None:

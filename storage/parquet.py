@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from pyarrow.parquet import encryption
 
 from storage.manifest import Step, is_nested, no_step
-from storage.rows import ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
+from storage.rows import ATTEMPT_TYPE, SCHEMA_VERSION, TABLES, TIMES
 
 # `bodies` keeps the untouched metadata of the frame too: with it rows can be derived again.
 META_COLUMN = ("meta", "BLOB")
@@ -50,8 +50,6 @@ REPEATING = frozenset((
     "not_applied",
 ))  # fmt: skip
 UNORDERED = frozenset(("request", "response", "meta", "usage_detail", "text"))
-CREATED = {"requests": "request_created_at", "edits": "edited_at", "deletions": "deleted_at"}
-RECORDED = {"requests": "recorded_at", "edits": "edited_at", "deletions": "deleted_at"}
 
 Rows = Sequence[tuple[Any, ...]]
 Mask: TypeAlias = Any  # a boolean array, one value per row
@@ -137,8 +135,8 @@ class TableWriter:
             self._pending.append(piece)
             self._pending_rows += piece.num_rows
             self._pending_bytes += piece.nbytes
-        for name in {CREATED.get(self._table), RECORDED.get(self._table)} - {None}:
-            self._widen(str(name), table.column(name))
+        for name in set(TIMES.get(self._table, ())):
+            self._widen(name, table.column(name))
 
     @property
     def rows_written(self) -> int:
@@ -152,7 +150,7 @@ class TableWriter:
         step(f"{self._table} written")
         digest, size = _sync_and_hash(self._path)
         step(f"{self._table} synced")
-        created, recorded = CREATED.get(self._table, ""), RECORDED.get(self._table, "")
+        created, recorded = TIMES.get(self._table, ("", ""))
         return Written(
             self._path, self._table, self.rows, size, digest,
             self._ranges.get(created), self._ranges.get(recorded),

@@ -5,11 +5,13 @@ quarantine, then the cut.
 """
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from storage.disk import Disk
+from storage.manifest import ManifestDamaged, load, named_files
 from storage.reader import frames_end
 from storage.segment import (
     HEADER_BYTES,
@@ -52,12 +54,20 @@ def recover(directory: Path, disk: Disk, region: str) -> TornTail | None:
 
 
 def highest_number(directory: Path) -> int:
-    """The highest number ever used, also when its segment is long gone."""
-    numbers = segment_numbers(directory)
-    kept = 0
+    """The highest number ever used, also when its segment is long gone.
+
+    The file `highest` is not trusted alone: a segment with the number of one that is in the lake
+    would be dropped for it.
+    """
+    found = [0, *segment_numbers(directory)]
+    found += [file.last for file in named_files(directory / "lake")]
+    for name in (path.name for path in directory.glob("quarantine/*")):
+        found += [int(digits) for digits in re.findall(r"^(\d{8,})[-.]", name)]
     with suppress(FileNotFoundError, ValueError):
-        kept = int((directory / "journal" / "highest").read_text())
-    return max(kept, *numbers[-1:], 0)
+        found.append(int((directory / "journal" / "highest").read_text()))
+    with suppress(ManifestDamaged):
+        found.append(load(directory / "lake").upto_segment)
+    return max(found)
 
 
 def _check_region(directory: Path, number: int, region: str) -> None:

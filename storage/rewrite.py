@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from storage.lake import Lake
-from storage.manifest import Applied, LakeFile, Step, no_step, sync_folder
+from storage.manifest import Applied, LakeFile, Step, file_name, no_step, sync_folder
 from storage.parquet import Keep, TableReader, TableWriter, Written, copy
 
 PLACE_COLUMNS = ["exchange_id", "segment", "frame_offset"]
@@ -138,9 +138,8 @@ class Edition:
 
     def _name(self, written: Written, span: tuple[int, int]) -> str:
         generation = self.lake.manifest.generation + 1
-        stem = f"{written.table}/{span[0]:08d}-{span[1]:08d}-{generation:08d}"
         taken = {file.name for file in self.come}
-        names = (f"{stem}{suffix}.parquet" for suffix in ("", *map("-{}".format, range(1, 99))))
+        names = (file_name(written.table, span, generation, n) for n in itertools.count())
         return next(name for name in names if name not in taken)
 
 

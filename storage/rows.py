@@ -112,3 +112,10 @@ TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "edits": EDIT_COLUMNS,
     "deletions": DELETION_COLUMNS,
 }
+
+# Of each table that has them: when it was created, and when it was recorded (what retention asks).
+TIMES = {
+    "requests": ("request_created_at", "recorded_at"),
+    "edits": ("edited_at", "edited_at"),
+    "deletions": ("deleted_at", "deleted_at"),
+}

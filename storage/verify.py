@@ -113,7 +113,7 @@ def _require(holds: bool, complaint: str) -> None:
 
 def _check_manifest(root: Path, keys: SegmentKeys | None, report: Report) -> Lake | None:
     try:
-        return Lake.open(root, keys=keys, read_only=True)
+        return Lake.open(root, keys=keys, read_only=True, recover=False)
     except ManifestDamaged as error:
         report.add("lake/manifest.json", str(error))
         return None

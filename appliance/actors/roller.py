@@ -5,7 +5,6 @@ swapped, then what was replaced is removed. A failure anywhere is retried; the n
 what was left. Nothing here imports PyArrow.
 """
 
-import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,12 +15,12 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from appliance.actors.lake_helper import Helper, HelperFailed, HelperProcess, Message
+from appliance.actors.lake_jobs import as_json, packed_keys, rollable, to_bytes, to_text, within
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.frames import KIND_DELETION, Position
 from storage.lake import Lake, Tidied, intent
 from storage.manifest import ManifestDamaged
-from storage.segment import FOOTER_BYTES, SegmentInfo, segments
-from storage.vault import SegmentKeys
+from storage.segment import SegmentInfo, segments
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -121,11 +120,13 @@ class Roller:
         self._job = {
             **(job or {}),
             "root": str(lake.root),
-            "deletion_key": _text(lake.deletion_key) if lake.deletion_key else None,
+            "deletion_key": to_text(lake.deletion_key) if lake.deletion_key else None,
         }
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until `close`. Whatever failed is tried again, ever later."""
+        if self._lake.recovered:
+            log.warning("the lake's manifest was made anew: %s", self._lake.recovered)
         await self._in_thread(self._lake.sweep_orphans)
         task_status.started()
         wait_s = self._options.first_look_s
@@ -162,9 +163,9 @@ class Roller:
 
             def hear(message: Message) -> None:
                 for exchange_id, org in message.get("found", ()):
-                    found[_raw(exchange_id)] = _raw(org)
+                    found[to_bytes(exchange_id)] = to_bytes(org)
 
-            await process.run(self._a_job("find", **_as_json(selector)), hear)
+            await process.run(self._a_job("find", **as_json(selector)), hear)
             if found:
                 self._deletions_finished = False  # until it is: a failure is taken up by `run`
                 await self._announce(found)
@@ -187,6 +188,8 @@ class Roller:
     # -- one look at everything
 
     async def _look(self) -> None:
+        if self._failed_in_a_row:
+            await self._clean_up()
         if not self._deletions_finished:
             await self._finish_deletions()
         await self._rotate_old()
@@ -196,12 +199,20 @@ class Roller:
         async with self._one_change:
             await self._tidy()
 
+    async def _clean_up(self) -> None:
+        """After a failure: what it left takes room on a disk that may be full."""
+        async with self._one_change:
+            if await self._in_thread(self._lake.mend):
+                log.warning("the lake's manifest was damaged; it is what it was")
+            await self._in_thread(self._lake.sweep_orphans)
+
     async def _finish_deletions(self) -> None:
-        """Those that a crash cut short: the journal still says so."""
+        """Those that a crash cut short: the journal still says so, or the lake's mark."""
         async with self._one_change, self._helper.process() as process:
             if self._lake.deletion_key is not None:
-                job = self._a_job("pending")
-                if (await process.run(job, _ignore))["count"]:
+                if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
+                    await self._delete(process, hashes=[])
+                elif (await process.run(self._a_job("pending"), _ignore))["count"]:
                     await self._delete(process)
         self._deletions_finished = True
 
@@ -245,13 +256,14 @@ class Roller:
 
         def hear(message: Message) -> None:
             self.stats.progress_frames = message.get("progress", self.stats.progress_frames)
-            deleted.extend(map(_raw, message.get("deleted", ())))
+            deleted.extend(map(to_bytes, message.get("deleted", ())))
 
         self.stats.progress_frames = 0
         result = await process.run(self._a_job("roll", upto=upto), hear)
-        if deleted:
-            await self._hide(deleted)
+        await self._hide(deleted)
         await self._show()
+        if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
+            await self._end_deletion()
         if result:
             self.stats.rolls += 1
             self.stats.rolled_frames += result["frames"]
@@ -301,17 +313,27 @@ class Roller:
         if scope.cancelled_caught or self._journal.degraded is not None:
             raise DeletionRefused("the journal could not be synced")
 
-    async def _delete(self, process: HelperProcess) -> None:
+    async def _delete(self, process: HelperProcess, **more: object) -> None:
+        """`hashes`: carry out all deletions ever known again, and these."""
         deleted: list[bytes] = []
 
         def hear(message: Message) -> None:
-            deleted.extend(map(_raw, message.get("deleted", ())))
+            deleted.extend(map(to_bytes, message.get("deleted", ())))
 
-        await process.run(self._a_job("delete"), hear)
+        await process.run(self._a_job("delete", **more), hear)
         await self._hide(deleted)
         await self._show()
+        await self._end_deletion()
+
+    async def _end_deletion(self) -> None:
+        """The database made anew is the last of it: until then the lake's mark stays, so that a
+        crash does not leave the old bytes in its file."""
         if self._rebuild_hot is not None:
             await self._rebuild_hot()
+        await self._tidy()  # whoever still read the old files was ended with the old database
+        # What a roll that failed had written so far is in no manifest, and was not rewritten.
+        await self._in_thread(self._lake.sweep_orphans)
+        await self._in_thread(self._lake.end_deletion)
 
     async def _hide(self, exchange_ids: list[bytes]) -> None:
         analytics = self._hot.analytics
@@ -350,64 +372,12 @@ class Roller:
 
     def _a_job(self, command: str, **arguments: object) -> Message:
         # keys anew each time: rotation adds to them
-        keys = _packed_keys(self._lake.keys)
+        keys = packed_keys(self._lake.keys)
         return {**self._job, "keys": keys, "command": command, **arguments}
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(call, *arguments, limiter=self._limiter)
 
 
-def rollable(
-    found: Sequence[SegmentInfo], upto_segment: int, ingested: Position
-) -> list[SegmentInfo]:
-    """Closed segments after the lake's last whose every frame the queries have seen."""
-    ready = []
-    for segment in found:
-        if segment.number <= upto_segment:
-            continue
-        # A double could come of rolling what ingest is still reading. No frame is as short as a
-        # footer, so less than that behind its position is none.
-        end = Position(segment.number, segment.bytes - FOOTER_BYTES)
-        if not segment.closed or ingested < end:
-            break
-        ready.append(segment)
-    return ready
-
-
-def within(ready: Sequence[SegmentInfo], bytes_max: int) -> list[SegmentInfo]:
-    """As many of the oldest as fit, at least one."""
-    chosen: list[SegmentInfo] = []
-    for segment in ready:
-        if chosen and sum(s.bytes for s in chosen) + segment.bytes > bytes_max:
-            break
-        chosen.append(segment)
-    return chosen
-
-
-def _as_json(selector: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(selector)
-    if found.get("exchange_ids") is not None:
-        found["exchange_ids"] = [_text(exchange_id) for exchange_id in found["exchange_ids"]]
-    if found.get("organization") is not None:
-        found["organization"] = _text(found["organization"])
-    return found
-
-
-def _packed_keys(keys: SegmentKeys | None) -> dict[str, Any] | None:
-    """Keys go through the pipe, never by argument or environment, which others can read."""
-    if keys is None:
-        return None
-    epochs = {str(epoch): _text(key) for epoch, key in keys.epochs.items()}
-    return {"current": keys.current, "epochs": epochs}
-
-
 def _ignore(_message: Message) -> None:
     return None
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def _raw(text: str) -> bytes:
-    return base64.b64decode(text)

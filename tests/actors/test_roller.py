@@ -10,8 +10,10 @@ import trio
 
 from appliance.actors import lake_helper
 from appliance.actors.lake_helper import Helper, HelperFailed
-from appliance.actors.roller import DeletionRefused, Roller, RollerOptions, rollable, within
+from appliance.actors.lake_jobs import rollable, within
+from appliance.actors.roller import DeletionRefused, Roller, RollerOptions
 from appliance.rolling import ARGUMENT
+from storage import deletion
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import KIND_DELETION, Position
@@ -209,6 +211,57 @@ async def test_a_deletion_cut_short_is_finished_at_start(tmp_path: Path):
         await house.until(nursery, lambda: house.rebuilt)
     assert b"zanzibar" not in all_bytes(tmp_path)
     assert gone not in house.ids()
+
+
+async def test_a_crash_before_the_database_is_made_anew_is_made_good(tmp_path: Path):
+    """Everything is rewritten and says so; only DuckDB's file still has the old bytes."""
+    write_segment(tmp_path, [exchange(1), exchange(2)])
+    gone = exchange_id(1, 1_772_323_201_000_000)
+    write_segment(tmp_path, [(KIND_DELETION, 0, intent(DELETION_KEY, gone, 1))])
+    deletion.apply(open_lake(tmp_path))
+    assert deletion.pending(open_lake(tmp_path))[0] == set()
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e12))
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: not house.lake.deletion_is_unfinished)
+    assert house.rebuilt == 1
+
+
+async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1), exchange(2)])
+    gone = exchange_id(1, 1_772_323_201_000_000)
+    write_segment(tmp_path, [(KIND_DELETION, 0, intent(DELETION_KEY, gone, 1))])
+    house = House(tmp_path)
+    assert await house.roller.roll_now() == 2
+    assert house.rebuilt == 1
+    assert not house.lake.deletion_is_unfinished
+    assert gone not in all_bytes(tmp_path)
+
+
+async def test_what_a_failed_roll_left_goes_with_the_deletion(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1, request="zanzibar"), exchange(2)])
+    house = House(tmp_path)
+    leftover = tmp_path / "lake" / "bodies" / "00000001-00000001-00000001.parquet"
+    leftover.write_text("zanzibar")
+    gone = exchange_id(1, 1_772_323_201_000_000)
+    assert await house.roller.forget({"exchange_ids": [gone]}) == 1
+    assert b"zanzibar" not in all_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+async def test_a_manifest_that_is_lost_while_serving_is_written_again(tmp_path: Path, harm: str):
+    write_segment(tmp_path, [exchange(1)])
+    house = House(tmp_path)
+    assert await house.roller.roll_now() == 1
+    before = house.ids()
+    write_segment(tmp_path, [exchange(2)])
+    house.ingest()
+    path = tmp_path / "lake" / "manifest.json"
+    path.unlink() if harm == "missing" else path.write_bytes(b"?")
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: house.lake.manifest.upto_segment == 2)
+    assert house.roller.stats.failures == 1
+    assert house.ids() == [*before, exchange_id(2, 1_772_323_202_000_000)]
+    assert open_lake(tmp_path).manifest == house.lake.manifest
 
 
 async def test_a_quiet_segment_is_closed_after_an_hour(tmp_path: Path):

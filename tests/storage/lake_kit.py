@@ -97,6 +97,8 @@ class Derive:
     def __call__(self, frame: Frame) -> FrameRows:
         if frame.kind == frames.KIND_EXCHANGE:
             return self._exchange(frame)
+        if frame.kind == frames.KIND_ERASED:
+            return FrameRows()
         content = msgspec.msgpack.decode(frame.payload)
         if frame.kind == frames.KIND_DELETION:
             found = content["exchange_hash"], content["deleted_at_us"]

@@ -8,6 +8,7 @@ import pytest
 from storage.disk import Disk
 from storage.frames import KIND_SCORE
 from storage.journal import Journal
+from storage.manifest import Manifest, store
 from storage.reader import Damage
 from storage.segment import HEADER_BYTES, segment_path
 from tests.storage.journal_kit import KEYS, ORG, FaultyDisk, frames, names, opened, payloads
@@ -119,6 +120,34 @@ def test_the_next_number(tmp_path: Path, content: bytes | None, expected: int) -
     left_behind(tmp_path)
     highest = tmp_path / "journal" / "highest"
     highest.unlink() if content is None else highest.write_bytes(content)
+    assert opened(tmp_path).written.segment == expected
+
+
+USED = [
+    ("lake/requests/00000003-00000040-00000007.parquet", b"", 41),
+    ("lake/edits/00000040-00000040-00000007-1.parquet", b"", 41),
+    ("lake/requests/else.parquet", b"", 2),
+    ("quarantine/00000040.seg", b"", 41),
+    ("quarantine/00000040-120.torn", b"", 41),
+    ("quarantine/analytics.duckdb.40", b"", 2),
+    ("lake/manifest.json", b"damaged", 2),
+    ("lake/manifest.json", None, 41),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "expected"), USED)
+def test_without_that_file_no_number_comes_twice(
+    tmp_path: Path, name: str, content: bytes | None, expected: int
+) -> None:
+    """A segment with the number of one that is in the lake would be dropped for it."""
+    left_behind(tmp_path)
+    (tmp_path / "journal" / "highest").unlink()
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if content is None:
+        store(path.parent, Manifest(upto_segment=40))
+    else:
+        path.write_bytes(content)
     assert opened(tmp_path).written.segment == expected
 
 
