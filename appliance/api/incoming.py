@@ -66,7 +66,8 @@ def integer(body: dict[str, Any], field: str, default: int, maximum: int) -> int
     value = body.get(field)
     if value is None:
         return default
-    if isinstance(value, Decimal) and value == value.to_integral_value():
+    # Compared before it is converted: as an int, 1e999999999 is a gigabyte and takes for ever.
+    if isinstance(value, Decimal) and 0 <= value <= maximum and value == value.to_integral_value():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
         invalid(field, f"expected a whole number from 0 to {maximum}")

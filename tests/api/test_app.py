@@ -170,6 +170,9 @@ async def test_only_pages_of_allowed_origins_may_call_and_read(
         ({"filter": "all", "limit": True}, 422, "limit:"),
         ({"filter": "all", "limit": 1.5}, 422, "limit:"),
         ({"filter": "all", "offset": -1}, 422, "offset:"),
+        # As a whole number this would be a gigabyte, and the end of everybody's service.
+        (b'{"filter": "all", "limit": 1e999999999}', 422, "limit:"),
+        (b'{"filter": "all", "offset": 1e-999999999}', 422, "offset:"),
         ({"filter": "all", "sort": "cost"}, 422, "sort: expected an object"),
         ({"filter": "all", "sort": {"cost": "up"}}, 422, 'sort.cost: expected "asc" or "desc"'),
         ({"filter": "all", "sort": {"properties": {}}}, 422, "sort.properties:"),
