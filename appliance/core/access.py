@@ -31,6 +31,8 @@ METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 TOKENS: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,4096}")
 HOST_HEADER = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
 
+HOST_BYTES_MAX: Final = 255  # of the name; what is remembered of hosts is bounded by it
+
 KEY_MISSING: Final = (
     "This server asks for a Helicone key. Send it as `Helicone-Auth: Bearer sk-helicone-…`, as a "
     "path segment before /v1, or behind the provider's key in Authorization, separated by a comma. "
@@ -113,7 +115,7 @@ EU_IDENTITY: Final = Identity(region=REGION_EU)
 def split_host(host: bytes) -> tuple[str, str]:
     """Name and port text of a Host header, lower case. Raises Refusal 400 for anything else."""
     match = HOST_HEADER.fullmatch(host)
-    if match is None:
+    if match is None or len(match[1]) > HOST_BYTES_MAX:
         raise Refusal(400, "host_invalid", "The Host header is not a host name with a port.")
     name = match[1].decode("ascii").lower().strip("[]")
     name = name.removesuffix(".")
@@ -198,6 +200,9 @@ def identify(
     `to_built_in` is true when the target is a built-in provider at its own address, and not one
     that the client named. Raises Refusal 401 or 503.
     """
+    if info is not None and credentials.stand_in:
+        # Taken out of what is forwarded, so the provider could only complain of no key at all.
+        raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
     if info is not None:
         return Identity(info.org, info.key_id, info.permission, info.region, info.stream_usage)
     if store_broken and (credentials.key or rules.mode == "keys"):

@@ -21,17 +21,14 @@ KEY_TEXT = re.compile(
 )
 
 # Names that never go to a provider as they came: hop by hop (RFC 9110 7.6.1), or written by
-# whoever frames the message (Host, Content-Length, Transfer-Encoding), or meant for us alone.
+# whoever frames the message (Host, Content-Length, Transfer-Encoding), or meant for us alone: the
+# AWS secrets are handed to us so that we sign, and no signature needs them sent (proxy.md 1.5).
 NOT_FORWARDED: Final = frozenset({
     b"connection", b"keep-alive", b"proxy-connection", b"proxy-authorization",
     b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect",
     b"host", b"content-length", names.MOCK_RESPONSE,
+    names.AWS_ACCESS_KEY, names.AWS_SECRET_KEY, names.AWS_SESSION_TOKEN,
 })  # fmt: skip
-# What a signing provider's client hands to us so that we sign (proxy.md 1.5).
-AWS_SECRETS: Final = frozenset(
-    {names.AWS_ACCESS_KEY, names.AWS_SECRET_KEY, names.AWS_SESSION_TOKEN}
-)
-NO_NAMES: Final[frozenset[bytes]] = frozenset()
 FOUND_KEY_BYTES_MIN: Final = 16
 PLAIN_CONNECTION: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
@@ -95,21 +92,18 @@ def without_bearer(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
 
 
-def forward_headers(
-    headers: Headers, found_key: str = "", *, also: frozenset[bytes] = NO_NAMES
-) -> Headers:
+def forward_headers(headers: Headers, found_key: str = "") -> Headers:
     """The header lines that go to a provider: untouched, in order, doubles kept; without what is
-    hop by hop, ours, or a Helicone key. `also` names more to drop.
+    hop by hop, ours, or a Helicone key. Trailers of a request go through it as well.
 
     `found_key` is a key on file, which need not have the shape of one; never text that merely
     stood in Helicone-Auth, or a client could lose its provider's credential by a slip.
     """
-    dropped = NOT_FORWARDED | also if also else NOT_FORWARDED
     kept: Headers = []
     listed: bytes | None = None
     for field in headers:
         name = field[0].lower()
-        if name in dropped:
+        if name in NOT_FORWARDED:
             if name == b"connection" and field[1] not in PLAIN_CONNECTION:
                 listed = field[1] if listed is None else listed + b"," + field[1]
         elif name[:9] != b"helicone-":

@@ -64,11 +64,14 @@ class KeyInfo:
         return self.permission != "w"
 
 
-@lru_cache(maxsize=4096)
 def parse_key(text: str) -> KeyShape | None:
     """The shape of a Helicone key, or None when `text` is none."""
-    if len(text) > KEY_CHARACTERS_MAX:
-        return None
+    # Before the cache, or strangers could fill it with texts as long as a header may be.
+    return _parse_key(text) if len(text) <= KEY_CHARACTERS_MAX else None
+
+
+@lru_cache(maxsize=4096)
+def _parse_key(text: str) -> KeyShape | None:
     match = SHAPE.fullmatch(text)
     if match is None:
         return None

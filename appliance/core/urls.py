@@ -38,7 +38,9 @@ SECRET_PARAMETERS: Final = frozenset({
 KEY_LIKE = re.compile(
     r"(?:[sp]k-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|ya29\.[A-Za-z0-9._-]+|gsk_[A-Za-z0-9]{8,}"
     r"|xai-[A-Za-z0-9]{8,}|hf_[A-Za-z0-9]{8,}|r8_[A-Za-z0-9]{8,}|pplx-[A-Za-z0-9]{8,}"
-    r"|nvapi-[A-Za-z0-9_-]{8,}|A[KS]IA[A-Z0-9]{16}|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+)"
+    r"|nvapi-[A-Za-z0-9_-]{8,}|A[KS]IA[A-Z0-9]{16}"
+    # From the begin of a run only: tried inside of it, `eyJeyJeyJ…` would cost its length squared.
+    r"|(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+)"
 )
 KEY_LIKE_STARTS = re.compile(r"/(?:[sp]k-|AIza|ya29|gsk_|xai-|hf_|r8_|pplx-|nvapi-|AKIA|ASIA|eyJ)")
 

@@ -7,6 +7,7 @@ forwarded, and a request that may not go on carries its Refusal in the Route.
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from appliance.core import headers as names
 from appliance.core.access import split_host
@@ -39,6 +40,9 @@ INTAKE_PATHS: Final = frozenset(
     for prefix in (b"", b"/v1/trace", b"/v1/gateway")
     for kind in (b"custom", b"oai", b"anthropic", b"googleapis")
 ) | {b"/v1/traces", b"/v1/log/request", b"/v1/feedback"}
+# HTTP/2 leaves the method's form to us: a space in it would be a second request line upstream.
+METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+WHOLE_KEY: Final = re.compile(rb"[sp]k-helicone-[a-z0-9-]{31}")
 # Rule 9: what SDKs append to a base URL without /v1.
 BARE_PATHS: Final = re.compile(
     rb"/(?:chat/completions|responses|messages|embeddings|models)(?=/|$)"
@@ -71,6 +75,8 @@ def route(head: RequestHead, routing: Routing) -> Route:
 
 def _route(head: RequestHead, routing: Routing) -> Route:
     method, target, host, headers = head
+    if METHOD.fullmatch(method) is None:
+        raise Refusal(400, "method_invalid", "The method of this request is no token.")
     path, query = split_target(target, host)
     preflight = method == b"OPTIONS" and names.PREFLIGHT_METHOD in headers
     if preflight:
@@ -80,6 +86,7 @@ def _route(head: RequestHead, routing: Routing) -> Route:
     if found is None:
         if b"k-helicone" in path:  # rule 2
             path, key = _take_key(path)
+        _refuse_stray_key(path, query)
         found = _match(method, path, query, key, host, headers, routing)
     found.record_path = path + query
     found.helicone_key_in_path = key
@@ -114,6 +121,18 @@ def _take_key(path: bytes) -> tuple[bytes, str]:
         return path, ""
     rest = b"/".join(part for part in segments if part not in keys)
     return rest or b"/", keys[0].decode("ascii", "replace")
+
+
+def _refuse_stray_key(path: bytes, query: bytes) -> None:
+    """A Helicone key elsewhere in the target would go to the provider as it stands."""
+    rest = path + query
+    if b"%" in rest:
+        rest = unquote_to_bytes(rest)
+    if b"k-helicone-" in rest and WHOLE_KEY.search(rest):
+        raise Refusal(
+            400, "key_misplaced",
+            "A Helicone key belongs into Helicone-Auth, or unescaped into a segment of the path.",
+        )  # fmt: skip
 
 
 def _match(

@@ -169,9 +169,10 @@ def test_open_access_takes_anyone_for_the_default_organisation(
 @pytest.mark.parametrize("rules", [OPEN, KEYS])
 def test_unknown_stand_ins_are_refused(rules: AccessRules) -> None:
     credentials = find_credentials({b"authorization": f"Bearer sk-cp-{G}".encode()})
-    with pytest.raises(Refusal) as refusal:
-        identify(credentials, None, rules)
-    assert refusal.value.status == 401
+    for info in (None, INFO):
+        with pytest.raises(Refusal) as refusal:
+            identify(credentials, info, rules)
+        assert (refusal.value.status, refusal.value.code) == (401, "stand_in_unknown")
 
 
 OWN = Credentials(own=True)
@@ -217,6 +218,15 @@ def test_write_only_keys_do_not_read() -> None:
         require_read(Identity(permission="w"))
     assert refusal.value.status == 403
     require_read(Identity())
+
+
+def test_no_name_is_too_long_to_be_a_host() -> None:
+    """What is remembered of hosts is bounded in bytes as well; digits alone were let through."""
+    for name in ("1" * 256, "1." * 200 + "1", "a" * 60_000, "a." * 150 + "b"):
+        with pytest.raises(Refusal) as refusal:
+            split_host(name.encode())
+        assert refusal.value.status == 400
+    assert split_host(b"1" * 255 + b":80") == ("1" * 255, "80")
 
 
 def test_split_host() -> None:

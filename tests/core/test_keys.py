@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from appliance.core.keys import generate_key, hash_key, is_key_hash, parse_key
+from appliance.core.keys import _parse_key, generate_key, hash_key, is_key_hash, parse_key
 
 G = "abcdefg-1234567-hijklmn-7654321"
 UUID = "123e4567-e89b-42d3-a456-426614174000"
@@ -64,3 +64,10 @@ def test_hash_is_that_of_the_bearer_text() -> None:
     assert is_key_hash(hash_key(key))
     assert not is_key_hash(key)
     assert hash_key("any \udcff bytes")
+
+
+def test_what_is_too_long_for_a_key_is_not_remembered() -> None:
+    """Or strangers could fill a memory of 4,096 places with whole header blocks."""
+    _parse_key.cache_clear()
+    assert parse_key("sk-helicone-" + "a" * 60_000) is None
+    assert _parse_key.cache_info().currsize == 0
