@@ -27,7 +27,12 @@ VALUE_CHARACTERS_MAX = 500
 TRACE_CHARACTERS_MAX = 20_000
 CLOSE_S = 1.0
 STDERR = 2
-SECRET = re.compile(r"\b(sk|pk|gsk|xai|AKIA|AIza)[-_A-Za-z0-9]{10,}|(?i:\bbearer)\s+\S+")
+SECRET = re.compile(
+    r"\b(?:sk|pk|gsk|xai|hf|r8|pplx|nvapi|AKIA|ASIA|AIza|ya29|eyJ)[-._A-Za-z0-9]{10,}"
+    r"|(?i:\bbearer)\s+\S+"
+)
+# In a trace, what libraries show of bytes is what somebody sent: heads, bodies, packed headers.
+BYTES = re.compile(r"\bb(?:'(?:[^'\\\n]|\\.){16,}+'|\"(?:[^\"\\\n]|\\.){16,}+\")")
 PLAIN = re.compile(r"[^\s=\"\\]+")
 Value = str | int | float | bool | None
 
@@ -86,7 +91,8 @@ class Log:
 
     def bug(self, event: str, error: BaseException, **facts: Value) -> None:
         """An exception that should not have been: the whole group with its traces, in one line."""
-        trace = "".join(format_exception(error))[-TRACE_CHARACTERS_MAX:]
+        trace = BYTES.sub("b'***'", SECRET.sub("***", "".join(format_exception(error))))
+        trace = trace[-TRACE_CHARACTERS_MAX:]
         self._put("error", event, {**facts, "error": type(error).__name__}, trace)
 
     def write(self, level: Level, event: str, facts: dict[str, Value]) -> None:
@@ -150,9 +156,10 @@ def render(
 ) -> bytes:
     """One line, whatever the values hold."""
     when = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    event = SECRET.sub("***", event)  # a library's words
     shown = {name: _shown(value) for name, value in facts.items() if value is not None}
     if trace is not None:
-        shown["trace"] = SECRET.sub("***", trace)
+        shown["trace"] = trace
     if form == "json":
         line = json.dumps({"time": when, "level": level, "event": event, **shown})
     else:

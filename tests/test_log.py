@@ -54,7 +54,9 @@ def test_levels(level, count) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-@pytest.mark.parametrize("secret", [KEY, "Bearer abc.def", "sk-ant-api03-abcdefghijkl"])
+@pytest.mark.parametrize(
+    "secret", [KEY, "Bearer abc.def", "sk-ant-api03-abcdefghijkl", "eyJhbGciOiJI.eyJz"]
+)
 def test_secrets_are_masked(form, secret) -> None:
     line = render(form, AT, "error", "x", {"message": f"bad {secret} here"}).decode()
     assert secret not in line
@@ -76,6 +78,39 @@ def test_a_bug_is_one_line_with_its_trace() -> None:
     assert "error=ExceptionGroup" in said
     assert "ValueError" in said
     assert KEY not in said
+
+
+@pytest.mark.parametrize("quote", ["", "'"])
+def test_a_trace_shows_no_bytes_that_somebody_sent(quote) -> None:
+    """Parsers put what they choke on into their errors: packed headers with keys of any shape."""
+    sent = f"\x00api-key \x140123456789{quote}abcdef".encode()
+
+    def say(log: Log) -> None:
+        try:
+            raise KeyError(sent) from ValueError(sent, b"short")
+        except KeyError as error:
+            log.bug("connection", error)
+
+    (said,) = lines(say)
+    assert "KeyError: b'***'" in said
+    assert "abcdef" not in said
+    assert "b'short'" in said
+
+
+def test_a_key_at_the_cut_of_a_trace_is_masked(monkeypatch) -> None:
+    monkeypatch.setattr("appliance.log.TRACE_CHARACTERS_MAX", 30)
+    (said,) = lines(lambda log: log.bug("x", ValueError(KEY + " after")))
+    assert "ddddddd" not in said
+    assert "*** after" in said
+
+
+def test_keys_in_the_words_of_a_library_are_masked() -> None:
+    def say(log: Log) -> None:
+        record = logging.LogRecord("lib", logging.ERROR, "", 0, "sent %s", (KEY,), None)
+        LibraryHandler(log).emit(record)
+
+    (said,) = lines(say)
+    assert said.endswith("ERROR sent *** library=lib")
 
 
 def test_a_reader_that_stalls_costs_lines_not_time() -> None:
