@@ -14,6 +14,7 @@ from appliance.errors import Refusal
 
 Permission = Literal["public", "metrics", "read"]
 
+FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 SCHEMA_PATH: Final = "/download/swagger.json"
 PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/healthcheck"): "public",
@@ -57,7 +58,8 @@ def _guard_metrics(
 ) -> None:
     access = services.access
     access.check(headers, host)
-    if access.metrics_allowed(client_ip, None):
+    # Brought by a proxy, the address is the proxy's: whoever asks may be anywhere.
+    if headers.keys().isdisjoint(FORWARDED) and access.metrics_allowed(client_ip, None):
         return
     identity = access.admit(headers, host)
     require_read(identity)

@@ -42,6 +42,11 @@ async def test_ready(house: House, ready: bool, status: int) -> None:
         ("192.0.2.7", READER, 200),
         ("192.0.2.7", WRITER, 403),
         ("127.0.0.1", FOREIGN, 403),
+        # A reverse proxy on this machine: its clients are not near, whatever they claim to be.
+        ("127.0.0.1", ((b"x-forwarded-for", b"127.0.0.1"),), 401),
+        ("127.0.0.1", ((b"forwarded", b"for=192.0.2.7"),), 401),
+        ("127.0.0.1", ((b"x-real-ip", b"192.0.2.7"),), 401),
+        ("127.0.0.1", ((b"via", b"1.1 caddy"), *READER), 200),
     ],
 )
 async def test_metrics_need_a_near_address_or_a_read_key(
