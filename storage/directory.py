@@ -49,7 +49,9 @@ class Root:
         upgrades: Sequence[Upgrade] = UPGRADES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> "Root":
-        """Blocking. Raises RootBusy, RootRefused, OSError."""
+        """Blocking. Raises RootBusy, RootRefused, OSError. From here on the process makes files
+        for its owner alone: DuckDB and PyArrow have no option for the mode of theirs."""
+        os.umask(os.umask(0o077) | 0o077)  # the directory itself may be older, and open to others
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         root = cls(path, _locked(path / "lock", wait_s, sleep))
         try:

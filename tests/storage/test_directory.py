@@ -36,6 +36,21 @@ def test_a_new_root_has_its_folders_for_the_owner_alone(tmp_path: Path) -> None:
         assert lock_holder(path) == os.getpid()
 
 
+def test_files_are_the_owners_in_a_directory_that_others_may_enter(tmp_path: Path) -> None:
+    """A directory that was there before keeps its mode (a volume, a unit's StateDirectory)."""
+    before = os.umask(0o022)
+    try:
+        tmp_path.chmod(0o755)
+        with Root.open(tmp_path):
+            (tmp_path / "analytics.duckdb").touch()
+            (tmp_path / "lake" / "requests").mkdir()
+        assert tmp_path.stat().st_mode & 0o777 == 0o755
+        assert [path.name for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077] == []
+        assert os.umask(0o022) == 0o077
+    finally:
+        os.umask(before)
+
+
 def test_tmp_is_emptied_and_nothing_else(tmp_path: Path) -> None:
     Root.open(tmp_path).close()
     (tmp_path / "tmp" / "left" / "over").mkdir(parents=True)
