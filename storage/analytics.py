@@ -86,6 +86,7 @@ class Analytics:
         self._connection = duckdb.connect(":memory:", config=_config(place))
         try:
             self._views = self._set_up(lake)
+            self._generation = self._generation_of(self._views)  # of what is committed
         except BaseException:
             self._connection.close()
             raise
@@ -149,12 +150,16 @@ class Analytics:
             statement = reading_statement(cursor, sql)
             with translated():
                 self._memory.make_room(cursor)
-            begin_reading(cursor)
         except BaseException:
             cursor.close()
             raise
         query = Query(cursor, statement, parameters, limit=limit, on_close=self._forget)
-        self._queries[query] = self._generation
+        self._queries[query] = self._generation  # before it begins: it sees this one or a later
+        try:
+            begin_reading(cursor)
+        except BaseException:
+            query.close()
+            raise
         return query
 
     def swap_lake(self, view: LakeView, *, drop_upto_segment: int) -> None:
@@ -290,6 +295,7 @@ class Analytics:
                 self._run("BEGIN TRANSACTION")
                 yield before
                 self._run("COMMIT")
+                self._generation = self._generation_of(self._views)
             except BaseException as error:
                 self._views, self.position = before, position
                 self.broken = self.broken or is_fatal(error)
@@ -365,10 +371,6 @@ class Analytics:
             self._run(statement)
         self._views = views
         return views
-
-    @property
-    def _generation(self) -> int:
-        return self._generation_of(self._views)
 
     @staticmethod
     def _generation_of(views: ViewState) -> int:

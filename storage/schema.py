@@ -72,11 +72,15 @@ def everything(state: ViewState, table: str, columns: Sequence[str]) -> str:
     """Hot and cold rows of `table` as one SELECT, the replaced and deleted ones left out."""
     names = ", ".join(columns)
     parts = [f"SELECT {names} FROM {hot(table)}"]
-    conditions = _conditions(state) if table in ("requests", "bodies") else ""
+    conditions = _conditions(state) if table in ("requests", "bodies") else []
     if state.overlay:
-        parts.append(f"SELECT {names} FROM {hot(table, BASE)} AS cold{conditions}")
+        # A roll may not have been shown to a database that nobody can write to now.
+        rolled = state.lake.upto_segment if state.lake is not None else 0
+        where = _where([f"cold.segment > {rolled:d}", *conditions])
+        parts.append(f"SELECT {names} FROM {hot(table, BASE)} AS cold{where}")
     if state.lake is not None and state.lake.files.get(table):
-        parts.append(f"SELECT {names} FROM ({state.lake.source(table)}) AS cold{conditions}")
+        where = _where(conditions)
+        parts.append(f"SELECT {names} FROM ({state.lake.source(table)}) AS cold{where}")
     return " UNION ALL ".join(parts)
 
 
@@ -93,7 +97,11 @@ def hmac_pads(key: bytes) -> tuple[bytes, bytes]:
     return bytes(byte ^ 0x36 for byte in padded), bytes(byte ^ 0x5C for byte in padded)
 
 
-def _conditions(state: ViewState) -> str:
+def _where(conditions: Sequence[str]) -> str:
+    return " WHERE " + " AND ".join(conditions) if conditions else ""
+
+
+def _conditions(state: ViewState) -> list[str]:
     found = []
     if state.superseded:
         found.append(
@@ -103,7 +111,7 @@ def _conditions(state: ViewState) -> str:
         )
     if state.hidden:
         found.append(f"cold.exchange_id NOT IN (SELECT exchange_id FROM {STORE}.hidden)")
-    return " WHERE " + " AND ".join(found) if found else ""
+    return found
 
 
 def _names(table: str) -> list[str]:

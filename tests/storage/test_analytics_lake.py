@@ -111,6 +111,44 @@ def test_a_query_in_progress_keeps_its_files(tmp_path: Path, rolled: Analytics) 
     assert rolled.oldest_generation == 2
 
 
+def test_a_query_that_begins_during_a_swap_keeps_its_files(
+    tmp_path: Path, rolled: Analytics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is about to be committed is not what it sees."""
+    begun = []
+    plain = rolled._run
+
+    def run(sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        if sql == "COMMIT":
+            begun.append(rolled.query("SELECT model FROM requests"))
+            assert begun[0].columns
+        return plain(sql, parameters)
+
+    second = lake_of(tmp_path, 2, 2, {"requests": [request_row(8, segment=2)]})
+    with monkeypatch.context() as patch:
+        patch.setattr(rolled, "_run", run)
+        rolled.swap_lake(second, drop_upto_segment=2)
+    assert rolled.oldest_generation == 1
+    assert len(begun[0].fetch()) == 8
+    begun[0].close()
+    assert rolled.oldest_generation == 2
+
+
+def test_a_roll_that_was_not_swapped_in_shows_once_on_a_read_only_medium(tmp_path: Path) -> None:
+    path = tmp_path / "analytics.duckdb"
+    first = opened(path)
+    first.ingest(batch_of(range(6)), Position(1, 1000))
+    first.ingest(edits_of(edit_row(2, "score", "old", 0.5)), Position(1, 1100))
+    first.ingest(batch_of([8], segment=2), Position(2, 900))
+    before = ask(first, EVERYTHING)
+    first.close()
+    second = opened(path, lake=first_lake(tmp_path), read_only=True)
+    assert ask(second, COUNTS) == [(7, 7)]
+    assert ask(second, EVERYTHING) == before
+    assert ask(second, "SELECT count(*) FROM frames") == [(7,)]
+    second.close()
+
+
 def test_doubles_of_rolled_rows_are_dropped(rolled: Analytics) -> None:
     rolled.ingest(batch_of([5, 10], segment=3, flags=FLAG_REWRITTEN), Position(3, 100))
     assert ask(rolled, COUNTS) == [(9, 9)]
