@@ -86,5 +86,6 @@ class Batch:
                 self.blocks[table] = block
 
 
-def _utf8(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("utf-8", "replace")
+def _utf8(text: str | bytes | None) -> bytes | None:
+    """Large ones come as UTF-8 already."""
+    return text.encode("utf-8", "replace") if isinstance(text, str) else text

@@ -17,10 +17,11 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from appliance.actors.derive_helper import weight_bytes
 from appliance.actors.frame_rows import Exchange, FrameDeriver
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
-from storage.frames import Frame, Position
+from storage.frames import Position
 from storage.journal import JournalStats
 from storage.reader import Damage, read_frames
 from storage.segment import segment_path
@@ -54,7 +55,7 @@ class IngestOptions:
     gather_s: float = 0.25
     slice_s: float = 0.0008  # Python work between two turns of everybody else
     aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
-    large_bytes: int = 2**20  # and from here on derived by `derive_large`, if there is one
+    large_bytes: int = 256 * 1024  # and from here on derived by `derive_large`, if there is one
     retry_first_s: float = 0.1
     retry_max_s: float = 5.0
     rebuild_after: int = 2  # failures in a row that blame the file
@@ -279,7 +280,12 @@ class Ingest:
         for frame in read_frames(
             self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged
         ):
-            batch.add(await self._rows_of(frame), frame.flags)
+            opened = self._deriver.opened(frame)
+            if len(batch) and self._is_large(opened):
+                # Read again, for a batch of its own: joined with others its text would be copied.
+                self._deriver.counts.frames -= 1
+                break
+            batch.add(await self._rows_of(opened), frame.flags)
             end = frame.end
             self._gathered_frames += frame.position.segment >= self._first_segment
             await turn.over()
@@ -295,8 +301,14 @@ class Ingest:
         options = self._options
         return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
-    async def _rows_of(self, frame: Frame) -> FrameRows:
-        opened = self._deriver.opened(frame)
+    def _is_large(self, opened: Exchange | FrameRows) -> bool:
+        return (
+            self._derive_large is not None
+            and isinstance(opened, Exchange)
+            and weight_bytes(opened) >= self._options.large_bytes
+        )
+
+    async def _rows_of(self, opened: Exchange | FrameRows) -> FrameRows:
         if isinstance(opened, FrameRows):
             return opened
         recorded_at_us = opened.meta.get("recorded_at_us")
@@ -304,9 +316,10 @@ class Ingest:
             self._recorded_at = recorded_at_us / 1e6
         try:
             if opened.body_bytes <= self._options.aside_bytes and not opened.in_blobs:
-                return self._deriver.derived(opened, *self._deriver.bodies(opened))
-            bodies = await self._in_thread(self._deriver.bodies, opened)
-            if self._derive_large is not None and opened.body_bytes >= self._options.large_bytes:
+                bodies = self._deriver.bodies(opened)
+            else:
+                bodies = await self._in_thread(self._deriver.bodies, opened)
+            if self._derive_large is not None and self._is_large(opened):
                 return await self._derive_large(opened, *bodies)
         except Exception as error:
             return self._deriver.derived(opened, failed=error)
