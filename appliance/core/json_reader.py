@@ -7,12 +7,13 @@ characters and broken UTF-8 go to the standard library; depth ends in a word, no
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 
+T = TypeVar("T")
 TOLERANT_BYTES_MAX = 32 * 1024 * 1024
 INTEGER_DIGITS_MAX = 400
 JSON_BEGINNINGS = b'{["-0123456789tfnNI'
@@ -66,6 +67,13 @@ class LazyDocuments(Sequence[object]):
     def __reversed__(self) -> Iterator[object]:
         yield from map(self.__getitem__, range(-1, -1 - min(2, len(self)), -1))
         yield from self._all()[-3::-1]
+
+    def read_as(self, decode: Callable[[bytes], T]) -> T | None:
+        """All of them by a decoder that makes only what it wants; None where they do not fit."""
+        try:
+            return decode(self._joined)
+        except msgspec.MsgspecError:
+            return None
 
     def _all(self) -> list[object]:
         if self._values is None:

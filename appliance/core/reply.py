@@ -14,8 +14,8 @@ from appliance.core.sse import BYTE_ORDER_MARK, ndjson_lines, sse_events
 SSE_BEGINNINGS = (b"data:", b"event:", b":", b"id:", b"retry:")
 NDJSON_TYPES = ("ndjson", "jsonl", "json-seq", "stream+json", "jsonlines")
 DONE = b"[DONE]"
-# Every dialect counts under a name with one of these in it.
-USAGE_WORDS = (b"tokens", b"oken_", b"Token", b"_count", b"_units")
+# Every dialect counts under a name with one of these in it (tokens, prompt_token_count, Token…).
+USAGE_WORDS = (b"oken", b"_count", b"_units")
 # What a good reply has: with one of these, `error` is a field and not the reply.
 RESULT_KEYS = (
     "choices",
