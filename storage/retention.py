@@ -27,8 +27,7 @@ WHOLE_SHARE = 0.75
 DAY_FILE_BYTES_MAX = 2**30
 ROW_OVERHEAD_BYTES = 300
 
-Span = tuple[int, int]
-Groups = dict[Span, list[LakeFile]]
+Group = list[LakeFile]
 
 
 @dataclass
@@ -95,17 +94,22 @@ def root_bytes(lake: Lake) -> int:
     return total
 
 
-def _groups(lake: Lake) -> Groups:
-    """Files by the segments that they hold, oldest first."""
-    groups: Groups = {}
+def _groups(lake: Lake) -> list[Group]:
+    """Files that hold rows of the same segments, oldest first. Their spans may differ: a table
+    that had rows in one roll of a merged day only keeps the span of that roll."""
+    groups: list[Group] = []
+    last = -1
     for file in sorted(lake.manifest.files, key=lambda file: file.span):
-        groups.setdefault(file.span, []).append(file)
+        if file.segment_first > last:
+            groups.append([])
+        groups[-1].append(file)
+        last = max(last, file.segment_last)
     return groups
 
 
 def _by_age(lake: Lake, cutoff_us: int, slack_us: int, result: Retained, step: Step) -> None:
     edition = Edition(lake, step)
-    for files in _groups(lake).values():
+    for files in _groups(lake):
         old = [file for file in files if file.recorded_max_us < cutoff_us]
         for file in old:
             _drop(edition, file, result)
@@ -121,7 +125,7 @@ def _by_age(lake: Lake, cutoff_us: int, slack_us: int, result: Retained, step: S
 def _by_bytes(lake: Lake, excess: int, result: Retained, step: Step) -> None:
     edition = Edition(lake, step)
     partly: list[LakeFile] = []
-    for files in _groups(lake).values():
+    for files in _groups(lake):
         size = sum(file.bytes for file in files)
         if excess <= 0:
             break
@@ -204,12 +208,12 @@ def _columns(edition: Edition, file: LakeFile, names: list[str]) -> Iterator[pa.
         reader.close()
 
 
-def _mergeable(lake: Lake, today: int, bytes_max: int) -> list[list[list[LakeFile]]]:
+def _mergeable(lake: Lake, today: int, bytes_max: int) -> list[list[Group]]:
     """Runs of neighbouring groups of one past day that together stay below the limit."""
-    runs: list[list[list[LakeFile]]] = []
-    run: list[list[LakeFile]] = []
+    runs: list[list[Group]] = []
+    run: list[Group] = []
     day, size = -1, 0
-    for files in _groups(lake).values():
+    for files in _groups(lake):
         of = min(file.recorded_min_us for file in files) // DAY_US
         more = sum(file.bytes for file in files)
         if of >= today:

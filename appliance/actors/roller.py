@@ -137,6 +137,7 @@ class Roller:
                 self._failed_in_a_row, self.stats.error = 0, None
             except FAILURES as error:
                 wait_s = self._failed(error)
+                await self._clean_up()
 
     def close(self) -> None:
         """`run` returns after what it is doing; cancel it to end that too, without harm."""
@@ -188,8 +189,6 @@ class Roller:
     # -- one look at everything
 
     async def _look(self) -> None:
-        if self._failed_in_a_row:
-            await self._clean_up()
         if not self._deletions_finished:
             await self._finish_deletions()
         await self._rotate_old()
@@ -202,9 +201,12 @@ class Roller:
     async def _clean_up(self) -> None:
         """After a failure: what it left takes room on a disk that may be full."""
         async with self._one_change:
-            if await self._in_thread(self._lake.mend):
-                log.warning("the lake's manifest was damaged; it is what it was")
-            await self._in_thread(self._lake.sweep_orphans)
+            try:
+                if await self._in_thread(self._lake.mend):
+                    log.warning("the lake's manifest was lost or damaged; it is what it was")
+                await self._in_thread(self._lake.sweep_orphans)
+            except OSError as error:
+                log.warning("what a failure left in the lake stays: %s", error)
 
     async def _finish_deletions(self) -> None:
         """Those that a crash cut short: the journal still says so, or the lake's mark."""

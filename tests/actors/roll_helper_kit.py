@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 from appliance import rolling
+from storage.batch import FrameRows
+from storage.frames import Frame
 from storage.lake import Lake
 from storage.roll import DeriveFrame
 from tests.storage.lake_kit import Derive
@@ -25,6 +27,10 @@ def command(mode: str = "well") -> list[str]:
     return [sys.executable, "-c", code]
 
 
+def no_space(frame: Frame) -> FrameRows:
+    raise OSError(28, "no space left")
+
+
 def main(mode: str) -> int:
     def deriver(job: rolling.Job, lake: Lake) -> DeriveFrame:
         mark = lake.root / "died"
@@ -34,6 +40,8 @@ def main(mode: str) -> int:
                 os._exit(9)
             if mode == "hangs":
                 time.sleep(60)
+            if mode == "is full":
+                return no_space
             raise OSError(28, "no space left")
         return Derive(lake.root, lake.keys)
 

@@ -138,6 +138,19 @@ async def test_after_a_failure_it_is_tried_again(tmp_path: Path, mode: str):
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+async def test_a_failed_roll_gives_its_room_back_at_once(tmp_path: Path):
+    write_segment(tmp_path, [exchange(1)])
+    write_segment(tmp_path, [exchange(2)])
+    house = House(tmp_path, "is full", options=replace(QUICK, retry_first_s=60, retry_max_s=60))
+
+    def room_is_back() -> bool:
+        return house.roller.stats.failures == 1 and not list((tmp_path / "tmp").iterdir())
+
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, room_is_back)
+    assert "no space" in str(house.roller.stats.error)
+
+
 async def test_cancelling_ends_the_helper_and_harms_nothing(tmp_path: Path):
     write_segment(tmp_path, [exchange(1)])
     write_segment(tmp_path, [exchange(2)])

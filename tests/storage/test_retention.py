@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage import retention
+from storage.frames import KIND_SCORE
 from storage.lake import Lake
 from storage.roll import roll
 from storage.vault import SegmentKeys
@@ -17,6 +18,7 @@ from tests.storage.lake_kit import (
     exchange,
     lake_rows,
     open_lake,
+    score,
     write_segment,
 )
 
@@ -56,6 +58,25 @@ def test_a_passed_day_becomes_one_file_per_table(tmp_path: Path, keys: SegmentKe
     assert retention.merge_days(lake, now_us=START_US + 2 * DAY_US + HOUR_US) == 0
     lake.tidy(lake.manifest.generation)
     assert len(list((tmp_path / "lake" / "bodies").iterdir())) == 6
+
+
+def test_a_merged_day_is_merged_once(tmp_path: Path):
+    """Also when a table had rows in one of its rolls only."""
+    lake = open_lake(tmp_path)
+    for part in range(3):
+        edits = [(KIND_SCORE, 0, score(1, 0.5))] if part == 1 else []
+        write_segment(tmp_path, [exchange(part), *edits])
+        roll(lake, Derive(tmp_path), upto=part + 1)
+        lake.tidy(lake.manifest.generation)
+    now_us = START_US + 2 * DAY_US
+    assert retention.merge_days(lake, now_us=now_us) == 3
+    generation = lake.manifest.generation
+    assert [file.span for file in lake.manifest.files] == [(2, 2), (1, 3), (1, 3)]
+    assert retention.merge_days(lake, now_us=now_us) == 0
+    assert lake.manifest.generation == generation
+    # by bytes: edits go with the exchanges that they belong to, not before them
+    assert retention.retain(lake, now_us=now_us, bytes_max=1).files == 3
+    assert lake.manifest.files == ()
 
 
 def test_merging_stops_at_a_size(tmp_path: Path):
