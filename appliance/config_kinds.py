@@ -195,6 +195,8 @@ def mapping() -> Kind[dict[str, str]]:
         given: object = raw
         if isinstance(raw, Words):
             pairs = [part.partition("=") for part in raw.split(",") if part.strip()]
+            if not all(mark for _, mark, _ in pairs):
+                raise ValueError
             given = {name.strip(): value.strip() for name, _, value in pairs}
         if not isinstance(given, dict) or len(given) > LIST_ITEMS_MAX:
             raise ValueError
