@@ -3,15 +3,18 @@
 Runs in the helper process. Deriving is a callable that it is given; it must not know how.
 """
 
+import base64
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.batch import FrameRows
+from storage.blobs import Blobs, BlobUnreadable
 from storage.frames import (
     FLAG_REWRITTEN,
     FLAG_SUPERSEDES,
@@ -21,14 +24,16 @@ from storage.frames import (
     PART_BLOB,
     Frame,
     Part,
+    PartDamaged,
     Position,
+    unpack,
 )
 from storage.lake import Lake, exchange_hash
 from storage.manifest import LakeFile, Step, no_step
 from storage.parquet import BATCH_ROWS, Keep, Mask, ids_of, raw_id
 from storage.reader import Damage, read_frames
 from storage.rewrite import Edition
-from storage.rows import BODY_COLUMNS, TABLES
+from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS, TABLES
 from storage.segment import segment_numbers
 
 Row = tuple[Any, ...]
@@ -106,6 +111,7 @@ class _Roll:
         self._lake = lake
         self._edition = edition
         self._derive = derive
+        self._blobs = Blobs(lake.root, lake.keys)
         self._writers = {table: edition.writer(table) for table in TABLES}
         self._window: list[tuple[bytes, Row, Row]] = []
         self._window_bytes = 0
@@ -154,9 +160,7 @@ class _Roll:
     def _add(self, frame: Frame) -> None:
         rows = self._derive(frame)
         if rows.unreadable:
-            # Its segment goes to quarantine instead of away: nothing may be lost by rolling.
-            length = frame.end.offset - frame.position.offset
-            self.result.damages.append(Damage(*frame.position, length, "unreadable"))
+            self._keep_aside(frame)
         if rows.request is not None and rows.body is not None:
             self._add_exchange(frame, rows.request, rows.body)
         edits = [row for row in rows.edits if not self._is_forgotten(raw_id(row[1]))]
@@ -172,20 +176,61 @@ class _Roll:
 
     def _add_exchange(self, frame: Frame, request: Row, body: Row) -> None:
         exchange_id = raw_id(request[0])
-        meta, names = _meta_and_blobs(frame)
-        self.blobs += names
+        parts = _parts_of(frame)
         if self._is_forgotten(exchange_id):
+            self.blobs += parts.blobs
             self.result.forgotten += 1
             return
+        lost = False
+        if request[_ERROR] is not None:
+            body, lost = self._with_bodies(parts, body)
+        if lost and self._has_bodies(parts):
+            self._keep_aside(frame)
+        else:
+            self.blobs += parts.blobs
         if frame.flags & (FLAG_SUPERSEDES | FLAG_REWRITTEN):
             claim = self._flagged.setdefault(exchange_id, _Claim())
-            if frame.flags & FLAG_SUPERSEDES:
+            if frame.flags & FLAG_SUPERSEDES and not lost:
                 claim.winner = frame.position
-        full = (*body, meta)
+        full = (*body, parts.meta)
         self._window.append((exchange_id, request, full))
         self._window_bytes += _text_bytes(full)
         if self._window_bytes > WINDOW_BYTES_MAX or len(self._window) >= 2 * BATCH_ROWS:
             self._emit(len(self._window) // 2)
+
+    def _keep_aside(self, frame: Frame) -> None:
+        """Its segment goes to quarantine instead of away: nothing may be lost by rolling."""
+        length = frame.end.offset - frame.position.offset
+        self.result.damages.append(Damage(*frame.position, length, "unreadable"))
+
+    def _with_bodies(self, parts: "_Parts", body: Row) -> tuple[Row, bool]:
+        """A row that could not be derived gets its bodies as they travelled: nothing else will
+        have them when the segment is gone. True when they could not be read."""
+        filled = list(body)
+        for side, text, kind in (
+            (parts.request, _REQUEST, _REQUEST_TYPE),
+            (parts.response, _RESPONSE, _RESPONSE_TYPE),
+        ):
+            if filled[text] or not side:
+                continue
+            try:
+                data = unpack(side, self._blobs.read)
+            except (BlobUnreadable, PartDamaged, OSError):
+                return body, True
+            try:
+                filled[text] = data.decode("utf-8")
+            except UnicodeDecodeError:
+                filled[text] = base64.b64encode(data).decode("ascii")
+                filled[kind] = f"{filled[kind] or ''};base64"
+        return tuple(filled), False
+
+    def _has_bodies(self, parts: "_Parts") -> bool:
+        """Whether there is anything left to be kept."""
+        if any(part[0] != PART_BLOB for part in (*parts.request, *parts.response)):
+            return True
+        with contextlib.suppress(BlobUnreadable):
+            return any(self._blobs.path(name).exists() for name in parts.blobs)
+        return False
 
     def _emit(self, count: int) -> None:
         """Write the first `count` rows of the window in the order of their ids."""
@@ -288,21 +333,35 @@ def deletion_hashes(lake: Lake) -> set[bytes]:
     return found
 
 
+class _Parts(NamedTuple):
+    """What a frame holds: the metadata as it lies in it, and where the bodies are."""
+
+    meta: bytes
+    request: list[Part]
+    response: list[Part]
+
+    @property
+    def blobs(self) -> list[str]:
+        parts = (*self.request, *self.response)
+        return [part[1] for part in parts if part[0] == PART_BLOB]
+
+
 _parts_decoder = msgspec.msgpack.Decoder(tuple[msgspec.Raw, list[Part], list[Part]])
-_REQUEST, _RESPONSE = (
-    [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
+_ERROR = [name for name, _ in REQUEST_COLUMNS].index("derive_error")
+_REQUEST, _RESPONSE, _REQUEST_TYPE, _RESPONSE_TYPE = (
+    [name for name, _ in BODY_COLUMNS].index(name)
+    for name in ("request", "response", "request_type", "response_type")
 )
 
 
-def _meta_and_blobs(frame: Frame) -> tuple[bytes, list[str]]:
-    """The metadata as it lay in the frame, and the blobs that the bodies lie in."""
+def _parts_of(frame: Frame) -> _Parts:
     assert frame.kind == KIND_EXCHANGE
     try:
         meta, request, response = _parts_decoder.decode(frame.payload)
     except msgspec.MsgspecError:
-        return frame.payload, []  # whatever it is: kept, so that a mended reader can try again
-    names = [part[1] for part in (*request, *response) if part[0] == PART_BLOB]
-    return bytes(meta), names
+        # whatever it is: kept, so that a mended reader can try again
+        return _Parts(frame.payload, [], [])
+    return _Parts(bytes(meta), request, response)
 
 
 def _text_bytes(body: Row) -> int:

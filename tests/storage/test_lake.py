@@ -6,11 +6,20 @@ from pathlib import Path
 import pytest
 
 from storage import frames
+from storage.batch import FrameRows
 from storage.blobs import Blobs
-from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, KIND_EXCHANGE, KIND_SCORE, Position
+from storage.frames import (
+    FLAG_REWRITTEN,
+    FLAG_SUPERSEDES,
+    KIND_EXCHANGE,
+    KIND_SCORE,
+    Frame,
+    Position,
+)
 from storage.lake import Lake
 from storage.reader import read_frame
 from storage.roll import Rolled, roll
+from storage.rows import REQUEST_COLUMNS
 from storage.segment import segment_numbers, segment_path
 from storage.vault import SegmentKeys
 from tests.storage.lake_kit import (
@@ -197,6 +206,77 @@ def test_a_damaged_segment_goes_to_quarantine(tmp_path: Path):
     assert (tmp_path / "quarantine" / path.name).exists()
     assert lake_rows(lake, "requests", "count(*)") == [(2,)]
     assert open_lake(tmp_path).manifest.damaged == ()
+
+
+class Failing(Derive):
+    """As ingest's deriver does it: what cannot be derived keeps its metadata and says why."""
+
+    def __call__(self, frame: Frame) -> FrameRows:
+        rows = super().__call__(frame)
+        if frame.kind != KIND_EXCHANGE or rows.request is None or rows.body is None:
+            return rows
+        if not any("poison" in str(text) for text in rows.body) and rows.body[3:5] != ("", ""):
+            return rows
+        names = [name for name, _ in REQUEST_COLUMNS]
+        error = names.index("derive_error")
+        request = (*rows.request[:error], "KeyError: it", *rows.request[error + 1 :])
+        return FrameRows(request, (*rows.body[:3], "", "", "text/a", None, *rows.body[7:]))
+
+
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
+def test_what_cannot_be_derived_keeps_its_bodies(tmp_path: Path, keys: SegmentKeys | None):
+    blob = make_blob(tmp_path, "poison in a blob", keys)
+    packer = frames.BodyPacker()
+    meta, _, _ = frames.decode_exchange(exchange(3))
+    odd = frames.encode_exchange(meta, packer.pack(b"poison"), packer.pack(b"\xff\x00"))
+    write_segment(
+        tmp_path, [exchange(1, response="poison in a blob", blob=blob), exchange(2), odd], keys=keys
+    )
+    lake = open_lake(tmp_path, keys)
+    result = roll(lake, Failing(tmp_path, keys), upto=1)
+    assert result is not None
+    assert result.damages == []
+    assert lake_rows(lake, "bodies", "request, response, request_type, response_type") == [
+        ("poison", "/wA=", "text/a", ";base64"),
+        ("request 1", "poison in a blob", "text/a", None),
+        ("request 2", "response 2", "text/plain", None),
+    ]
+    lake.tidy(1)
+    assert list(Blobs(tmp_path).names()) == []
+
+
+@pytest.mark.parametrize("harm", ["changed", "gone"])
+def test_a_body_that_cannot_be_read_is_not_dropped(tmp_path: Path, harm: str):
+    """The disk may give it another time; one that is gone takes nothing else with it."""
+    blob = make_blob(tmp_path, "poison in a blob")
+    path = Blobs(tmp_path).path(blob)
+    path.unlink() if harm == "gone" else path.write_bytes(b"short")
+    write_segment(tmp_path, [exchange(1, request="", response="poison in a blob", blob=blob)])
+    write_segment(tmp_path, [exchange(2)])
+    lake = open_lake(tmp_path)
+    result = roll(lake, Failing(tmp_path), upto=2)
+    assert result is not None
+    lake.tidy(1)
+    kept = harm == "changed"
+    assert [d.reason for d in result.damages] == ["unreadable"] * kept
+    assert path.exists() is kept
+    assert (tmp_path / "quarantine" / "00000001.seg").exists() is kept
+    assert lake_rows(lake, "requests", "count(*)") == [(2,)]
+    assert segment_numbers(tmp_path) == []
+
+
+def test_a_replacement_without_its_body_replaces_nothing(tmp_path: Path):
+    """Its blob was the first one's too, and went with the roll of that."""
+    blob = make_blob(tmp_path, "a long reply")
+    first = exchange(1, request="", response="a long reply", blob=blob)
+    write_segment(tmp_path, [first])
+    lake = open_lake(tmp_path)
+    roll(lake, Failing(tmp_path), upto=1)
+    lake.tidy(1)
+    write_segment(tmp_path, [(KIND_EXCHANGE, FLAG_SUPERSEDES, first)])
+    roll(lake, Failing(tmp_path), upto=2)
+    assert lake_rows(lake, "bodies", "response, segment") == [("a long reply", 1)]
+    assert lake_rows(lake, "requests", "segment") == [(1,)]
 
 
 def test_an_edit_that_says_nothing_keeps_its_segment(tmp_path: Path):
