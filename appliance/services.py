@@ -6,6 +6,7 @@ Thin: each method asks the part that knows.
 from __future__ import annotations
 
 import ipaddress
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -31,10 +32,14 @@ from storage.frames import Position
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
+    from appliance.log import Log
     from appliance.process import Server
 
 FRESH_WAIT_S = 1.0
 HISTOGRAM_UNIT_S = 1e-6
+STORES_OWN_WORDS = ("query_failed", "analytics_failed")
+QUOTED = re.compile(r"'[^']*'?|\"[^\"]*\"?")
+STORE_FAILED = "The analytics store could not answer; the log of this server says why."
 
 
 class OperationsOf:
@@ -131,15 +136,17 @@ class AccessOf:
 class RecordsOf:
     """What was recorded, by region."""
 
-    def __init__(self, regions: Mapping[str, Region]) -> None:
+    def __init__(self, regions: Mapping[str, Region], log: Log) -> None:
         self._regions = regions
+        self._log = log
 
     async def caught_up(self, region: str) -> float | None:
         """Wait for ingest, at most a second."""
         return await self._regions[region].ingest.caught_up(FRESH_WAIT_S)
 
     async def query(self, region: str, sql: str, parameters: Sequence[Any]) -> Rows:
-        """All rows of one reading statement."""
+        """All rows of one reading statement. The store's own words go to the log alone, and what
+        they quote goes nowhere: it may be from a body of another organisation."""
         columns: list[tuple[str, str]] = []
         rows: list[Row] = []
 
@@ -147,7 +154,13 @@ class RecordsOf:
             columns[:] = names
             rows.extend(page)
 
-        await run_query(self._regions[region], sql, tuple(parameters), take)
+        try:
+            await run_query(self._regions[region], sql, tuple(parameters), take)
+        except Refusal as refusal:
+            if refusal.code not in STORES_OWN_WORDS:
+                raise
+            self._log.failure(refusal.code, QUOTED.sub("'…'", refusal.message))
+            raise Refusal(503, refusal.code, STORE_FAILED) from None
         return Rows(columns, rows)
 
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
@@ -169,7 +182,7 @@ def services_of(server: Server) -> Services:
         __version__,
         OperationsOf(server),
         AccessOf(server, server.house.gate.rules),
-        RecordsOf(server.regions),
+        RecordsOf(server.regions, server.log),
     )
 
 
@@ -178,6 +191,7 @@ class Gauges:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._since_s = datetime.now(UTC).timestamp()
 
     def __call__(self) -> Iterable[Sample]:
         """All samples."""
@@ -188,16 +202,19 @@ class Gauges:
         yield "connections_refused_total", {}, door.refused
         yield "loop_lag_seconds", {}, door.sweeper.lag_s
         yield "loop_longest_stall_seconds", {}, door.sweeper.longest_stall_s
+        watches = (*door.sweeper.watches, *door.sweeper.exchanges)
+        used = sum(watch.upstream is not None for watch in watches)
+        yield "pool_used_connections", {}, used
         yield "pool_idle_connections", {}, pool.idle_count()
         yield "pool_dialled_total", {}, pool.dialled
         yield "pool_reused_total", {}, pool.reused
         yield "captured_bytes", {}, server.house.recorder.budget.held_bytes
         for name, region in server.regions.items():
-            yield from region_samples(name, region)
+            yield from region_samples(name, region, self._since_s)
 
 
-def region_samples(name: str, region: Region) -> Iterator[Sample]:
-    """Journal, ingest and lake of one region."""
+def region_samples(name: str, region: Region, since_s: float) -> Iterator[Sample]:
+    """Journal, ingest and lake of one region. The age of a roll counts from the start at most."""
     labels = {"region": name}
     journal, ingest, roller = region.journal.stats, region.ingest, region.roller.stats
     yield "journal_frames_total", labels, journal.frames
@@ -214,8 +231,8 @@ def region_samples(name: str, region: Region) -> Iterator[Sample]:
     yield "ingest_lag_seconds", labels, ingest.lag_s
     yield "duckdb_reopened_total", labels, ingest.stats.reopened
     yield "rolls_total", labels, roller.rolls
-    if roller.rolled_at_s is not None:
-        yield "roll_age_seconds", labels, datetime.now(UTC).timestamp() - roller.rolled_at_s
+    rolled_s = since_s if roller.rolled_at_s is None else roller.rolled_at_s
+    yield "roll_age_seconds", labels, max(0.0, datetime.now(UTC).timestamp() - rolled_s)
     yield "disk_free_bytes", labels, shutil.disk_usage(region.directory).free
 
 
