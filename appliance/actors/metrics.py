@@ -6,8 +6,9 @@ phase): nothing a client sends becomes a label by itself.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ PREFIX = "helicone_appliance_"
 LATENCY_S = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900,
 )  # fmt: skip
+HISTOGRAM_PART = re.compile(r"_(?:bucket|sum|count)$")
 STATUS_CLASSES = ("none", *(f"{number}xx" for number in range(1, 10)))
 # Providers of the configuration are few; a run-away of labels would still be stopped here.
 SERIES_MAX = 5000
@@ -50,6 +52,7 @@ class Metrics:
         # By provider: until the end, and until the first byte.
         self._seconds: dict[str, tuple[Histogram, Histogram]] = {}
         self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self.count("failed_open_total", 0, feature="keys")  # there before it happens, for alerts
         self.gauges: list[Gauges] = []
 
     def exchange(self, x: Exchange, duration_s: float) -> None:
@@ -76,25 +79,34 @@ class Metrics:
             self._counters[key] = self._counters.get(key, 0) + by
 
     def render(self) -> str:
-        """The text format, version 0.0.4."""
+        """The text format, version 0.0.4: the samples of one name stand together."""
+        families: dict[str, list[Sample]] = {}
+        for sample in self._samples():
+            families.setdefault(HISTOGRAM_PART.sub("", sample[0]), []).append(sample)
         lines: list[str] = []
+        for family, samples in families.items():
+            lines.append(f"# TYPE {PREFIX}{family} {kind_of(family, samples)}")
+            lines += [line(*sample) for sample in samples]
+        return "\n".join(lines) + "\n"
+
+    def _samples(self) -> Iterator[Sample]:
         for (provider, outcome, status, region), number in sorted(self._exchanges.items()):
             labels = {"provider": provider, "outcome": outcome, "status": status, "region": region}
-            lines.append(line("requests_total", labels, number))
+            yield "requests_total", labels, number
         for which, name in enumerate(("request_seconds", "first_byte_seconds")):
             for provider, histograms in sorted(self._seconds.items()):
-                lines += histogram_lines(name, {"provider": provider}, histograms[which])
+                yield from histogram_samples(name, {"provider": provider}, histograms[which])
         for (name, pairs), number in sorted(self._counters.items()):
-            lines.append(line(name, dict(pairs), number))
+            yield name, dict(pairs), number
         for gauges in self.gauges:
-            lines += [line(*sample) for sample in gauges()]
-        return "\n".join(lines) + "\n"
+            yield from gauges()
 
 
 def line(name: str, labels: dict[str, str], value: float) -> str:
     """One sample."""
     inner = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
-    return f"{PREFIX}{name}{{{inner}}} {value:g}" if inner else f"{PREFIX}{name} {value:g}"
+    shown = str(value) if isinstance(value, int) else f"{value:.9g}"
+    return f"{PREFIX}{name}{{{inner}}} {shown}" if inner else f"{PREFIX}{name} {shown}"
 
 
 def escape(text: str) -> str:
@@ -102,13 +114,19 @@ def escape(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def histogram_lines(name: str, labels: dict[str, str], histogram: Histogram) -> list[str]:
+def histogram_samples(name: str, labels: dict[str, str], histogram: Histogram) -> Iterator[Sample]:
     """All samples of one histogram."""
-    lines, running = [], 0
+    running = 0
     for bound, number in zip((*LATENCY_S, float("inf")), histogram.buckets, strict=True):
         running += number
         text = "+Inf" if bound == float("inf") else f"{bound:g}"
-        lines.append(line(f"{name}_bucket", {**labels, "le": text}, running))
-    lines.append(line(f"{name}_sum", labels, histogram.total))
-    lines.append(line(f"{name}_count", labels, histogram.count))
-    return lines
+        yield f"{name}_bucket", {**labels, "le": text}, running
+    yield f"{name}_sum", labels, histogram.total
+    yield f"{name}_count", labels, histogram.count
+
+
+def kind_of(family: str, samples: Sequence[Sample]) -> str:
+    """By the names, which follow the rules of Prometheus."""
+    if samples[0][0] != family:
+        return "histogram"
+    return "counter" if family.endswith("_total") else "gauge"

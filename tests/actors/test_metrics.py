@@ -47,3 +47,36 @@ def test_gauges_are_asked_when_somebody_reads_and_label_values_are_escaped() -> 
     metrics = Metrics()
     metrics.gauges.append(lambda: [("disk_free_bytes", {"region": 'a"b\n'}, 5.0)])
     assert 'helicone_appliance_disk_free_bytes{region="a\\"b\\n"} 5' in metrics.render()
+
+
+def test_samples_of_one_name_stand_together_under_their_type() -> None:
+    metrics = Metrics()
+    metrics.exchange(exchange(), 0.003)
+    regions = ("us", "eu")
+    metrics.gauges.append(
+        lambda: [
+            sample
+            for region in regions
+            for sample in (
+                ("rolls_total", {"region": region}, 2**40 + 1),
+                ("disk_free_bytes", {"region": region}, 60_120_100_000.5),
+                ("journal_write_seconds_bucket", {"region": region, "le": "+Inf"}, 3),
+                ("journal_write_seconds_count", {"region": region}, 3),
+            )
+        ]
+    )
+    families: dict[str, list[str]] = {}
+    for text in metrics.render().splitlines():
+        if text.startswith("# TYPE helicone_appliance_"):
+            name, kind = text.removeprefix("# TYPE helicone_appliance_").split()
+            assert name not in families, "a name came twice"
+            families[name] = [kind]
+        else:
+            assert text.startswith("helicone_appliance_" + name)
+            families[name].append(text.partition(" ")[2])
+    assert families["rolls_total"] == ["counter", "1099511627777", "1099511627777"]
+    assert families["disk_free_bytes"] == ["gauge", "6.01201e+10", "6.01201e+10"]
+    assert families["journal_write_seconds"] == ["histogram", "3", "3", "3", "3"]
+    assert families["request_seconds"][0] == "histogram"
+    assert families["requests_total"] == ["counter", "1"]
+    assert families["failed_open_total"] == ["counter", "0"]
