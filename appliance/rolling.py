@@ -149,6 +149,12 @@ def _pending(lake: Lake, _job: Job, _say: Say, _: MakeDeriver) -> dict[str, Any]
     return {"count": len(deletion.pending(lake)[0])}
 
 
+def _sweep(lake: Lake, job: Job, _say: Say, _: MakeDeriver) -> dict[str, Any]:
+    from storage.orphans import sweep_blobs
+
+    return {"count": sweep_blobs(lake, job["blobs"])}
+
+
 def _verify(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
     from storage.verify import verify
 
@@ -163,6 +169,7 @@ _JOBS = {
     "find": _find,
     "delete": _delete,
     "pending": _pending,
+    "sweep": _sweep,
 }
 
 

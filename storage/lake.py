@@ -8,7 +8,7 @@ import contextlib
 import hmac
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,6 +145,10 @@ class Lake:
         orphans += (self.root / "tmp").glob("lake-*")
         manifests.unlink_all(orphans)
         return len(orphans)
+
+    def blob_names(self) -> Iterator[str]:
+        """Of bodies that are not in the lake (yet)."""
+        return Blobs(self.root).names()
 
     def mend(self) -> bool:
         """Stores our manifest again if the file was lost or damaged since. Whether it was."""

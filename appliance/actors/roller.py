@@ -117,6 +117,7 @@ class Roller:
         self._kept_at_s: float | None = None
         self._shown = lake.manifest.generation
         self._deletions_finished = False
+        self._old_blobs: list[str] = []
         self._job = {
             **(job or {}),
             "root": str(lake.root),
@@ -128,6 +129,8 @@ class Roller:
         if self._lake.recovered:
             log.warning("the lake's manifest was made anew: %s", self._lake.recovered)
         await self._in_thread(self._lake.sweep_orphans)
+        # All of them are of earlier processes: nothing is served before this has started.
+        self._old_blobs = await self._in_thread(lambda: list(self._lake.blob_names()))
         task_status.started()
         wait_s = self._options.first_look_s
         while not await self._closed_within(wait_s):
@@ -191,6 +194,8 @@ class Roller:
     async def _look(self) -> None:
         if not self._deletions_finished:
             await self._finish_deletions()
+        if self._old_blobs:
+            await self._sweep_blobs()
         await self._rotate_old()
         await self._roll_all(force=False)
         if self._kept_at_s is None or self._clock() - self._kept_at_s >= self._options.keep_s:
@@ -217,6 +222,14 @@ class Roller:
                 elif (await process.run(self._a_job("pending"), _ignore))["count"]:
                     await self._delete(process)
         self._deletions_finished = True
+
+    async def _sweep_blobs(self) -> None:
+        """Those that were kept without their record ever being written, by a process that died."""
+        async with self._one_change, self._helper.process() as process:
+            result = await process.run(self._a_job("sweep", blobs=self._old_blobs), _ignore)
+        self._old_blobs = []
+        if result["count"]:
+            log.info("blobs without a record removed", extra={"blobs": result["count"]})
 
     async def _rotate_old(self) -> None:
         """A quiet journal would keep its segment open for ever: an hour is enough."""

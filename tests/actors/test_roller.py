@@ -16,6 +16,7 @@ from appliance.rolling import ARGUMENT
 from storage import deletion
 from storage.analytics import Analytics
 from storage.batch import Batch
+from storage.blobs import Blobs
 from storage.frames import KIND_DELETION, Position
 from storage.lake import intent
 from storage.segment import SegmentInfo, segment_numbers, segments
@@ -31,6 +32,7 @@ from tests.storage.lake_kit import (
     exchange_id,
     journal,
     lake_rows,
+    make_blob,
     open_lake,
     write_segment,
 )
@@ -248,6 +250,20 @@ async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):
     assert house.rebuilt == 1
     assert not house.lake.deletion_is_unfinished
     assert gone not in all_bytes(tmp_path)
+
+
+async def test_blobs_without_a_record_are_swept_at_the_start(tmp_path: Path):
+    orphan, named = make_blob(tmp_path, "never recorded"), make_blob(tmp_path, "a reply")
+    write_segment(tmp_path, [exchange(1, response="a reply", blob=named)], closed=False)
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e12))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(house.roller.run)
+        ours = make_blob(tmp_path, "its record is not written yet")
+        with trio.fail_after(20):
+            while Blobs(tmp_path).path(orphan).exists():  # noqa: ASYNC110 - the helper removes it
+                await trio.sleep(0.005)
+        house.roller.close()
+    assert set(Blobs(tmp_path).names()) == {named, ours}
 
 
 async def test_what_a_failed_roll_left_goes_with_the_deletion(tmp_path: Path):
