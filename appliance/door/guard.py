@@ -19,22 +19,18 @@ from appliance.door.head import (
 class Guard:
     """`feed` what arrives, pass on what it gives. After `fault` nothing more is passed on."""
 
-    __slots__ = ("_decoder", "_free", "_held", "_left", "fault")
+    __slots__ = ("_decoder", "_held", "_left", "fault")
 
     def __init__(self) -> None:
         self._held = b""  # the begin of a head
         self._left = 0  # bytes of a body of known length
         self._decoder: ChunkedDecoder | None = None
-        self._free = False  # after an upgrade the bytes are another protocol's
         self.fault = ""
 
     def feed(self, data: bytes) -> bytes:
         """The bytes that Hypercorn may read: bodies as they come, heads when they are whole."""
         passed: list[bytes] = []
         while data and not self.fault:
-            if self._free:
-                passed.append(data)
-                break
             if self._decoder is not None:
                 data = self._chunks(data, passed)
             elif self._left:
@@ -62,9 +58,7 @@ class Guard:
             self._left = framing.length
         elif framing.kind == "chunked":
             self._decoder = ChunkedDecoder()
-        elif b"\r\nupgrade:" in raw.lower():
-            self._free = True
-        passed.append(raw)
+        passed.append(without_upgrading(raw))
         return rest
 
     def _chunks(self, data: bytes, passed: list[bytes]) -> bytes:
@@ -80,3 +74,20 @@ class Guard:
         self._decoder = None
         passed.append(data[: len(data) - len(decoder.leftover)])
         return decoder.leftover
+
+
+def without_upgrading(raw: bytes) -> bytes:
+    """Take `upgrade` out of `Connection`, so that Hypercorn reads on in HTTP/1.1: no WebSocket is
+    served here, and bytes of another protocol would pass by every check. The `Upgrade` line stays
+    for the routing table to refuse."""
+    if b"\r\nupgrade:" not in raw.lower():
+        return raw
+    kept = []
+    for line in raw.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon and name.lower() == b"connection":
+            tokens = [token.strip() for token in value.split(b",")]
+            value = b", ".join(token for token in tokens if token.lower() != b"upgrade")
+            line = name + b": " + value
+        kept.append(line)
+    return b"\r\n".join(kept)

@@ -50,10 +50,20 @@ def test_a_head_is_passed_on_when_it_is_whole() -> None:
     assert guard.feed(GET[-1:]) == GET
 
 
-def test_after_an_upgrade_the_bytes_are_not_ours() -> None:
+@pytest.mark.parametrize("connection", ["Connection: Upgrade", "connection: x,UPGRADE , y", "X: 1"])
+@pytest.mark.parametrize("size", [1, 1000])
+def test_an_upgrade_frees_nobody_from_the_rules(connection: str, size: int) -> None:
+    """Whether the rest of the head asks for it or not: what follows is read as HTTP."""
     guard = Guard()
-    assert guard.feed(UPGRADE + b"\x00\xff") == UPGRADE + b"\x00\xff"
-    assert guard.feed(b"\r\n\r\nanything") == b"\r\n\r\nanything"
+    upgrade = UPGRADE.replace(b"Connection: Upgrade", connection.encode())
+    raw = upgrade + GET + GET.replace(b"Host: a", b"Host: a\r\nHost: b") + GET
+    passed = b"".join(guard.feed(raw[at : at + size]) for at in range(0, len(raw), size))
+    assert passed.endswith(GET)
+    head = passed.removesuffix(GET)
+    assert b"\r\nUpgrade: websocket\r\n" in head
+    assert b"upgrade" not in head.lower().replace(b"upgrade: websocket", b"")
+    assert head.count(b"\r\n") == upgrade.count(b"\r\n")
+    assert guard.fault
 
 
 def test_offers_to_upgrade_are_taken_out() -> None:
