@@ -56,14 +56,15 @@ class TailPrinter:
     def _line(self, row: Sequence[Any]) -> str:
         cells = zip(self._names, self._kinds, row, strict=True)
         call = {name: visible(cell_text(kind, value)) for name, kind, value in cells}
+        about = "~" if call.get("usage_source") == "estimated" else ""
         words = [
             _clock(call.get("request_created_at", "")),
             f"{call.get('provider') or '-':<10}",
             f"{call.get('model') or '-':<28}",
             f"{call.get('http_status') or call.get('status') or '-':>4}",
             f"{call.get('outcome') or '-':<9}",
-            f"{call.get('prompt_tokens') or '?':>6} in",
-            f"{call.get('completion_tokens') or '?':>6} out",
+            f"{about + (call.get('prompt_tokens') or '?'):>6} in",
+            f"{about + (call.get('completion_tokens') or '?'):>6} out",
             f"{_dollars(call.get('cost_usd', '')):>12}",
             f"{_milliseconds(call.get('latency_ms', '')):>9}",
         ]

@@ -220,15 +220,17 @@ async def test_tail(nursery, data_dir, capsys) -> None:
             ("request_created_at", "TIMESTAMP"), ("provider", "VARCHAR"), ("model", "VARCHAR"),
             ("http_status", "INTEGER"), ("outcome", "VARCHAR"), ("prompt_tokens", "BIGINT"),
             ("completion_tokens", "BIGINT"), ("cost_usd", "DECIMAL(38,12)"),
-            ("latency_ms", "DOUBLE"),
+            ("latency_ms", "DOUBLE"), ("usage_source", "VARCHAR"),
         ])  # fmt: skip
         at = datetime(2026, 1, 1, 10, 20, 30)
-        await reply.rows([(at, "OPENAI", "gpt\x1b-4o", 200, "complete", 12, 34, "0.0001234", 56.7)])
-        await reply.rows([(None, "X", None, None, "cut", None, None, None, None)])
+        good = (at, "OPENAI", "gpt\x1b-4o", 200, "complete", 12, 34, "0.0001234", 56.7, "provider")
+        await reply.rows([good])
+        await reply.rows([(None, "X", None, None, "cut", None, None, None, None, "none")])
+        await reply.rows([(None, "X", "m", -3, "client_gone", 7, 5, "1", 9.0, "estimated")])
 
     await nursery.start(serve_control, data_dir / "control.sock", {"tail": tail})
     assert await in_thread("tail") == 0
-    first, second = capsys.readouterr().out.splitlines()
+    first, second, third = capsys.readouterr().out.splitlines()
     assert first.split() == (
         [
             "10:20:30",
@@ -259,6 +261,7 @@ async def test_tail(nursery, data_dir, capsys) -> None:
         "price",
         "-",
     ]
+    assert third.split()[5:9] == ["~7", "in", "~5", "out"]
     assert await in_thread("tail", "--json") == 0
     calls = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert calls[0]["cost_usd"] == 0.0001234
