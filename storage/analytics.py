@@ -19,7 +19,7 @@ from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.frames import Position
 from storage.manifest import LakeView
-from storage.memory_limit import MemoryLimit
+from storage.memory_limit import WRITING_TEXT_BYTES_MAX, MemoryLimit
 from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
 from storage.rows import TABLES
 from storage.schema import (
@@ -116,7 +116,10 @@ class Analytics:
         if not batch.blocks:
             for _ in batch.pack():
                 pass
-        if not self._queries:
+        if batch.text_bytes > WRITING_TEXT_BYTES_MAX:
+            with writing():
+                self._memory.make_room(self._connection.cursor())
+        elif not self._queries:
             self._memory.save(self._connection.cursor())
         with self._transaction() as views:
             known = self._known(views, batch.rewritten)

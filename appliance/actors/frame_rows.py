@@ -131,6 +131,18 @@ class FrameDeriver:
             row = (*row[:_ERROR], _words(failed), *row[_ERROR + 1 :])
         return FrameRows(row, body)
 
+    def without_bodies(self, rows: FrameRows, error: Exception) -> FrameRows:
+        """All of an exchange but its texts, which the database does not take."""
+        if rows.request is None or rows.body is None:
+            return rows
+        self.counts.derive_errors += 1
+        row = (*rows.request[:_ERROR], _words(error), *rows.request[_ERROR + 1 :])
+        body = [
+            "" if name in ("request", "response") else value
+            for (name, _), value in zip(BODY_COLUMNS, rows.body, strict=True)
+        ]
+        return rows._replace(request=row, body=tuple(body))
+
     def _failed(self, frame: Frame, meta: dict[str, Any], error: Exception) -> FrameRows:
         """All that is known of an exchange that could not be derived even without its bodies."""
         self.counts.derive_errors += 1

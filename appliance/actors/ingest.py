@@ -58,6 +58,7 @@ class IngestOptions:
     large_bytes: int = 256 * 1024  # and from here on derived by `derive_large`, if there is one
     retry_first_s: float = 0.1
     retry_max_s: float = 5.0
+    bare_after: int = 3  # failures for want of memory: then the record goes in without its bodies
     rebuild_after: int = 2  # failures in a row that blame the file
     close_s: float = 10.0
 
@@ -115,6 +116,7 @@ class Ingest:
         self._renewal: trio.Event | None = None  # set once the old database is gone
         self._failed_in_a_row = 0
         self._rebuilt_at: Position | None = None
+        self._out_of_memory = 0  # times, at the position where it is
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in
         self._first_segment = journal.written.segment  # older frames are not the journal's count
@@ -209,6 +211,7 @@ class Ingest:
             if words != self.stats.error:
                 log.warning("ingest stands still and will try again: %s", words)
             self.stats.error = words
+            self._out_of_memory += "out of memory" in words.lower()
             await self._after_failure(isinstance(error, AnalyticsFailed) and error.damaged)
             return False
         return self._renewal is None
@@ -285,7 +288,10 @@ class Ingest:
                 # Read again, for a batch of its own: joined with others its text would be copied.
                 self._deriver.counts.frames -= 1
                 break
-            batch.add(await self._rows_of(opened), frame.flags)
+            rows = await self._rows_of(opened)
+            if self._out_of_memory >= options.bare_after and self._is_large(opened):
+                rows = self._deriver.without_bodies(rows, MemoryError("too large for the database"))
+            batch.add(rows, frame.flags)
             end = frame.end
             self._gathered_frames += frame.position.segment >= self._first_segment
             await turn.over()
@@ -299,6 +305,8 @@ class Ingest:
 
     def _is_full(self, batch: Batch) -> bool:
         options = self._options
+        if self._out_of_memory:  # one by one, until it is past the one that is too large
+            return True
         return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
     def _is_large(self, opened: Exchange | FrameRows) -> bool:
@@ -336,6 +344,7 @@ class Ingest:
     def _advanced(self, position: Position) -> None:
         if position > self.position:  # what is read a second time after a failure counts once
             self._taken_frames += self._gathered_frames
+            self._out_of_memory = 0
         if position >= self._journal.written:
             self._taken_frames = self._journal.stats.frames
         self._gathered_frames = 0

@@ -24,10 +24,11 @@ from appliance.actors.frame_rows import Exchange, FrameDeriver
 from appliance.actors.lake_helper import HelperFailed
 from appliance.core.derive import derive
 from appliance.providers.price_data import open_book
+from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch
 from storage.frames import KIND_EXCHANGE, PART_INLINE, Frame, Position
 from tests.actors.ingest_kit import QUICK, append, running
-from tests.storage.analytics_rows import ORG, exchange_id
+from tests.storage.analytics_rows import ORG, exchange_id, opened
 
 PROJECT = Path(__file__).parents[2]
 META: dict[str, Any] = {
@@ -208,9 +209,9 @@ def test_what_columns_cannot_take() -> None:
 async def test_ingest_gives_a_large_record_a_batch_of_its_own(tmp_path: Path) -> None:
     asked: list[int] = []
 
-    async def derive_large(opened: Exchange, request: bytes, response: bytes) -> Any:
-        asked.append(opened.meta["number"])
-        return house.ingest._deriver.derived(opened, request, response)
+    async def derive_large(record: Exchange, request: bytes, response: bytes) -> Any:
+        asked.append(record.meta["number"])
+        return house.ingest._deriver.derived(record, request, response)
 
     async with running(tmp_path, options=QUICK, derive_large=derive_large) as house:
         for number in range(1, 8):
@@ -218,3 +219,39 @@ async def test_ingest_gives_a_large_record_a_batch_of_its_own(tmp_path: Path) ->
         assert await house.ask() == [(7, 7)]
         assert asked == [3, 4]
         assert house.ingest._deriver.counts.frames == 7
+
+
+async def test_a_record_too_large_for_the_database_goes_in_without_its_bodies(
+    tmp_path: Path,
+) -> None:
+    """It stood in the way of every record after it, for good."""
+
+    async def derive_large(record: Exchange, request: bytes, response: bytes) -> Any:
+        return house.ingest._deriver.derived(record, request, response)
+
+    def open_cramped() -> Analytics:
+        analytics = opened(tmp_path / "analytics.duckdb")
+        whole = analytics.ingest
+
+        def ingest(batch: Batch, upto: Position) -> None:
+            if batch.text_bytes > 500_000:
+                raise AnalyticsFailed("Out of Memory Error: no block", damaged=False)
+            whole(batch, upto)
+
+        analytics.ingest = ingest  # type: ignore[method-assign]
+        return analytics
+
+    async with running(
+        tmp_path, options=QUICK, derive_large=derive_large, open_analytics=open_cramped
+    ) as house:
+        for number in range(1, 8):
+            append(house.journal, number, response=b"x" * {3: 600_000, 5: 400_000}.get(number, 9))
+        assert await house.ask() == [(7, 7)]
+        found = await house.ask(
+            "SELECT request_id, derive_error, strlen(response) FROM requests "
+            "JOIN bodies USING (request_id) ORDER BY strlen(response)"
+        )
+        assert [(bool(error), size) for _, error, size in found] == [
+            (True, 0), *[(False, 9)] * 5, (False, 400_000),
+        ]  # fmt: skip
+        assert house.ingest.stats.failures == QUICK.bare_after

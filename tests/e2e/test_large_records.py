@@ -1,0 +1,64 @@
+"""What large bodies mean is worked out where nobody waits for it."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.appliance import CHAT, Appliance
+from tests.fakes.provider import Provider
+
+# What each of these took on the loop was over a second; a busy machine stalls for a while too.
+STALL_S_MAX = 0.4
+USAGE = b'"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}'
+
+
+def dense(count: int) -> bytes:
+    """JSON that is all structure: ten times as slow to read as text of the same size."""
+    message = b'{"role":"user","content":[{"type":"text","text":"hi"}]}'
+    return b'{"model":"gpt-4o","messages":[%b]}' % b",".join([message] * count)
+
+
+def reply(body: bytes, *headers: bytes) -> bytes:
+    lines = [b"HTTP/1.1 200 OK", b"Content-Type: application/json", *headers]
+    return b"\r\n".join(lines) + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.fixture
+def fresh(provider: Provider, tmp_path: Path) -> Iterator[Appliance]:
+    with Appliance(tmp_path, provider) as appliance:
+        yield appliance
+
+
+def stall_s(appliance: Appliance) -> float:
+    text = appliance.call("/metrics", method="GET").body.decode()
+    found = re.search(r"^helicone_appliance_loop_longest_stall_seconds (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
+
+
+def test_large_bodies_hold_up_nobody(fresh: Appliance, provider: Provider) -> None:
+    small = reply(b'{"model":"gpt-4o","choices":[],%b}' % USAGE)
+    large = dense(150_000)
+    pieces = b"".join(b"[%d]," % number + b"[]," * 200 for number in range(10_000))
+    coded = gzip.compress(b'{"model":"gpt-4o","choices":[],"x":[%b0],%b}' % (pieces, USAGE))
+    assert len(large) > 8_000_000
+    assert 6_000_000 / 200 < len(coded) < 256 * 1024
+    json_type = {"content-type": "application/json"}
+    calls = [
+        (large, provider.add("small", small)),
+        (b'{"model":"gpt-4o"}', provider.add("coded", reply(coded, b"Content-Encoding: gzip"))),
+    ]
+    for body, script in calls:
+        answer = fresh.call(CHAT, body, {"x-fake": script, **json_type})
+        assert answer.status == 200
+        row = fresh.row(answer.id, wait_s=30)
+        assert (row["model"], row["prompt_tokens"], row["derive_error"]) == ("gpt-4o", 7, None)
+        assert row["request_bytes"] == len(body)
+    assert stall_s(fresh) < STALL_S_MAX
+    kept = fresh.query("SELECT max(length(request)) AS q, max(length(response)) AS r FROM bodies")
+    assert kept == [{"q": len(large), "r": len(gzip.decompress(coded))}]
