@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.appliance import CHAT, OAI, Appliance
+from tests.fakes.http2_client import Http2Client
 from tests.fakes.provider import Provider
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
@@ -51,3 +52,16 @@ def test_what_follows_a_websocket_is_checked(appliance: Appliance, provider: Pro
     assert received.count(b"HTTP/1.1 ") == 1
     assert len(provider.received) == seen
     assert "ERROR" not in appliance.log[before:]
+
+
+@pytest.mark.parametrize("method", ["GET / HTTP/1.1", "G@ET", "", "GET:"])
+def test_a_method_of_http2_that_is_no_token_reaches_nobody(
+    appliance: Appliance, provider: Provider, method: str
+) -> None:
+    """It went into the provider's request line as it came: `GET / HTTP/1.1 /v1/… HTTP/1.1`."""
+    seen = len(provider.received)
+    with Http2Client(appliance.url) as client:
+        assert client.call(CHAT, method=method).status == 400
+        assert client.call("/healthcheck", method=method).status == 400
+        assert client.call("/healthcheck", method="GET").status == 200
+    assert len(provider.received) == seen
