@@ -26,6 +26,10 @@ SPILL_BYTES_MAX = 4 * 1024**3
 TAIL_BYTES = 256 * 1024
 # Over all exchanges, for request bodies that a failing disk does not take.
 HELD_BYTES_MAX = 64 * 1024 * 1024
+# Over all request bodies that are still coming in: beyond it they go to disk as they come, or many
+# slow clients with a body of 1 MiB each would hold all memory.
+COMING_BYTES_MAX = 32 * 1024 * 1024
+CROWDED_BYTES = 16 * 1024
 
 # What is kept of a body that is too large, if the disk takes it, and the SHA-256 of all of it.
 Excerpt = tuple[BlobWriter | None, bytes]
@@ -38,15 +42,23 @@ class SpillBudget:
     """Bytes of request bodies on disk over all exchanges, and the most there may be; the same for
     those in memory because the disk failed."""
 
-    __slots__ = ("bytes_max", "held_bytes", "held_bytes_max", "used_bytes")
+    __slots__ = (
+        "bytes_max", "coming_bytes", "coming_bytes_max", "held_bytes", "held_bytes_max",
+        "used_bytes",
+    )  # fmt: skip
 
     def __init__(
-        self, bytes_max: int = SPILL_BYTES_MAX, held_bytes_max: int = HELD_BYTES_MAX
+        self,
+        bytes_max: int = SPILL_BYTES_MAX,
+        held_bytes_max: int = HELD_BYTES_MAX,
+        coming_bytes_max: int = COMING_BYTES_MAX,
     ) -> None:
         self.bytes_max = bytes_max
         self.used_bytes = 0
         self.held_bytes_max = held_bytes_max
         self.held_bytes = 0
+        self.coming_bytes_max = coming_bytes_max
+        self.coming_bytes = 0
 
     def take(self, size: int) -> None:
         """Raises Refusal 503 when there is no room."""
@@ -254,7 +266,13 @@ class RequestSink:
         self._held += len(piece)
         if self._in_memory:
             return
-        if self._held > (MEMORY_BYTES_MAX if self._writer is None else WRITE_BYTES):
+        budget = self._budget
+        budget.coming_bytes += len(piece)
+        if budget.coming_bytes > budget.coming_bytes_max:
+            held_max = CROWDED_BYTES
+        else:
+            held_max = MEMORY_BYTES_MAX if self._writer is None else WRITE_BYTES
+        if self._held > held_max:
             await self._flush()
 
     async def _flush(self) -> None:
@@ -268,6 +286,8 @@ class RequestSink:
             await trio.to_thread.run_sync(self._writer.write, data, limiter=_threads)
         except OSError as error:
             await self._back_to_memory(data, error)
+        finally:
+            self._budget.coming_bytes -= len(data)
 
     async def _back_to_memory(self, last: bytes, error: OSError) -> None:
         """The disk failed: what it has taken so far is read again, the rest stays here."""
@@ -297,6 +317,7 @@ class RequestSink:
             await self._flush()
         if self._writer is None:
             data = b"".join(self._pieces)
+            self._no_longer_coming()
             if self._in_memory:
                 held = HeldBody(data, self._budget)
                 return Body(b"", held, held.length, trailers)
@@ -314,7 +335,13 @@ class RequestSink:
         self._drop_file()
         if self._in_memory:
             self._budget.held_bytes -= self._held
+        self._no_longer_coming()
         self._pieces, self._held = [], 0
+
+    def _no_longer_coming(self) -> None:
+        if not self._in_memory:
+            self._budget.coming_bytes -= self._held
+            self._held = 0
 
     def _drop_file(self) -> None:
         if self._writer is not None:
