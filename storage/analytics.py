@@ -19,7 +19,7 @@ from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.frames import Position
 from storage.manifest import LakeView
-from storage.memory_limit import WRITING_TEXT_BYTES_MAX, MemoryLimit
+from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
 from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
 from storage.rows import TABLES
 from storage.schema import (
@@ -36,7 +36,7 @@ from storage.schema import (
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
-# Checkpoints rewrite the last row group whole: small ones make them cheap and short.
+# Small ones make checkpoints cheap and short. One never holds more than a checkpoint wrote.
 ROW_GROUP_ROWS = 8192
 CHECKPOINT_BYTES = 16 * 2**20
 
@@ -116,7 +116,7 @@ class Analytics:
         if not batch.blocks:
             for _ in batch.pack():
                 pass
-        if batch.text_bytes > WRITING_TEXT_BYTES_MAX:
+        if batch.largest_bytes > WRITING_ROW_BYTES_MAX:
             with writing():
                 self._memory.make_room(self._connection.cursor())
         elif not self._queries:
@@ -395,6 +395,10 @@ def _config(place: _Place) -> dict[str, str | bool | int | float | list[str]]:
         "threads": str(place.threads),
         "temp_directory": str(place.temporary or ""),
         "checkpoint_threshold": f"{CHECKPOINT_BYTES}B",
+        # A checkpoint would join the small row groups that earlier ones wrote, and read their text
+        # 2,048 rows at a time: 20 bodies of 1 MiB did not fit the writer's memory, and what is read
+        # like that later does not fit a reader's. Groups without rows are dropped all the same.
+        "max_vacuum_tasks": "0",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         # Python variables must not be readable by name from SQL

@@ -40,6 +40,7 @@ class Batch:
         self.rewritten: set[bytes] = set()
         self.superseding: dict[bytes, Position] = {}
         self.text_bytes = 0
+        self.largest_bytes = 0  # of text in one row
         self.blocks: dict[str, Block] = {}
         self._exchanges: dict[bytes, tuple[Row, Row]] = {}
 
@@ -69,7 +70,10 @@ class Batch:
             request,
             (*body[:_REQUEST], *texts, *body[_RESPONSE + 1 :]),
         )
-        self.text_bytes += len(texts[0] or b"") + len(texts[1] or b"")
+        size = len(texts[0] or b"") + len(texts[1] or b"")
+        self.text_bytes += size
+        if size > self.largest_bytes:
+            self.largest_bytes = size
 
     def pack(self) -> Iterator[None]:
         """Builds the columns, a few dozen microseconds between yields for rows of usual size."""

@@ -12,8 +12,9 @@ import time
 import duckdb
 
 WRITING_BYTES_MAX = 48 * 2**20
-# DuckDB holds a text in one block, for a time twice: a batch with more than this needs more room.
-WRITING_TEXT_BYTES_MAX = 8 * 2**20
+# DuckDB holds a text in one block, for a time twice, and again at its checkpoint: rows with more
+# than this need more room.
+WRITING_ROW_BYTES_MAX = 128 * 1024
 KEEP_FOR_READERS_S = 10.0
 
 

@@ -43,11 +43,13 @@ PIPE_BYTES = 2**20
 RECEIVE_BYTES = 2**20
 
 
-def weight_bytes(exchange: Exchange) -> int:
-    """How large an exchange has to be taken for."""
-    meta = exchange.meta
+def weight_of(opened: Exchange | FrameRows) -> int:
+    """For how many bytes of body a frame has to be taken."""
+    if isinstance(opened, FrameRows):
+        return 0
+    meta = opened.meta
     coded = meta.get("request_coding") or meta.get("response_coding")
-    return exchange.body_bytes * (CODED_WEIGHT if coded else 1)
+    return opened.body_bytes * (CODED_WEIGHT if coded else 1)
 
 
 def helper_command() -> list[str]:

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from appliance.actors.derive_helper import weight_bytes
+from appliance.actors.derive_helper import weight_of
 from appliance.actors.frame_rows import Exchange, FrameDeriver
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
@@ -284,7 +284,7 @@ class Ingest:
             self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged
         ):
             opened = self._deriver.opened(frame)
-            if len(batch) and self._is_large(opened):
+            if len(batch) and weight_of(opened) >= options.text_bytes_max:
                 # Read again, for a batch of its own: joined with others its text would be copied.
                 self._deriver.counts.frames -= 1
                 break
@@ -310,11 +310,7 @@ class Ingest:
         return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
     def _is_large(self, opened: Exchange | FrameRows) -> bool:
-        return (
-            self._derive_large is not None
-            and isinstance(opened, Exchange)
-            and weight_bytes(opened) >= self._options.large_bytes
-        )
+        return self._derive_large is not None and weight_of(opened) >= self._options.large_bytes
 
     async def _rows_of(self, opened: Exchange | FrameRows) -> FrameRows:
         if isinstance(opened, FrameRows):
