@@ -98,3 +98,13 @@ def test_keys_are_named_by_epoch_and_never_shown():
     assert "it''s.parquet" in view.source("bodies")
     assert "epoch_3" in view.source("bodies")
     assert "sss" not in repr(view)
+
+
+def test_json_of_encrypted_files_is_parsed_above_the_filters():
+    """Beside them it would be parsed of every row, whatever is asked for."""
+    path = Path("/lake/a.parquet")
+    source = LakeView(1, {"requests": [path]}, 1, {path: 3}, {3: b"s" * 32}).source("requests")
+    shown, _, read = source.partition(" FROM (SELECT ")
+    assert "from_json(properties" in shown
+    assert "from_json" not in read
+    assert read.rstrip(")").endswith("OFFSET 0")
