@@ -309,6 +309,10 @@ def hold_standard_descriptors() -> None:
 
 def write_ready(path: Path, url: str) -> None:
     """The ready file appears whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # Never through a link that lies there: the folder may be one that everybody writes to (/tmp).
+    temporary.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, 0o644), "w") as file:
+        file.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
     temporary.replace(path)

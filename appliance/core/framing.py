@@ -17,7 +17,8 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 _VALUE = bytes([9, *range(32, 127), *range(128, 256)])
 _TARGET = bytes([*range(33, 127), *range(128, 256)])
 # Anchored and narrow: `good/abc?x=` or `a@b` as Host is how routes and checks get to disagree (B3).
-_HOST = re.compile(rb"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
+# No longer than a name can be (253 and a dot), or what is remembered of hosts has no bound.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?", re.ASCII)
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)", re.IGNORECASE)
 _NO_BODY_STATUS = frozenset({204, 304})
 

@@ -18,7 +18,11 @@ MULTIPART_BYTES_LOOKED_AT = 1024 * 1024
 _PATH = re.compile(r"/(?:engines|models|model|deployments)/([^/?#]+)")
 _QUERY = re.compile(r"[?&]model=([^&#]+)")
 _METHOD = re.compile(r":[a-zA-Z]+$")
-_MULTIPART = re.compile(rb'name="?model"?[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n([^\r\n]{1,256})\r?\n')
+# Bounded in each part: without, a body of `name=model` lines takes its length squared (a quarter of
+# an hour for 1 MiB, and again after each start).
+_MULTIPART = re.compile(
+    rb'name="?model"?[^\r\n]{0,64}\r?\n(?:[^\r\n]{1,256}\r?\n){0,8}\r?\n([^\r\n]{1,256})\r?\n'
+)
 _ASSISTANTS = re.compile(r"/(?:threads|assistants)(?:[/?]|$)")
 
 

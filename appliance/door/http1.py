@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from appliance.core.chunked import ChunkedDecoder
+from appliance.core.credentials import forward_headers
 from appliance.core.framing import Framing
 from appliance.door.head import HeadError, find_end, parse_head, without_empty_lines
 from appliance.door.visit import Visit
@@ -220,7 +221,8 @@ class FastConnection:
         except BaseException:
             sink.abort()
             raise
-        x.body = await sink.close(trailers)
+        # Trailers are header lines to whoever merges them: no key of ours, no second length.
+        x.body = await sink.close(forward_headers(trailers, x.found_key))
         self.unread = False
 
     async def _pump(self, sink: object) -> Headers:

@@ -76,7 +76,10 @@ class Http2(H2Protocol):
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         fields = dict(request.headers or ())
-        if not all(fields[name].isascii() for name in (b":method", b":path") if name in fields):
+        # Hypercorn breaks on a request without a path, which CONNECT may lack (RFC 9113 8.5).
+        if b":path" not in fields or not all(
+            fields[name].isascii() for name in (b":method", b":path") if name in fields
+        ):
             assert request.stream_id is not None
             await self._reset(request.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return

@@ -58,7 +58,7 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
             x.first_byte_s = monotonic()
             tap.add(piece)
     # What is no status for a client is told as 500 (`proxy.md 3.1`).
-    status, reason = (reply.status, reply.reason) if reply.status < 600 else (500, b"")
+    status, reason = (reply.status, reply.reason) if 200 <= reply.status < 600 else (500, b"")
     x.http_status = status
     x.started = True
     if reply.done:
