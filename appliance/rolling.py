@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
@@ -25,6 +26,7 @@ from storage.vault import SegmentKeys
 ARGUMENT = "lake-helper"
 NICE = 10
 IDS_PER_LINE = 1_000
+SIGN_S = 1.0
 
 Job = dict[str, Any]
 Say = Callable[[dict[str, Any]], None]
@@ -107,13 +109,16 @@ def _roll(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any
 def _keep(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
     """Retention first: what goes need not be merged."""
     from storage import retention
+    from storage.sealing import seal_plain
 
+    step = _signs_of_life(say)
     now_us = job["now_us"]
     kept = retention.retain(
-        lake, now_us=now_us, days=job.get("days"), bytes_max=job.get("bytes_max")
+        lake, now_us=now_us, days=job.get("days"), bytes_max=job.get("bytes_max"), step=step
     )
-    say({"progress": 0})
-    return {**asdict(kept), "merged": retention.merge_days(lake, now_us=now_us)}
+    sealed = seal_plain(lake, step)
+    merged = retention.merge_days(lake, now_us=now_us, step=step)
+    return {**asdict(kept), "sealed": sealed, "merged": merged}
 
 
 def _find(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
@@ -135,10 +140,11 @@ def _find(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
 def _delete(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
     from storage import deletion
 
+    step = _signs_of_life(say)
     if "hashes" in job:
-        deleted = deletion.reapply(lake, map(_raw, job["hashes"]))
+        deleted = deletion.reapply(lake, map(_raw, job["hashes"]), step)
     else:
-        deleted = deletion.apply(lake)
+        deleted = deletion.apply(lake, step)
     _say_ids(deleted.exchange_ids, say)
     return {**asdict(deleted), "exchange_ids": len(deleted.exchange_ids)}
 
@@ -171,6 +177,19 @@ _JOBS = {
     "pending": _pending,
     "sweep": _sweep,
 }
+
+
+def _signs_of_life(say: Say) -> Callable[[str], None]:
+    """For jobs without progress: a large lake takes long, and silence would end the helper."""
+    said_s = 0.0
+
+    def step(name: str) -> None:
+        nonlocal said_s
+        if time.monotonic() >= said_s + SIGN_S:
+            said_s = time.monotonic()
+            say({"step": name})
+
+    return step
 
 
 def _say_ids(exchange_ids: set[bytes], say: Say) -> None:
