@@ -13,6 +13,7 @@ from appliance.core.decoding import Decoded, decode_body
 from appliance.core.estimate import estimate
 from appliance.core.json_reader import read_json, salvage_string
 from appliance.core.reply import Reply, is_error_reply, read_reply
+from appliance.core.terminal import TerminalScanner
 from appliance.core.usage import Reading, read_usage, usage_from_map, usage_to_map
 from appliance.core.usage_types import Usage
 
@@ -68,7 +69,12 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
     whole = outcome == "complete" and not get("response_truncated")
     response_type = get("response_type") or ""
     reply = _reply(decoded_response, response, response_type, whole=whole)
-    outcome = _refined(outcome, get("http_status"), reply, decoded_response)
+    if outcome == "client_gone" and get("response_coding") and reply.is_events:
+        # SDKs hang up at the terminal event: the relay cannot see it pass in a coded stream.
+        if TerminalScanner(get("dialect") or "").feed(decoded_response.data):
+            outcome = "complete"
+    else:
+        outcome = _refined(outcome, get("http_status"), reply, decoded_response)
     request_model = model_name.request_name(asked, decoded_request.data, get("request_type"))
     if request_model is None and asked is None and decoded_request.data[:1] == b"{":
         found = salvage_string(decoded_request.data, b"model")

@@ -157,6 +157,7 @@ class Door:
         for watch in list(self.sweeper.watches):
             if watch.phase in ("idle", "head"):
                 watch.expire()
+                watch.deadline_s = 0.0  # and again by the sweeper, until it has been heard
 
     async def emptied(self) -> None:
         """Wait until no client is connected."""

@@ -89,7 +89,7 @@ class Pool:
             wire = await self._dial(key)
             self.dialled += 1
             return UpstreamConnection(key, wire)
-        if watch.gone:
+        if watch.gone or watch.expired:
             raise Woken
         raise UpstreamFailed(
             "timeout_connect",
