@@ -14,7 +14,7 @@ import duckdb
 WRITING_BYTES_MAX = 48 * 2**20
 # DuckDB holds a text in one block, for a time twice, and again at its checkpoint: rows with more
 # than this need more room.
-WRITING_ROW_BYTES_MAX = 128 * 1024
+WRITING_ROW_BYTES_MAX = 4 * 2**20
 KEEP_FOR_READERS_S = 10.0
 
 

@@ -1,0 +1,115 @@
+"""Texts of all sizes pass through the writer's memory, and can be read with a reader's."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from storage.analytics import AnalyticsFailed
+from storage.analytics_failure import writing
+from storage.batch import Batch
+from storage.frames import Position
+from tests.storage.analytics_rows import ask, body_row, opened, request_row
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+def text(size: int) -> str:
+    """Of a size, never the same twice, ending in `end`."""
+    return os.urandom(size // 2 - 2).hex() + "end."
+
+
+def batch_of(first: int, rows: int, size: int) -> Batch:
+    batch = Batch()
+    for number in range(first, first + rows):
+        request = request_row(number, frame_offset=number)
+        texts = {"request": text(size), "response": text(size)}
+        batch.add_exchange(request, body_row(number, frame_offset=number, **texts), 0)
+    return batch
+
+
+# Bytes a side, rows a batch, batches. The many are what the checkpoint's joining of row groups took
+# too much memory for: 2,880 of 8 KiB, 440 of 40, 60 of 400, 20 of 1 MiB.
+TEXTS = [
+    (8 * KIB, 60, 50),
+    (40 * KIB, 20, 30),
+    (400 * KIB, 5, 20),
+    (MIB, 2, 30),
+    (2 * MIB, 1, 20),
+]
+
+
+@pytest.mark.parametrize(("size", "rows", "batches"), TEXTS)
+def test_texts_fit_the_writers_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, rows: int, batches: int
+) -> None:
+    def none(*_: object) -> None:
+        raise AssertionError("the writer asked for a reader's memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.memory_limit.MemoryLimit.make_room", none)
+        analytics = opened(tmp_path / "analytics.duckdb")
+        for number in range(batches):
+            analytics.ingest(batch_of(number * rows, rows, size), Position(1, number + 1))
+    try:
+        count = rows * batches
+        sql = "SELECT count(*), sum(length(response)) FROM bodies WHERE request LIKE '%end.'"
+        assert ask(analytics, sql) == [(count, count * size)]
+    finally:
+        analytics.close()
+
+
+@pytest.mark.parametrize(("rows", "batches"), [(1, 3)])
+def test_the_largest_bodies_that_are_kept(tmp_path: Path, rows: int, batches: int) -> None:
+    """32 MiB a side (`record_bytes_max`), with what DuckDB has of 1 GiB; and small ones after."""
+    analytics = opened(
+        tmp_path / "analytics.duckdb", memory_bytes_max=300 * MIB, temporary=tmp_path / "tmp"
+    )
+    try:
+        for number in range(batches):
+            analytics.ingest(batch_of(number, rows, 32 * MIB), Position(1, number + 1))
+        analytics.ingest(batch_of(batches, 500, KIB), Position(1, batches + 1))
+        assert ask(analytics, "SELECT count(*) FROM bodies WHERE request LIKE '%end.'") == [
+            (batches + 500,)
+        ]
+    finally:
+        analytics.close()
+
+
+def test_row_groups_without_rows_are_dropped(tmp_path: Path) -> None:
+    """Though those that are left are not joined."""
+    analytics = opened(tmp_path / "analytics.duckdb")
+    try:
+        for number in range(20):
+            analytics.ingest(batch_of(number * 100, 100, 16 * KIB), Position(1, number + 1))
+        analytics._run("CHECKPOINT store")
+        size = "sum(used_blocks * block_size) FROM pragma_database_size()"
+        ((full,),) = ask(analytics, f"SELECT {size}")
+        analytics._run("DELETE FROM store.hot_bodies WHERE frame_offset < 1600")
+        analytics._run("CHECKPOINT store")
+        ((rest,),) = ask(analytics, f"SELECT {size}")
+        assert full > 60 * MIB
+        assert rest < full * 0.5
+    finally:
+        analytics.close()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "TransactionContext Error: Failed to commit: Checkpoint failed for database \"store\". The"
+        " database has been invalidated. Original error: could not allocate block of size 404.0 KiB"
+        " (47.6 MiB/48.0 MiB used)",
+        "IO Error: Transaction COMMIT succeeded and is durable, but the autocheckpoint failed."
+        " Original error: failed to pin block of size 256.0 KiB (47.7 MiB/48.0 MiB used)",
+        "Out of Memory Error: could not allocate block of size 32.0 MiB",
+    ],
+)  # fmt: skip
+def test_too_little_memory_is_not_the_files_fault(words: str) -> None:
+    with pytest.raises(AnalyticsFailed) as failed, writing():
+        raise duckdb.Error(words)
+    assert not failed.value.damaged
