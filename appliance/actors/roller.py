@@ -116,7 +116,7 @@ class Roller:
         self._failed_in_a_row = 0
         self._kept_at_s: float | None = None
         self._shown = lake.manifest.generation
-        self._deletions_finished = False
+        self.deletions_are_finished = False
         self._old_blobs: list[str] = []
         self._job = {
             **(job or {}),
@@ -171,11 +171,11 @@ class Roller:
 
             await process.run(self._a_job("find", **as_json(selector)), hear)
             if found:
-                self._deletions_finished = False  # until it is: a failure is taken up by `run`
+                self.deletions_are_finished = False  # until it is: a failure is taken up by `run`
                 await self._announce(found)
                 await self._hide(list(found))
                 await self._delete(process)
-                self._deletions_finished = True
+                self.deletions_are_finished = True
             return len(found)
 
     async def verify(self) -> Message:
@@ -192,7 +192,7 @@ class Roller:
     # -- one look at everything
 
     async def _look(self) -> None:
-        if not self._deletions_finished:
+        if not self.deletions_are_finished:
             await self._finish_deletions()
         if self._old_blobs:
             await self._sweep_blobs()
@@ -221,7 +221,7 @@ class Roller:
                     await self._delete(process, hashes=[])
                 elif (await process.run(self._a_job("pending"), _ignore))["count"]:
                     await self._delete(process)
-        self._deletions_finished = True
+        self.deletions_are_finished = True
 
     async def _sweep_blobs(self) -> None:
         """Those that were kept without their record ever being written, by a process that died."""
