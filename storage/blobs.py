@@ -7,6 +7,8 @@ its name says so. Knows nothing of frames.
 import os
 import re
 import secrets
+import shutil
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -21,7 +23,7 @@ from storage.vault import SegmentKeys, VaultError
 
 CHUNK_BYTES = 64 * 1024
 SEAL_BYTES = 16
-PENDING_SYNCS_MAX = 256
+OPEN_DESCRIPTORS_MAX = 256
 COPY_BYTES = 1024 * 1024
 MAGIC = b"HAJ\x00BLB\n"
 _HEADER = Struct("<8sII16s")  # magic, key epoch, chunk bytes, salt
@@ -50,7 +52,8 @@ class Blobs:
     def __init__(self, directory: Path, keys: SegmentKeys | None = None) -> None:
         self._directory = directory
         self._keys = keys
-        self._unsynced: list[tuple[int, Path]] = []
+        # Of those that were kept; a descriptor for the first of them.
+        self._unsynced: deque[tuple[int | None, Path]] = deque()
         self.sync_failures = 0
 
     def create(self) -> "BlobWriter":
@@ -114,15 +117,14 @@ class Blobs:
 
         Never raises: a blob that cannot be synced is in the page cache still, and counted.
         """
-        pending, self._unsynced = self._unsynced, []
-        folders = {path.parent for _, path in pending}
-        for descriptor, _ in pending:
-            self._synced(descriptor)
-        for folder in folders | {self._directory / "blobs"} if folders else ():
-            try:
-                self._synced(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            except OSError:
+        folders: set[Path] = set()
+        for _ in range(len(self._unsynced)):  # while more may be kept by the loop
+            descriptor, path = self._unsynced.popleft()
+            folders.add(path.parent)
+            if not self._synced(path, descriptor) and not self._written_anew(path):
                 self.sync_failures += 1
+        for folder in folders | {self._directory / "blobs"} if folders else ():
+            self.sync_failures += not self._synced(folder)
 
     def keep(self, source: Path, name: str, descriptor: int) -> None:
         """Renames a finished file into place; its descriptor is closed by `sync`."""
@@ -133,17 +135,40 @@ class Blobs:
         except BaseException:
             os.close(descriptor)
             raise
-        self._unsynced.append((descriptor, target))
-        if len(self._unsynced) > PENDING_SYNCS_MAX:
-            self.sync()
-
-    def _synced(self, descriptor: int) -> None:
-        try:
-            os.fsync(descriptor)
-        except OSError:
-            self.sync_failures += 1
-        finally:
+        # Beyond that they are opened again: fsyncing here would hold up whoever keeps a body.
+        if len(self._unsynced) < OPEN_DESCRIPTORS_MAX:
+            self._unsynced.append((descriptor, target))
+        else:
             os.close(descriptor)
+            self._unsynced.append((None, target))
+
+    def _synced(self, path: Path, descriptor: int | None = None) -> bool:
+        """Closes the descriptor too. True for one that was removed meanwhile."""
+        try:
+            if descriptor is None:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            return isinstance(error, FileNotFoundError)
+        return True
+
+    def _written_anew(self, path: Path) -> bool:
+        """A file whose fsync failed is not to be trusted with another: its bytes, which are still
+        in the page cache, go into a new one that takes its name."""
+        fresh = self._directory / "tmp" / f"again-{path.name}"
+        try:
+            with path.open("rb") as old, fresh.open("xb") as new:
+                shutil.copyfileobj(old, new, COPY_BYTES)
+                new.flush()
+                os.fsync(new.fileno())
+            fresh.rename(path)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            return False
+        return True
 
 
 class BlobWriter:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.blobs import CHUNK_BYTES, PENDING_SYNCS_MAX, Blobs, BlobUnreadable
+from storage.blobs import CHUNK_BYTES, OPEN_DESCRIPTORS_MAX, Blobs, BlobUnreadable
 from storage.vault import SegmentKeys, VaultError
 from tests.storage.journal_kit import KEYS
 
@@ -164,11 +164,41 @@ def test_a_failed_fsync_is_counted_and_the_blob_stays(tmp_path: Path, monkeypatc
     assert blobs.read(name) == b""
 
 
-def test_descriptors_that_await_a_sync_are_bounded(tmp_path: Path) -> None:
+def test_a_blob_whose_fsync_failed_is_written_anew(tmp_path: Path, monkeypatch) -> None:
+    """A second fsync of the same file would say nothing of the bytes that the first one lost."""
     blobs = folder(tmp_path)
-    most = 0
-    for _ in range(PENDING_SYNCS_MAX + 20):
-        blobs.create().finish()
-        most = max(most, len(blobs._unsynced))
-    assert most == PENDING_SYNCS_MAX
+    writer = blobs.create()
+    writer.write(b"a body")
+    name = writer.finish().name
+    before = blobs.path(name).stat().st_ino
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def fail_once(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        if len(synced) == 1:
+            raise OSError(5, "broken")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_once)
     blobs.sync()
+    assert blobs.sync_failures == 0
+    assert blobs.path(name).stat().st_ino == synced[1] != before == synced[0]
+    assert blobs.read(name) == b"a body"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_many_that_await_a_sync_hold_up_nobody(tmp_path: Path, monkeypatch) -> None:
+    """No fsync but in `sync`, and a bounded number of descriptors."""
+    blobs = folder(tmp_path)
+    synced: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.add(os.fstat(descriptor).st_ino))
+    before = len(os.listdir("/proc/self/fd"))
+    names = [blobs.create().finish().name for _ in range(OPEN_DESCRIPTORS_MAX + 20)]
+    assert synced == set()
+    assert len(os.listdir("/proc/self/fd")) == before + OPEN_DESCRIPTORS_MAX
+    blobs.unlink(names[-1])
+    blobs.sync()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert {blobs.path(name).stat().st_ino for name in names[:-1]} <= synced
+    assert blobs.sync_failures == 0
