@@ -48,20 +48,29 @@ class Block:
     """Rows of one table as columns. Run `steps` to the end before DuckDB reads it."""
 
     def __init__(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self.length = len(rows)
+        self.columns: list[Column] = []
         self._shape = _SHAPES[table]
         self._rows = rows
-        self._columns: list[Column] = []
         self._kept: list[Any] = []
+
+    @classmethod
+    def of_columns(cls, table: str, length: int, columns: list[Column], memory: object) -> "Block":
+        """One whose columns are there already. `memory` is what their addresses point into."""
+        block = cls(table, ())
+        block.length, block.columns = length, columns
+        block._kept.append(memory)
+        return block
 
     def steps(self) -> Iterator[None]:
         """Builds one column between yields: the caller decides when to let others run."""
         turned = []
-        for start in range(0, len(self._rows), _TURNED_ROWS):
+        for start in range(0, self.length, _TURNED_ROWS):
             turned.append(list(zip(*self._rows[start : start + _TURNED_ROWS], strict=True)))
             yield
         for number, shape in enumerate(self._shape.children):
             values = tuple(chain.from_iterable([part[number] for part in turned]))
-            self._columns.append(shape.build(values))
+            self.columns.append(shape.build(values))
             yield
 
     def __arrow_c_schema__(self) -> object:
@@ -69,7 +78,7 @@ class Block:
         return _capsule(words.buffer_info()[0], b"arrow_schema", None)
 
     def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        root = Column(len(self._rows), 0, (None,), tuple(self._columns))
+        root = Column(self.length, 0, (None,), tuple(self.columns))
         words = _words(_ARRAY_WORDS, root, self._array_words, self._kept)
         array_capsule = _capsule(words.buffer_info()[0], b"arrow_array", None)
         return self.__arrow_c_schema__(), array_capsule
@@ -114,4 +123,6 @@ def _address(buffer: Buffer) -> int:
         return 0
     if isinstance(buffer, array):
         return buffer.buffer_info()[0]
+    if isinstance(buffer, int):
+        return buffer
     return ctypes.cast(ctypes.c_char_p(buffer), ctypes.c_void_p).value or 0

@@ -42,10 +42,11 @@ class Batch:
         self.text_bytes = 0
         self.largest_bytes = 0  # of text in one row
         self.blocks: dict[str, Block] = {}
+        self.restored_rows = 0  # of one that was built in another process
         self._exchanges: dict[bytes, tuple[Row, Row]] = {}
 
     def __len__(self) -> int:
-        return len(self._exchanges) + len(self.edits) + len(self.deletions)
+        return self.restored_rows or len(self._exchanges) + len(self.edits) + len(self.deletions)
 
     def add(self, rows: FrameRows, flags: int) -> None:
         if rows.request is not None and rows.body is not None:

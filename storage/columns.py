@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 Values: TypeAlias = Sequence[Any]
-Buffer: TypeAlias = "bytes | array[int] | array[float] | None"
+# An int is an address: the buffer is kept elsewhere.
+Buffer: TypeAlias = "bytes | array[int] | array[float] | int | None"
 
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)

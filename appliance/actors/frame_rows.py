@@ -3,7 +3,7 @@
 Decides nothing about files or DuckDB. No frame stops it: one that fails becomes a row that says so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -26,6 +26,9 @@ from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
 
 EDIT_KINDS = {KIND_SCORE: "score", KIND_FEEDBACK: "feedback", KIND_PROPERTY: "property"}
 ERROR_LENGTH_MAX = 300
+# Of a coded body so much may become of each byte that it is treated as large (64 KiB of gzip often
+# hold 1 MiB; the most that is taken off is 200 : 1).
+CODED_WEIGHT = 32
 
 _ERROR = [name for name, _ in REQUEST_COLUMNS].index("derive_error")
 
@@ -60,6 +63,14 @@ class Exchange(NamedTuple):
         return any(part[0] == PART_BLOB for part in (*self.request, *self.response))
 
 
+def weight_of(opened: Exchange | FrameRows) -> int:
+    """For how many bytes of body a frame has to be taken."""
+    if isinstance(opened, FrameRows):
+        return 0
+    coded = opened.meta.get("request_coding") or opened.meta.get("response_coding")
+    return opened.body_bytes * (CODED_WEIGHT if coded else 1)
+
+
 @dataclass
 class RowCounts:
     """`unreadable` edits have no row that could say so; they are only counted."""
@@ -67,6 +78,12 @@ class RowCounts:
     frames: int = 0
     derive_errors: int = 0
     unreadable: int = 0
+
+    def add(self, counts: Mapping[str, int]) -> None:
+        """What another process has counted."""
+        self.frames += counts.get("frames", 0)
+        self.derive_errors += counts.get("derive_errors", 0)
+        self.unreadable += counts.get("unreadable", 0)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +17,9 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from appliance.actors.derive_helper import weight_of
-from appliance.actors.frame_rows import Exchange, FrameDeriver
+from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded
+from appliance.actors.batch_wire import Ask
+from appliance.actors.frame_rows import Exchange, FrameDeriver, weight_of
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WARM_BYTES = 8 * 2**20
-DeriveLarge = Callable[[Exchange, bytes, bytes], Awaitable[FrameRows]]
 
 
 class JournalTail(Protocol):
@@ -50,12 +50,13 @@ class JournalTail(Protocol):
 class IngestOptions:
     """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
 
-    rows_max: int = 2_000
-    text_bytes_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
-    gather_s: float = 0.25
+    rows_max: int = 4_000
+    text_bytes_max: int = 8 * 2**20  # of bodies in a batch; one larger body comes alone
+    gather_s: float = 0.5
+    helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
     aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
-    large_bytes: int = 256 * 1024  # and from here on derived by `derive_large`, if there is one
+    large_bytes: int = 256 * 1024  # and from here on the helper process derives them
     retry_first_s: float = 0.1
     retry_max_s: float = 5.0
     bare_after: int = 3  # failures for want of memory: then the record goes in without its bodies
@@ -90,7 +91,7 @@ class Ingest:
         open_analytics: Callable[[], Analytics],
         rebuild: Callable[[], None],
         remove: Callable[[], None] = lambda: None,
-        derive_large: DeriveLarge | None = None,
+        helper: BatchHelper | None = None,
         keys: SegmentKeys | None = None,
         options: IngestOptions | None = None,
         clock: Callable[[], float] = time.time,
@@ -104,7 +105,7 @@ class Ingest:
         self._open_analytics = open_analytics
         self._rebuild = rebuild
         self._remove = remove
-        self._derive_large = derive_large
+        self._helper = helper
         self._keys = keys
         self._options = options or IngestOptions()
         self._clock = clock
@@ -135,6 +136,8 @@ class Ingest:
         finally:
             if self._renewal is not None:
                 self._renewal.set()
+            if self._helper is not None:
+                self._helper.close()
             # bounded: a checkpoint of at most 16 MiB of log, and replies do not wait for it
             with trio.move_on_after(self._options.close_s, shield=True):
                 await self._close_analytics()
@@ -275,7 +278,53 @@ class Ingest:
         return self._journal.synced > self.position or not self._closing
 
     async def _gather(self, start: Position) -> tuple[Batch, Position]:
-        batch, end, goal, options = Batch(), start, self._journal.synced, self._options
+        """The next batch. A large backlog and large records are the helper's: on the loop they
+        would cost those who are served."""
+        goal = self._journal.synced
+        if self._helper is None:
+            return await self._gather_here(start, goal)
+        if _bytes_between(self._root, start, goal) < self._options.helper_bytes:
+            batch, end = await self._gather_here(start, goal)
+            if end > start or start >= goal:
+                return batch, end
+        try:
+            return await self._gather_there(self._helper, start, goal)
+        except (BatchHelperEnded, OSError) as error:
+            log.warning("ingest goes on without its helper process: %s", error)
+            return await self._gather_here(start, goal, alone=error)
+
+    async def _gather_there(
+        self, helper: BatchHelper, start: Position, goal: Position
+    ) -> tuple[Batch, Position]:
+        """Raises BatchHelperEnded (twice in a row), OSError (there is none to be had)."""
+        options = self._options
+        ask = Ask(
+            start,
+            goal,
+            rows_max=1 if self._out_of_memory else options.rows_max,
+            text_bytes_max=options.text_bytes_max,
+            large_bytes=options.large_bytes,
+            bare=self._out_of_memory >= options.bare_after,
+            first_segment=self._first_segment,
+        )
+        try:
+            gathered, batch = await self._in_thread(helper.gather, ask)
+        except BatchHelperEnded:  # it may have rested, and was ending
+            gathered, batch = await self._in_thread(helper.gather, ask)
+        self._deriver.counts.add(gathered.counts)
+        self._gathered_frames += gathered.counted
+        if gathered.recorded_at_us:
+            self._recorded_at = gathered.recorded_at_us / 1e6
+        for damage in gathered.damages:
+            self._damaged(Damage(damage.segment, damage.offset, damage.bytes, damage.reason))
+        return batch, Position(*gathered.end)
+
+    async def _gather_here(
+        self, start: Position, goal: Position, *, alone: Exception | None = None
+    ) -> tuple[Batch, Position]:
+        """Ends before a large record, so that it is the helper's; `alone`: why there is none. Then
+        one that has ended it loses its bodies, or it would end the server too."""
+        batch, end, options = Batch(), start, self._options
         turn = _Turn(options.slice_s)
         # Read on the loop: what was just written is in the page cache, and Python work in a second
         # thread would cost every request more than the reading does.
@@ -284,18 +333,25 @@ class Ingest:
             self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged
         ):
             opened = self._deriver.opened(frame)
-            if len(batch) and weight_of(opened) >= options.text_bytes_max:
+            weight = weight_of(opened)
+            large = self._helper is not None and weight >= options.large_bytes
+            if (large and (alone is None or len(batch))) or (
+                len(batch) and weight >= options.text_bytes_max
+            ):
                 # Read again, for a batch of its own: joined with others its text would be copied.
                 self._deriver.counts.frames -= 1
                 break
-            rows = await self._rows_of(opened)
-            if self._out_of_memory >= options.bare_after and self._is_large(opened):
+            if large and isinstance(opened, Exchange) and isinstance(alone, BatchHelperEnded):
+                rows = self._deriver.derived(opened, failed=alone)
+            else:
+                rows = await self._rows_of(opened)
+            if self._out_of_memory >= options.bare_after and weight >= options.large_bytes:
                 rows = self._deriver.without_bodies(rows, MemoryError("too large for the database"))
             batch.add(rows, frame.flags)
             end = frame.end
             self._gathered_frames += frame.position.segment >= self._first_segment
             await turn.over()
-            if self._is_full(batch):
+            if large or self._is_full(batch):
                 break
         else:
             end = goal
@@ -309,9 +365,6 @@ class Ingest:
             return True
         return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
-    def _is_large(self, opened: Exchange | FrameRows) -> bool:
-        return self._derive_large is not None and weight_of(opened) >= self._options.large_bytes
-
     async def _rows_of(self, opened: Exchange | FrameRows) -> FrameRows:
         if isinstance(opened, FrameRows):
             return opened
@@ -323,8 +376,6 @@ class Ingest:
                 bodies = self._deriver.bodies(opened)
             else:
                 bodies = await self._in_thread(self._deriver.bodies, opened)
-            if self._derive_large is not None and self._is_large(opened):
-                return await self._derive_large(opened, *bodies)
         except Exception as error:
             return self._deriver.derived(opened, failed=error)
         return self._deriver.derived(opened, *bodies)
@@ -350,6 +401,15 @@ class Ingest:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(partial(call, *arguments), limiter=self._limiter)
+
+
+def _bytes_between(root: Path, start: Position, goal: Position) -> int:
+    """Of the journal, at least. Of the segments between them only the first is looked at."""
+    if start.segment == goal.segment:
+        return goal.offset - start.offset
+    with suppress(OSError):
+        return segment_path(root, start.segment).stat().st_size - start.offset + goal.offset
+    return goal.offset
 
 
 def _warm(root: Path, start: Position) -> None:

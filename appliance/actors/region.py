@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from appliance.actors.derive_helper import DeriveHelper
+from appliance.actors.batch_helper import BatchHelper
 from appliance.actors.frame_rows import Derive, FrameDeriver
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
@@ -76,7 +76,7 @@ class Region:
             raise
         self.spill = SpillBudget()
         self.deriver = FrameDeriver(derive, self.read_parts)
-        self.derive_helper = DeriveHelper(self.deriver, options.job)
+        self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
         self.ingest = Ingest(
             self.journal,
             options.directory,
@@ -84,7 +84,7 @@ class Region:
             open_analytics=self._open_analytics,
             rebuild=self._set_aside,
             remove=self._remove,
-            derive_large=self.derive_helper,
+            helper=self.batch_helper,
             keys=self.keys,
         )
         self.roller = Roller(
@@ -167,7 +167,6 @@ class Region:
     async def start(self, nursery: trio.Nursery) -> None:
         """Start the actors. They end when the nursery is cancelled, or after `close`."""
         await nursery.start(self.journal.run)
-        await nursery.start(self.derive_helper.run)
         await nursery.start(self.ingest.run)
         await nursery.start(self.roller.run)
 

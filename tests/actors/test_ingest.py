@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import trio
 
-from appliance.actors.frame_rows import Exchange, FrameDeriver
+from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.ingest import IngestOptions
 from appliance.core.derive import derive as core_derive
 from appliance.core.usage_types import Priced, Usage
 from storage.analytics import Analytics, AnalyticsFailed
-from storage.batch import Batch, FrameRows
+from storage.batch import Batch
 from storage.frames import (
     FLAG_REWRITTEN,
     FLAG_SUPERSEDES,
@@ -237,33 +237,20 @@ async def test_a_database_that_a_reader_found_invalid_is_opened_again(tmp_path: 
         assert house.ingest.analytics is not first
 
 
-async def test_large_bodies_are_read_and_derived_aside(tmp_path: Path) -> None:
-    options = IngestOptions(gather_s=0, aside_bytes=1_000, large_bytes=10_000)
+async def test_large_bodies_are_read_aside(tmp_path: Path) -> None:
+    options = IngestOptions(gather_s=0, aside_bytes=1_000)
     on_loop: list[bool] = []
-    aside: list[int] = []
 
     def noting(parts: Any) -> bytes:
         on_loop.append(threading.current_thread() is threading.main_thread())
         return read_parts(parts)
 
-    async def derive_large(exchange: Exchange, request: bytes, response: bytes) -> FrameRows:
-        aside.append(exchange.meta["number"])
-        if exchange.meta["number"] == 9:
-            raise RuntimeError("helper died")
-        place = exchange.frame.position
-        return FrameRows(*derive(exchange.meta, request, response, org=ORG, position=place))
-
-    async with running(
-        tmp_path, options=options, derive_large=derive_large, deriver=FrameDeriver(derive, noting)
-    ) as house:
-        for number, size in ((1, 10), (2, 5_000), (3, 50_000), (9, 50_000)):
+    async with running(tmp_path, options=options, deriver=FrameDeriver(derive, noting)) as house:
+        for number, size in ((1, 10), (2, 5_000)):
             append(house.journal, number, response=b"x" * size)
         sql = "SELECT length(response) FROM bodies ORDER BY exchange_id"
-        assert await house.ask(sql) == [(10,), (5_000,), (50_000,), (0,)]
-        errors = "SELECT derive_error FROM requests WHERE derive_error IS NOT NULL"
-        assert await house.ask(errors) == [("RuntimeError: helper died",)]
-    assert aside == [3, 9]
-    assert on_loop == [True] * 2 + [False] * 6
+        assert await house.ask(sql) == [(10,), (5_000,)]
+    assert on_loop == [True] * 2 + [False] * 2
 
 
 async def test_batches_are_bounded_by_rows_and_by_text(tmp_path: Path) -> None:

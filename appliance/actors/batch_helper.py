@@ -1,0 +1,133 @@
+"""The server's end of ingest's helper process: ask for a batch, get its columns.
+
+Blocking, for the thread that ingest uses anyway; waiting and copying release the GIL, so the loop
+does not notice. Started by the first ask; the process ends by itself when there are no more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from appliance.actors.batch_wire import ANSWER, ARGUMENT, Ask, Gathered
+from appliance.actors.lake_jobs import packed_keys
+from storage.batch import Batch
+from storage.packed import restore
+from storage.vault import SegmentKeys
+
+ANSWER_S = 120.0
+END_WAIT_S = 2.0
+PIPE_BYTES = 2**20
+
+
+class BatchHelperEnded(Exception):  # noqa: N818 - what was asked for is asked again
+    """The process ended, or said nothing for too long, or could not read the journal."""
+
+
+def helper_command() -> list[str]:
+    """Ourselves again: a frozen executable knows only its own name, and takes an argument."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable, ARGUMENT]
+    return [sys.executable, "-m", "appliance.batching"]
+
+
+class BatchHelper:
+    """`gather(ask)`, one at a time, from one thread at a time; `close` from any."""
+
+    def __init__(
+        self,
+        root: Path,
+        job: Mapping[str, Any],
+        keys: SegmentKeys | None,
+        *,
+        command: Sequence[str] | None = None,
+        answer_s: float = ANSWER_S,
+    ) -> None:
+        self._root = root
+        self._job = dict(job)
+        self._keys = keys
+        self._command = list(command or helper_command())
+        self._answer_s = answer_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self.started = 0
+
+    def gather(self, ask: Ask) -> tuple[Gathered, Batch]:
+        """Raises BatchHelperEnded, and OSError where no process can be had."""
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(msgspec.json.encode(ask) + b"\n")
+            sizes = self._exactly(process.stdout, ANSWER.size)
+            header_bytes, memory_bytes = ANSWER.unpack(sizes)
+            header = self._exactly(process.stdout, header_bytes)
+            memory = self._exactly(process.stdout, memory_bytes)
+        except (EOFError, BrokenPipeError):
+            self.close()
+            raise BatchHelperEnded(f"the helper of ingest ended: {process.poll()}") from None
+        gathered = msgspec.msgpack.decode(header, type=Gathered)
+        if gathered.failed:
+            raise BatchHelperEnded(gathered.failed)
+        return gathered, restore(gathered.description, memory)
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    def close(self) -> None:
+        """End the process, if there is one. A `gather` that waits for it fails."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_WAIT_S)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        process = self._process
+        if process is not None and process.poll() is None:
+            return process
+        self.close()  # it had rested
+        process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self._process = process
+        self.started += 1
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for stream in (process.stdin, process.stdout):
+            with suppress(OSError, AttributeError):  # fewer and larger turns, where allowed
+                fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        job = {**self._job, "root": str(self._root), "keys": packed_keys(self._keys)}
+        process.stdin.write(json.dumps(job).encode() + b"\n")
+        return process
+
+    def _exactly(self, stream: IO[bytes], size: int) -> bytearray:
+        """Raises EOFError, also when nothing has come for too long."""
+        data = bytearray(size)
+        rest = memoryview(data)
+        until_s = time.monotonic() + self._answer_s
+        while rest:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not select.select([stream], [], [], left_s)[0]:
+                raise EOFError
+            read: int = stream.readinto(rest)  # type: ignore[attr-defined]
+            if not read:
+                raise EOFError
+            rest = rest[read:]
+        return data
