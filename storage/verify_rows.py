@@ -89,10 +89,12 @@ class FrameCheck:
         self._blobs = Blobs(lake.root, lake.keys)
         self._start = Position(lake.manifest.upto_segment + 1, 0)
         self._damaged_blobs: set[str] = set()
+        self._nameless = 0  # frames whose rows have ids that are made of their places
+        self._with_row: set[bytes] = set()
 
     def check(self) -> None:
         upto = self._analytics.position if self._analytics is not None else None
-        exchanges = self._exchanges()
+        exchanges = self._exchanges(upto)
         while some := list(islice(exchanges, COMPARED_AT_ONCE)):
             self._report.exchanges += len(some)
             if self._analytics is not None and upto is not None:
@@ -101,8 +103,9 @@ class FrameCheck:
             self._progress(self._report.exchanges)
         if self._analytics is not None:
             self._check_segments_of_rows(self._analytics)
+            self._check_superfluous_rows(self._analytics)
 
-    def _exchanges(self) -> Iterator[tuple[bytes, Frame]]:
+    def _exchanges(self, upto: Position | None) -> Iterator[tuple[bytes, Frame]]:
         """Those that are not in the lake yet; their blobs are looked at on the way."""
         for frame in read_frames(self._root, self._start, keys=self._keys):
             if frame.kind != KIND_EXCHANGE:
@@ -110,10 +113,12 @@ class FrameCheck:
             try:
                 meta, request, response = decode_exchange(frame.payload)
             except msgspec.MsgspecError:
-                continue  # kept as a row that says so; the segment itself was checked
+                meta, request, response = {}, [], []  # kept as a row that says so
             self._check_parts(request, response)
             if isinstance(meta.get("exchange_id"), bytes):
                 yield meta["exchange_id"], frame
+            elif upto is not None and frame.position < upto:
+                self._nameless += 1
 
     def _check_parts(self, *sides: list[Part]) -> None:
         for side in sides:
@@ -136,6 +141,8 @@ class FrameCheck:
         for exchange_id, frame in frames.items():
             name = name_of(self._root, segment_path(self._root, frame.position.segment))
             row = rows.get(exchange_id)
+            if row is not None and row[0] >= self._start:
+                self._with_row.add(exchange_id)
             if row is None:
                 self._report.add("analytics.duckdb", f"no row for the frame at {name} "
                                  f"{frame.position.offset}")  # fmt: skip
@@ -192,6 +199,20 @@ class FrameCheck:
                     if number not in present:
                         path = segment_path(self._root, number)
                         self._report.add(name_of(self._root, path), "missing, though it has rows")
+
+    def _check_superfluous_rows(self, analytics: Analytics) -> None:
+        """No exchange twice, hot or cold, and no hot row without a frame."""
+        sql = (
+            "SELECT count(*) FROM (SELECT exchange_id FROM frames WHERE exchange_id IS NOT NULL"
+            " GROUP BY ALL HAVING count(*) > 1)"
+        )
+        with analytics.query(sql) as query:
+            doubles = query.fetch()[0][0]
+        if doubles:
+            self._report.add("analytics.duckdb", f"{doubles} exchanges have more than one row")
+        extra = self._report.hot_rows - len(self._with_row) - self._nameless
+        if extra > 0 and not doubles:
+            self._report.add("analytics.duckdb", f"{extra} rows without a frame")
 
 
 def name_of(root: Path, path: Path) -> str:

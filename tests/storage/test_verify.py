@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,6 +185,66 @@ def test_rows_that_are_not_their_frames_are_found(tmp_path: Path, change: str, c
     assert {finding.file for finding in findings} == {"analytics.duckdb"}
     assert all(complaint in finding.what for finding in findings)
     assert len(findings) == 30
+
+
+SUPERFLUOUS = [
+    (
+        "INSERT INTO hot_requests FROM hot_requests WHERE segment = 4",
+        "2 exchanges have more than one row",
+    ),
+    (
+        "INSERT INTO hot_requests BY NAME SELECT gen_random_uuid() AS exchange_id,"
+        " * EXCLUDE (exchange_id) FROM hot_requests WHERE segment = 4",
+        "2 rows without a frame",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "complaint"), SUPERFLUOUS)
+def test_rows_that_are_too_many_are_found(tmp_path: Path, change: str, complaint: str):
+    import duckdb
+
+    with duckdb.connect(a_root(tmp_path) / "analytics.duckdb") as connection:
+        connection.execute(change)
+    assert [(finding.file, finding.what) for finding in verified(tmp_path).findings] == [
+        ("analytics.duckdb", complaint)
+    ]
+
+
+def test_an_exchange_that_is_hot_and_cold_is_found(tmp_path: Path):
+    import duckdb
+
+    root = a_root(tmp_path)
+    cold = open_lake(root).view.source("requests")
+    with duckdb.connect(root / "analytics.duckdb") as connection:
+        connection.execute(
+            f"INSERT INTO hot_requests BY NAME SELECT * REPLACE (4 AS segment) FROM ({cold})"
+            " WHERE user_id = 'user 1'"
+        )
+    (finding,) = verified(root).findings
+    assert finding.what == "20 exchanges have more than one row"
+
+
+def test_frames_that_say_nothing_have_rows_of_their_own(tmp_path: Path):
+    """Their ids are made of their places: no row too many."""
+    from appliance.actors.frame_rows import FrameDeriver
+
+    write_segment(tmp_path, [exchange(1), exchange(2, exchange_id=None), (1, 0, b"\xc1")])
+    lake = open_lake(tmp_path)
+    analytics = open_database(None, lake)
+
+    def derive(meta: dict[str, Any], request: bytes, response: bytes, **_: Any) -> Any:
+        raise ValueError("not today")
+
+    deriver = FrameDeriver(derive, lambda parts: b"")
+    batch, end = Batch(), analytics.position
+    for frame in journal(tmp_path):
+        batch.add(deriver(frame), frame.flags)
+        end = frame.end
+    analytics.ingest(batch, end)
+    report = verify(tmp_path, open_analytics=lambda _: analytics)
+    analytics.close()
+    assert (report.findings, report.hot_rows) == ([], 3)
 
 
 def test_requests_without_bodies_are_found(tmp_path: Path):
