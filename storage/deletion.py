@@ -28,9 +28,10 @@ from storage.frames import (
 from storage.lake import Lake, exchange_hash, unlink_blobs
 from storage.manifest import Applied, LakeFile, Step, no_step, unlink_all
 from storage.parquet import ids_of, without_ids
-from storage.reader import erase_frame, read_frames
+from storage.reader import Damage, OnDamage, blank_damage, erase_frame, read_frames
 from storage.rewrite import Edition, temporary_files
 from storage.roll import deletion_hashes
+from storage.segment import segment_numbers
 
 EDITS = frozenset((KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY))
 
@@ -136,7 +137,8 @@ def _erase_in_journal(lake: Lake, hashes: set[bytes], result: Deleted, step: Ste
     """Blobs first: an erased frame no longer says which were its own."""
     blobs: list[str] = []
     positions = []
-    for frame, exchange_id, names in _touched(lake):
+    damages: list[Damage] = []
+    for frame, exchange_id, names in _touched(lake, damages.append):
         if _hash(lake, exchange_id) in hashes:
             positions.append(frame.position)
             blobs += names
@@ -148,6 +150,13 @@ def _erase_in_journal(lake: Lake, hashes: set[bytes], result: Deleted, step: Ste
         erase_frame(lake.root, position, lake.keys)
         step("frame erased")
     result.frames = len(positions)
+    newest = max(segment_numbers(lake.root), default=0)
+    for damage in damages:
+        # A write that was cut short leaves a piece of a frame, and nobody can tell of which. The
+        # newest segment may be growing; what is sealed and does not open is no text anyway.
+        if damage.reason in ("frame", "tail") and damage.segment != newest:
+            blank_damage(lake.root, damage)
+            step("damage blanked")
 
 
 def _erase_in_lake(lake: Lake, edition: Edition, hashes: set[bytes], result: Deleted) -> None:
@@ -175,9 +184,9 @@ def _empty_quarantine(lake: Lake) -> None:
         unlink_all(path for path in folder.rglob("*") if path.is_file())
 
 
-def _touched(lake: Lake) -> Iterator[tuple[Frame, bytes, list[str]]]:
+def _touched(lake: Lake, on_damage: OnDamage) -> Iterator[tuple[Frame, bytes, list[str]]]:
     """Every frame that belongs to an exchange, its id, and the blobs it names."""
-    for frame in read_frames(lake.root, Position(0, 0), keys=lake.keys):
+    for frame in read_frames(lake.root, Position(0, 0), keys=lake.keys, on_damage=on_damage):
         if frame.kind in EDITS:
             found = _decoded(_map_decoder, frame.payload)
             if found is not None and isinstance(found.get("exchange_id"), bytes):

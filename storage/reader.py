@@ -118,6 +118,14 @@ def erase_frame(directory: Path, position: Position, keys: SegmentKeys | None = 
         _overwrite(descriptor, position.offset + FRAME_BYTES, zeros)
 
 
+def blank_damage(directory: Path, damage: Damage) -> None:
+    """Overwrites bytes that decode as no frame; a piece of one may lie in them. Blocking."""
+    with _opened(segment_path(directory, damage.segment), os.O_RDWR) as descriptor:
+        for offset in range(damage.offset, damage.offset + damage.bytes, BLOCK_BYTES):
+            size = min(BLOCK_BYTES, damage.offset + damage.bytes - offset)
+            _overwrite(descriptor, offset, bytes(size))
+
+
 def _is_erased(head: bytes) -> bool:
     return len(head) == FRAME_BYTES and plausible(head) and head[2] == KIND_ERASED
 

@@ -1,6 +1,7 @@
 """Deleted exchanges leave no byte behind, wherever the deletion was cut short."""
 
 import itertools
+import os
 from pathlib import Path
 
 import msgspec
@@ -9,9 +10,17 @@ import pytest
 from storage import deletion
 from storage.blobs import Blobs
 from storage.deletion import Selector
-from storage.frames import KIND_DELETION, KIND_ERASED, KIND_SCORE, Position
+from storage.frames import (
+    FLAG_REWRITTEN,
+    KIND_DELETION,
+    KIND_ERASED,
+    KIND_EXCHANGE,
+    KIND_SCORE,
+    Position,
+)
 from storage.lake import Lake, intent
 from storage.roll import DeletionPending, deletion_hashes, roll
+from storage.segment import segment_path
 from storage.vault import SegmentKeys
 from tests.storage.lake_kit import (
     DELETION_KEY,
@@ -135,6 +144,22 @@ def test_cut_short_at_any_step_it_resumes(tmp_path: Path, keys: SegmentKeys | No
         if finished:
             break
     assert number > 10
+
+
+def test_a_piece_of_a_frame_goes_too(tmp_path: Path):
+    """A write was cut short; the frame was written again, and lies in the next segment whole."""
+    write_segment(tmp_path, [exchange(2), _secret(1)], closed=False)
+    path = segment_path(tmp_path, 1)
+    os.truncate(path, path.stat().st_size - 3)
+    write_segment(tmp_path, [(KIND_EXCHANGE, FLAG_REWRITTEN, _secret(1)), *_intents(COLD)])
+    lake = open_lake(tmp_path)
+    assert PLANTED.encode() in path.read_bytes()
+    deletion.apply(lake)
+    rest = all_bytes(tmp_path)
+    assert PLANTED.encode() not in rest
+    assert COLD not in rest
+    kinds = [frame.kind for frame in journal(tmp_path)]
+    assert kinds == [KIND_EXCHANGE, KIND_ERASED, KIND_DELETION]
 
 
 SELECTORS = [
