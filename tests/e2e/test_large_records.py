@@ -62,3 +62,19 @@ def test_large_bodies_hold_up_nobody(fresh: Appliance, provider: Provider) -> No
     assert stall_s(fresh) < STALL_S_MAX
     kept = fresh.query("SELECT max(length(request)) AS q, max(length(response)) AS r FROM bodies")
     assert kept == [{"q": len(large), "r": len(gzip.decompress(coded))}]
+
+
+def test_a_record_too_large_for_little_memory_stops_no_other(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """The database gets 44 MB here and takes no text of 31 MB: it stood still from there on."""
+    answer = {"x-fake": provider.add("small", reply(b'{"model":"gpt-4o",%b}' % USAGE))}
+    with Appliance(tmp_path, provider, config='memory_bytes_max = "256MiB"\n') as appliance:
+        body = b'{"model":"gpt-4o","x":"%b"}' % (b"x" * (31 * 2**20))
+        large = appliance.call(CHAT, body, answer)
+        after = appliance.call(CHAT, {"model": "gpt-4o"}, answer)
+        row = appliance.row(after.id, wait_s=30)
+        assert (row["prompt_tokens"], row["derive_error"]) == (7, None)
+        row = appliance.row(large.id)
+        assert (row["prompt_tokens"], row["outcome"]) == (7, "complete")
+        assert "MemoryError" in row["derive_error"]
