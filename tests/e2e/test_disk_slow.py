@@ -19,7 +19,7 @@ from tests.e2e.storage_kit import (
     segment_files,
     wait_healthy,
 )
-from tests.fakes.appliance import Appliance
+from tests.fakes.appliance import IMPATIENT, Appliance
 from tests.fakes.provider import Provider
 
 pytestmark = [needs_root, needs_strace]
@@ -29,7 +29,7 @@ COUNT = 40
 @pytest.fixture
 def served(tmp_path: Path, provider: Provider) -> Iterator[Appliance]:
     """A server with its own directory."""
-    with Appliance(tmp_path, provider) as appliance:
+    with Appliance(tmp_path, provider, program=IMPATIENT) as appliance:
         yield appliance
 
 

@@ -143,7 +143,7 @@ def kill_rounds(directory: Path, provider: Provider, rounds: int) -> None:
     seed = int(os.environ.get(SEED_VARIABLE) or int.from_bytes(os.urandom(4), "big"))
     print(f"{SEED_VARIABLE}={seed}")
     random_ = random.Random(seed)
-    appliance = Appliance(directory, provider, program="tests.fakes.patient_program")
+    appliance = Appliance(directory, provider)
     seen = Seen()
     for number in range(1, rounds + 1):
         where = f"seed {seed}, round {number}"

@@ -1,8 +1,8 @@
 """The program with a journal that takes no disk for slow.
 
-A machine that runs sixteen clients, a provider and the server on two cores may hold a write up for
+A machine that runs tests, clients, a provider and the server on two cores may hold a write up for
 20 ms. The journal would then do what it does for a slow disk: let replies go before their records
-are written, and count them as late. That has its own tests; a kill test must not meet it by chance.
+are written, and say so. That has its own tests; no other must meet it by chance.
 """
 
 import sys
