@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import msgspec
 
@@ -28,6 +28,9 @@ from storage.vault import SegmentKeys
 ANSWER_S = 120.0
 END_WAIT_S = 2.0
 PIPE_BYTES = 2**20
+KEPT_BYTES_MAX = 24 * 2**20
+
+T = TypeVar("T", bytearray, memoryview)
 
 
 class BatchHelperEnded(Exception):  # noqa: N818 - what was asked for is asked again
@@ -59,6 +62,7 @@ class BatchHelper:
         self._command = list(command or helper_command())
         self._answer_s = answer_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._memory = bytearray()
         self.started = 0
 
     def gather(self, ask: Ask) -> tuple[Gathered, Batch]:
@@ -68,10 +72,11 @@ class BatchHelper:
         assert process.stdout is not None
         try:
             process.stdin.write(msgspec.json.encode(ask) + b"\n")
-            sizes = self._exactly(process.stdout, ANSWER.size)
+            sizes = self._read(process.stdout, bytearray(ANSWER.size))
             header_bytes, memory_bytes = ANSWER.unpack(sizes)
-            header = self._exactly(process.stdout, header_bytes)
-            memory = self._exactly(process.stdout, memory_bytes)
+            header = self._read(process.stdout, bytearray(header_bytes))
+            memory = self._memory_of(memory_bytes)
+            self._read(process.stdout, memoryview(memory)[:memory_bytes])
         except (EOFError, BrokenPipeError):
             self.close()
             raise BatchHelperEnded(f"the helper of ingest ended: {process.poll()}") from None
@@ -88,6 +93,7 @@ class BatchHelper:
     def close(self) -> None:
         """End the process, if there is one. A `gather` that waits for it fails."""
         process, self._process = self._process, None
+        self._memory = bytearray()
         if process is None:
             return
         process.kill()
@@ -117,10 +123,18 @@ class BatchHelper:
         process.stdin.write(json.dumps(job).encode() + b"\n")
         return process
 
-    def _exactly(self, stream: IO[bytes], size: int) -> bytearray:
-        """Raises EOFError, also when nothing has come for too long."""
-        data = bytearray(size)
-        rest = memoryview(data)
+    def _memory_of(self, size: int) -> bytearray:
+        """The last batch is in the database, so its memory is taken again: fresh memory costs a
+        page fault for each 4 KiB. Of unusual size it is not kept."""
+        if size > KEPT_BYTES_MAX:
+            return bytearray(size)
+        if len(self._memory) < size:
+            self._memory = bytearray(size + size // 4)
+        return self._memory
+
+    def _read(self, stream: IO[bytes], into: T) -> T:
+        """Fills it. Raises EOFError, also when nothing has come for too long."""
+        rest = memoryview(into)
         until_s = time.monotonic() + self._answer_s
         while rest:
             left_s = until_s - time.monotonic()
@@ -130,4 +144,4 @@ class BatchHelper:
             if not read:
                 raise EOFError
             rest = rest[read:]
-        return data
+        return into
