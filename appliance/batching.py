@@ -93,7 +93,7 @@ def gather(
     buffers: list[memoryview],
 ) -> Gathered:
     """One batch, from `ask.start` on and before `ask.goal`. Raises OSError, VaultError."""
-    batch, found = Batch(), Gathered(end=ask.goal)
+    batch, found = Batch(ask.row_bytes_max), Gathered(end=ask.goal)
     before = asdict(deriver.counts)
 
     def note(damage: Damage) -> None:

@@ -81,6 +81,8 @@ class Analytics:
         self._place = place
         self._writing = threading.Lock()
         self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
+        # What goes in as a log of writes must fit when it is read again: or it never opens.
+        self.row_bytes_max = place.memory_bytes_max // 3
         self._queries: dict[Query, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
         self._connection = duckdb.connect(":memory:", config=_config(place))

@@ -18,6 +18,9 @@ _REQUEST, _RESPONSE = (
     [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
 )
 assert _RESPONSE == _REQUEST + 1
+_ERROR = _NAMES.index("derive_error")
+ROW_BYTES_MAX = 2**30
+TOO_LARGE = "MemoryError: the bodies are too large for the database's memory"
 
 
 class FrameRows(NamedTuple):
@@ -34,7 +37,9 @@ class Batch:
     """Rows in the order of their frames. `rewritten` and `superseding` are the ids that the store
     has to compare with what it holds; all others are new."""
 
-    def __init__(self) -> None:
+    def __init__(self, row_bytes_max: int = ROW_BYTES_MAX) -> None:
+        """`row_bytes_max`: a row with more text than this goes in without it, and says so."""
+        self.row_bytes_max = row_bytes_max
         self.edits: list[Row] = []
         self.deletions: list[Row] = []
         self.rewritten: set[bytes] = set()
@@ -67,11 +72,14 @@ class Batch:
             self.rewritten.add(exchange_id)
         # Encoded one by one: all of a batch at once would hold up an event loop.
         texts = _utf8(body[_REQUEST]), _utf8(body[_RESPONSE])
+        size = len(texts[0] or b"") + len(texts[1] or b"")
+        if size > self.row_bytes_max:
+            texts, size = (b"", b""), 0
+            request = (*request[:_ERROR], TOO_LARGE, *request[_ERROR + 1 :])
         self._exchanges[exchange_id] = (
             request,
             (*body[:_REQUEST], *texts, *body[_RESPONSE + 1 :]),
         )
-        size = len(texts[0] or b"") + len(texts[1] or b"")
         self.text_bytes += size
         if size > self.largest_bytes:
             self.largest_bytes = size

@@ -15,7 +15,7 @@ Place = tuple[int, int]
 
 class Ask(msgspec.Struct):
     """A batch, please: frames from `start` to `goal`, as many as fit. Records of `large_bytes` and
-    more come alone; `bare`: without their bodies."""
+    more come alone; `bare`: without their bodies, as always above `row_bytes_max`."""
 
     start: Place
     goal: Place
@@ -24,6 +24,7 @@ class Ask(msgspec.Struct):
     large_bytes: int
     bare: bool
     first_segment: int
+    row_bytes_max: int
 
 
 class Damaged(msgspec.Struct, array_like=True):

@@ -40,14 +40,14 @@ def catch_up(
     without a restart of the server. Raises AnalyticsFailed, OSError, VaultError."""
     if not read_only:
         _sync_tail(root, analytics.position)
-    batch = Batch()
+    batch = Batch(analytics.row_bytes_max)
     end = analytics.position
     for frame in read_frames(root, end, keys=keys, on_damage=on_damage):
         batch.add(deriver(frame), frame.flags)
         end = frame.end
         if len(batch) >= ROWS_MAX or batch.text_bytes >= TEXT_BYTES_MAX:
             analytics.ingest(batch, end)
-            batch = Batch()
+            batch = Batch(analytics.row_bytes_max)
             if on_progress is not None:
                 on_progress(deriver.counts.frames)
     if end > analytics.position:

@@ -117,6 +117,7 @@ class Ingest:
         self._renewal: trio.Event | None = None  # set once the old database is gone
         self._failed_in_a_row = 0
         self._rebuilt_at: Position | None = None
+        self._row_bytes_max = 0  # the database's word
         self._out_of_memory = 0  # times, at the position where it is
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in
@@ -197,6 +198,7 @@ class Ingest:
         """True when it ended because of `close`."""
         try:
             self.analytics = analytics = await self._in_thread(self._open_analytics)
+            self._row_bytes_max = analytics.row_bytes_max
             self._advanced(analytics.position)
             while self._renewal is None and await self._frames_to_come(analytics):
                 batch, end = await self._gather(self.position)
@@ -306,6 +308,7 @@ class Ingest:
             large_bytes=options.large_bytes,
             bare=self._out_of_memory >= options.bare_after,
             first_segment=self._first_segment,
+            row_bytes_max=self._row_bytes_max,
         )
         try:
             gathered, batch = await self._in_thread(helper.gather, ask)
@@ -324,7 +327,7 @@ class Ingest:
     ) -> tuple[Batch, Position]:
         """Ends before a large record, so that it is the helper's; `alone`: why there is none. Then
         one that has ended it loses its bodies, or it would end the server too."""
-        batch, end, options = Batch(), start, self._options
+        batch, end, options = Batch(self._row_bytes_max), start, self._options
         turn = _Turn(options.slice_s)
         # Read on the loop: what was just written is in the page cache, and Python work in a second
         # thread would cost every request more than the reading does.

@@ -274,7 +274,7 @@ async def test_a_record_too_large_for_the_database_goes_in_without_its_bodies(
 def test_an_end_that_cannot_read_says_why(tmp_path: Path) -> None:
     code = "from appliance import batching; batching.gather = None; sys.exit(batching.main())"
     helper = BatchHelper(tmp_path, {"prices": []}, None, command=command(code))
-    ask = Ask((0, 0), (1, 0), 1, 1, 1, bare=False, first_segment=1)
+    ask = Ask((0, 0), (1, 0), 1, 1, 1, bare=False, first_segment=1, row_bytes_max=1)
     with pytest.raises(BatchHelperEnded, match="TypeError"):
         helper.gather(ask)
     helper.close()
