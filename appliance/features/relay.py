@@ -9,8 +9,9 @@ from __future__ import annotations
 from appliance.core.force_format import Gluer
 from appliance.core.terminal import TerminalScanner
 from appliance.errors import UpstreamFailed
-from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, monotonic
 from appliance.upstream.http1 import UpstreamReply
+from appliance.wire import Woken
 
 # Hop by hop (RFC 9110 7.6.1); `trailer` stays, since trailers are passed on.
 NOT_PASSED = frozenset(
@@ -79,10 +80,21 @@ async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -
         hung_up(x)
     try:
         await _pieces(x, reply, tap, gap_s, scanner, gluer)
-    except UpstreamFailed:
-        if gluer is not None and not x.reply.watch.gone:
-            await x.reply.write(gluer.flush(b""))  # noqa: ASYNC120 - then that is the reason
+    except (UpstreamFailed, Woken):
+        if gluer is not None:
+            await _let_go(x, gluer)  # noqa: ASYNC120 - what fails in there is the reason then
         raise
+
+
+async def _let_go(x: Exchange, gluer: Gluer) -> None:
+    """The reply breaks off: what was held of it goes out first, unless nobody is there to take it.
+    A deadline that has passed is put aside meanwhile: it would end this write too."""
+    watch = x.reply.watch
+    if watch.gone or watch.expired not in ("", "gap", "total"):
+        return
+    expired, watch.expired, watch.total_s = watch.expired, "", NEVER_S
+    await x.reply.write(gluer.flush(b""))
+    watch.expired = expired
 
 
 async def _pieces(

@@ -6,6 +6,7 @@ import pytest
 
 from appliance.errors import UpstreamFailed
 from appliance.features.relay import relay
+from appliance.wire import Woken
 from tests.features.reply_kit import Diary, exchange_of, reply_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -114,6 +115,29 @@ async def test_what_was_held_goes_out_before_a_cut() -> None:
     with pytest.raises(UpstreamFailed):
         await relayed([SSE, chunk(SMALL)], diary, glue=True)
     assert diary.body == SMALL
+
+
+@pytest.mark.parametrize(
+    ("expired", "gone", "held"),
+    [("gap", False, SMALL), ("total", False, SMALL), ("client_write", False, b""), ("", True, b"")],
+)
+async def test_or_before_a_deadline_ends_it(expired: str, gone: bool, held: bytes) -> None:
+    diary = Diary()
+    reply = await reply_of([SSE, chunk(SMALL)])
+    wire = reply._connection.wire
+    first = wire.recv
+
+    async def recv() -> bytes:
+        data = await first()
+        if not data:
+            diary.watch.expired, diary.watch.gone = expired, gone
+            raise Woken
+        return data
+
+    wire.recv = recv  # type: ignore[method-assign]
+    with pytest.raises(Woken):
+        await relay(exchange_of(diary, glue=True), reply, diary, 60.0)  # type: ignore[arg-type]
+    assert (diary.body, diary.watch.expired) == (held, expired)
 
 
 async def test_only_streams_of_events_are_glued() -> None:
