@@ -109,7 +109,7 @@ MOMENTS: dict[str, Callable[[Appliance, float], bool]] = {
 
 def manifest_changed(appliance: Appliance, since: float) -> bool:
     path = appliance.data / "lake" / "manifest.json"
-    return path.exists() and path.stat().st_mtime > since
+    return path.stat().st_mtime > since
 
 
 KILLS = [*((None, moment) for moment in MOMENTS), (KEY, "manifest stored")]
@@ -121,7 +121,7 @@ def test_killed_in_the_middle(served: Appliance, moment: str) -> None:
     traffic.send(20)
     traffic.send(script="fake-big-3072")
     before = everything(served)
-    since = (served.data / "lock").stat().st_mtime
+    since = (served.data / "lake" / "manifest.json").stat().st_mtime
 
     def roll() -> None:
         with suppress(ControlError, OSError):
