@@ -195,12 +195,15 @@ class Analytics:
 
     @property
     def free_bytes(self) -> int:
-        """What deleted rows have left empty in the file: used again, but seldom given back."""
+        """What deleted rows have left empty in the file: used again, but seldom given back. They
+        are in the file only after a checkpoint."""
         sql = (
             "SELECT free_blocks * block_size FROM pragma_database_size()"
             f" WHERE database_name = '{STORE}'"
         )
-        with writing():
+        with self._writing, writing():
+            self._memory.make_room(self._connection.cursor())
+            self._run(f"CHECKPOINT {STORE}")
             found = self._connection.cursor().execute(sql).fetchone()
         return int(found[0]) if found else 0
 

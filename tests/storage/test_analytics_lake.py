@@ -1,6 +1,7 @@
 """Views over hot rows and the lake: a roll changes where rows lie, never what is answered."""
 
 import hmac
+import random
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import duckdb
 import pytest
 
 from storage.analytics import Analytics, AnalyticsFailed
+from storage.batch import Batch
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
 from storage.manifest import LakeView
 from tests.storage.analytics_rows import (
@@ -242,3 +244,20 @@ def test_a_lost_file_of_the_lake_is_not_blamed_on_the_database(tmp_path: Path) -
     with pytest.raises(AnalyticsFailed, match="lake: ") as caught:
         opened(tmp_path / "analytics.duckdb", lake=lake)
     assert not caught.value.damaged
+
+
+def test_room_of_rolled_rows_is_seen_at_once(tmp_path: Path) -> None:
+    """Deleting them is in the log of writes only, and the file as large as before."""
+    path = tmp_path / "analytics.duckdb"
+    analytics = opened(path)
+    for part in range(12):
+        batch = Batch()
+        for number in range(part * 250, (part + 1) * 250):
+            text = random.Random(number).randbytes(4000).hex()
+            batch.add_exchange(request_row(number), body_row(number, request=text), 0)
+        analytics.ingest(batch, Position(1, 1000 + part))
+    assert path.stat().st_size > 10 * 2**20
+    analytics.swap_lake(first_lake(tmp_path), drop_upto_segment=1)
+    free = analytics.free_bytes
+    assert path.stat().st_size - free < 2 * 2**20
+    analytics.close()
