@@ -135,10 +135,13 @@ def _check_format(path: Path, version: int, upgrades: Sequence[Upgrade]) -> None
 def _format_of(path: Path) -> int | None:
     """None for a directory that was never used."""
     try:
-        return int((path / "FORMAT").read_text())
+        found = int((path / "FORMAT").read_text())
+        if found < 1:
+            raise ValueError("versions begin at 1")
+        return found
     except FileNotFoundError:
-        if any((path / "journal").glob("*.seg")):
-            raise RootRefused(f"{path} has a journal but no FORMAT file") from None
+        if any((path / "journal").glob("*.seg")) or any((path / "lake").glob("*/*.parquet")):
+            raise RootRefused(f"{path} has records but no FORMAT file") from None
         return None
     except ValueError:
         raise RootRefused(f"{path / 'FORMAT'} holds no version number") from None

@@ -120,11 +120,18 @@ def test_a_downgrade_is_refused_in_one_line_and_touches_nothing(tmp_path: Path) 
     Root.open(tmp_path, wait_s=0).close()  # the refusal gave the lock back
 
 
-@pytest.mark.parametrize("content", ["", "x", None])
+@pytest.mark.parametrize("content", ["", "x", "0", "-1", None])
 def test_a_journal_without_a_format_is_not_guessed_at(tmp_path: Path, content: str | None) -> None:
     Root.open(tmp_path).close()
     (tmp_path / "journal" / "00000001.seg").write_bytes(b"")
     (tmp_path / "FORMAT").unlink() if content is None else (tmp_path / "FORMAT").write_text(content)
+    with pytest.raises(RootRefused, match="FORMAT"):
+        Root.open(tmp_path)
+
+
+def test_a_lake_without_a_format_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "lake" / "bodies").mkdir(parents=True)
+    (tmp_path / "lake" / "bodies" / "00000001-00000001-00000001.parquet").touch()
     with pytest.raises(RootRefused, match="FORMAT"):
         Root.open(tmp_path)
 
