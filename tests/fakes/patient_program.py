@@ -19,12 +19,7 @@ options_of = assembly.region_options
 
 def patient_options(config: Config, name: str) -> RegionOptions:
     options = options_of(config, name)
-    journal = replace(
-        options.journal,
-        slow_write_s=PATIENCE_S,
-        slow_sync_s=PATIENCE_S,
-        reply_wait_s=PATIENCE_S,
-    )
+    journal = replace(options.journal, slow_write_s=PATIENCE_S, slow_sync_s=PATIENCE_S)
     return replace(options, journal=journal)
 
 
