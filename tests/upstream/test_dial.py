@@ -245,23 +245,28 @@ async def test_two_quick_addresses_leave_one_connection(names):
     assert accepted == 1
 
 
+def sockets_open() -> int:
+    paths = (f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd"))
+    return sum(os.path.lexists(path) and os.readlink(path).startswith("socket:") for path in paths)
+
+
 async def test_cancelling_leaves_no_socket_open(tmp_path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = sockets_open()
 
     async def silent(stream) -> None:
         await trio.sleep_forever()
 
     async with listening(silent) as port:
         settings = DialSettings(NEAR, TlsSettings(str(CA.write(tmp_path))))
-        inside = len(os.listdir("/proc/self/fd"))
+        inside = sockets_open()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(dial, Origin("https", "127.0.0.1", port), settings)
             with trio.move_on_after(5):
-                while len(os.listdir("/proc/self/fd")) == inside:
+                while sockets_open() == inside:
                     await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel("that is long enough")
     await trio.testing.wait_all_tasks_blocked()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert sockets_open() == before
 
 
 async def test_untrusted_certificates_name_the_option(names, tmp_path):
