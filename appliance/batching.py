@@ -8,6 +8,7 @@ its columns. It ends with its parent, or when it has had nothing to do for a whi
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import os
 import resource
@@ -68,6 +69,9 @@ def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: flo
     job = json.loads(asks.readline())
     keys = _keys(job.get("keys"))
     deriver = make(job, keys)
+    # A batch is a hundred thousand objects without a cycle: collected while it grows they are
+    # looked at again and again, for a fifth of the time. What is left between batches stays.
+    gc.disable()
     while select.select([asks], [], [], idle_s)[0]:
         line = asks.readline()
         if not line:
@@ -82,6 +86,9 @@ def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: flo
             _say(answers, gathered, buffers)
         except BrokenPipeError:
             break
+        del gathered, buffers
+        gc.collect()
+        gc.freeze()
     return 0
 
 

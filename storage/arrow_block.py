@@ -102,7 +102,8 @@ def _words(
     size: int, root: _Node, describe: Callable[[_Node, int], tuple[int, ...]], kept: list[Any]
 ) -> "array[int]":
     """One structure per node of the tree, parents before children, pointers between them set."""
-    nodes, first_child = [root], []
+    nodes: list[Any] = [root]
+    first_child: list[int] = []
     for node in nodes:  # grows while it runs: breadth first
         first_child.append(len(nodes))
         nodes.extend(node.children)

@@ -97,7 +97,7 @@ class SegmentWriter:
         """One frame. Raises OSError; a short write is one."""
         frame = self._codec.encode(self.frames, kind, flags, org, payload)
         self._disk.write_all(self._descriptor, frame)
-        self._digest.update(frame[IDENTITY])
+        self._digest.update(frame[IDENTITY.start : IDENTITY.stop])
         self.frames += 1
         self.end += len(frame)
 
@@ -107,7 +107,7 @@ class SegmentWriter:
         for _, kind, flags, org, payload in entries:
             frame = self._codec.encode(self.frames + count, kind, flags, org, payload)
             data += frame
-            identities += frame[IDENTITY]
+            identities += frame[IDENTITY.start : IDENTITY.stop]
             count += 1
         return Encoded(data, identities, count)
 

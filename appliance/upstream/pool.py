@@ -7,7 +7,7 @@ outbound proxy and region (ARCHITECTURE 3, The pool). It knows nothing of reques
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import NamedTuple
 
 import trio
@@ -29,7 +29,7 @@ class PoolKey(NamedTuple):
     scheme: str
     host: str
     port: int
-    settings: object
+    settings: Hashable
     region: str
 
 
