@@ -20,7 +20,7 @@ from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
-from appliance.api.permissions import rest_paths
+from appliance.api.paths import rest_paths
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.derive import derive

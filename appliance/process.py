@@ -23,7 +23,7 @@ import trio
 from appliance import assembly, maintenance
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
-from appliance.api.app import create_app
+from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
 from appliance.banner import banner, local_url, server_url
 from appliance.config import Config, ConfigError, raise_file_limit
@@ -151,7 +151,7 @@ class Server:
         self.dialling = parts.dialling
         self.tls = parts.tls
         self.full = FullLane(
-            create_app(services_of(self)),
+            AppOnDemand(services_of(self)),
             handle=self.handle,
             route=self.route,
             write_s=config.deadlines.client_write_s,

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from appliance.api.permissions import SCHEMA_PATH
+from appliance.api.paths import SCHEMA_PATH
 from appliance.api.reply import NO_STORE, bare
 from appliance.api.services import Services
 

@@ -1,40 +1,15 @@
-"""Who may call what: one table, one guard in front of every route.
+"""One guard in front of every route: it asks the table in `paths.py` who may call it."""
 
-Permission goes by route and not by verb: every query is a POST, and a key that may read may query
-(`backend.md 1.1`). A route that the table does not know is answered to nobody.
-"""
-
-from typing import Final, Literal
+from typing import Final
 
 from fastapi import Request
 
+from appliance.api.paths import PERMISSIONS
 from appliance.api.services import Services
 from appliance.core.access import Identity, require_read
 from appliance.errors import Refusal
 
-Permission = Literal["public", "metrics", "read"]
-
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
-SCHEMA_PATH: Final = "/download/swagger.json"
-PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
-    ("GET", "/healthcheck"): "public",
-    ("GET", "/readycheck"): "public",
-    ("GET", "/metrics"): "metrics",
-    ("GET", SCHEMA_PATH): "public",
-    ("POST", "/v1/request/query-clickhouse"): "read",
-    ("POST", "/v1/request/query"): "read",
-    ("POST", "/v1/request/count/query"): "read",
-    ("GET", "/v1/request/{request_id}"): "read",
-}
-
-
-def rest_paths() -> tuple[tuple[str, str], ...]:
-    """The endpoints under /v1 in the shape of the routing table: `{}` stands for one segment."""
-    return tuple(
-        (method, "/".join("{}" if part.startswith("{") else part for part in path.split("/")))
-        for method, path in PERMISSIONS
-        if path.startswith("/v1/")
-    )
 
 
 async def guard(request: Request) -> None:

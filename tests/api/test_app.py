@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 import appliance.api
 from appliance.api.app import create_app
-from appliance.api.permissions import PERMISSIONS, rest_paths
+from appliance.api.paths import PERMISSIONS, rest_paths
 from appliance.api.services import Services
 from tests.api.kit import House, request_id, request_row
 

@@ -1,0 +1,31 @@
+"""Which endpoints there are and who may call them, as plain data: the routing table needs it before
+the API itself is loaded.
+
+Permission goes by route and not by verb: every query is a POST, and a key that may read may query
+(`backend.md 1.1`). A route that the table does not know is answered to nobody.
+"""
+
+from typing import Final, Literal
+
+Permission = Literal["public", "metrics", "read"]
+
+SCHEMA_PATH: Final = "/download/swagger.json"
+PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
+    ("GET", "/healthcheck"): "public",
+    ("GET", "/readycheck"): "public",
+    ("GET", "/metrics"): "metrics",
+    ("GET", SCHEMA_PATH): "public",
+    ("POST", "/v1/request/query-clickhouse"): "read",
+    ("POST", "/v1/request/query"): "read",
+    ("POST", "/v1/request/count/query"): "read",
+    ("GET", "/v1/request/{request_id}"): "read",
+}
+
+
+def rest_paths() -> tuple[tuple[str, str], ...]:
+    """The endpoints under /v1 in the shape of the routing table: `{}` stands for one segment."""
+    return tuple(
+        (method, "/".join("{}" if part.startswith("{") else part for part in path.split("/")))
+        for method, path in PERMISSIONS
+        if path.startswith("/v1/")
+    )
