@@ -34,6 +34,9 @@ ANTHROPIC = "/v1/gateway/anthropic"
 CHAT = OAI + "/v1/chat/completions"
 MESSAGES = ANTHROPIC + "/v1/messages"
 
+# A directory with the program in place of the sources: `scripts/compiled` makes one.
+PROGRAM_PATH = os.environ.get("HELICONE_APPLIANCE_TEST_PROGRAM_PATH", "")
+
 Row = dict[str, Any]
 
 
@@ -59,8 +62,11 @@ class Appliance:
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONSAFEPATH": "1",
             **(environ or {}),
         }
+        paths = [self.environ.get("PYTHONPATH"), PROGRAM_PATH, str(ROOT)]
+        self.environ["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.pid = 0
@@ -103,6 +109,8 @@ class Appliance:
             time.sleep(POLL_S)
         told = json.loads(self._ready.read_text())
         self.url, self.pid = told["url"], told["pid"]
+        if PROGRAM_PATH:
+            assert f"{PROGRAM_PATH}/" in Path(f"/proc/{self.pid}/maps").read_text()
 
     def stop(self) -> int:
         """End it the usual way; its exit code."""
