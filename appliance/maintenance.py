@@ -12,12 +12,14 @@ import trio
 
 from appliance.actors.roller import FAILURES
 from appliance.errors import Refusal
+from storage.query import QueryFailed
 from storage.verify_rows import Report
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
 
 Progress = Callable[[dict[str, Any]], None]
+HOT_ROWS = "SELECT count(*), count(DISTINCT exchange_id) FROM frames WHERE segment > ?"
 ROTATE_S = 30.0  # for the current segment to be closed, and for its frames to be ingested
 
 
@@ -27,11 +29,29 @@ def report_value(report: Report) -> dict[str, Any]:
 
 
 async def verify(region: Region) -> dict[str, Any]:
-    """Check a region that is being served: journal, lake and bodies, in the helper process."""
+    """Check a region that is being served: journal, lake and bodies in the helper process, the
+    database through the server's own connection, while it is open."""
     try:
-        return await region.roller.verify()
-    except FAILURES as error:
+        report = await region.roller.verify()
+        await trio.to_thread.run_sync(_add_hot_rows, region, report)
+    except (*FAILURES, QueryFailed) as error:
         raise Refusal(503, "verify_failed", str(error)) from None
+    return report
+
+
+def _add_hot_rows(region: Region, report: dict[str, Any]) -> None:
+    """Blocking. None may be there twice: at this moment, while more come in."""
+    analytics = region.ingest.analytics
+    if analytics is None:
+        report["hot_rows"] = None  # it is being opened, or broken: /healthcheck says so
+        return
+    with analytics.query(HOT_ROWS, (region.roller.rolled_upto,)) as query:
+        rows, exchanges = query.fetch()[0]
+    report["hot_rows"] = rows
+    if rows > exchanges:
+        what = f"{rows - exchanges} rows of exchanges that have one already"
+        report["findings"].append({"file": "analytics.duckdb", "what": what})
+        report["ok"] = False
 
 
 async def rebuild(region: Region) -> dict[str, Any]:

@@ -178,6 +178,11 @@ class Roller:
                 self.deletions_are_finished = True
             return len(found)
 
+    @property
+    def rolled_upto(self) -> int:
+        """The last segment whose rows are the lake's."""
+        return self._lake.manifest.upto_segment
+
     async def verify(self) -> Message:
         """The report of `storage.verify` over what lies in the directory, as a map. Not during a
         roll: it would find what is on its way missing."""

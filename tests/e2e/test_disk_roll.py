@@ -72,7 +72,7 @@ def test_the_same_before_and_after(served: Appliance) -> None:
     every_kind(traffic)
     before = everything(served)
     assert len(before["requests"]) == 18
-    whole(control(served, "verify"))
+    assert whole(control(served, "verify"))["hot_rows"] == 18
     assert control(served, "roll") == ROLLED
     assert len(lake_files(served)) == 2
     assert not list((served.data / "blobs").glob("??/*"))
