@@ -24,9 +24,11 @@ from appliance.core.access import (
     cors_headers,
     identify,
     region_closed,
+    split_host,
 )
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
+from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
 from storage.frames import Position
 
@@ -122,15 +124,18 @@ class AccessOf:
         """CORS headers for allowed origins."""
         return cors_headers(headers, host, self._rules, proxied=False)
 
-    def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
-        """From loopback or `metrics_allow` without a key, else with a read key."""
-        if identity is not None:
-            return identity.may_read
+    def is_near(self, client_ip: str, host: bytes) -> bool:
+        """Whether an address needs no key for the metrics: loopback, unless a page has rebound a
+        name of its own to it, or one of `metrics_allow`."""
         try:
             address = ipaddress.ip_address(client_ip)
         except ValueError:
             return False
-        return address.is_loopback or any(address in network for network in self._metrics_from)
+        if any(address in network for network in self._metrics_from):
+            return True
+        name, port = split_host(host)
+        is_ours = is_loopback(name) or self._rules.hosts.has(name, int(port or 0))
+        return address.is_loopback and is_ours
 
 
 class RecordsOf:

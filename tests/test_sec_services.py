@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from appliance.core.access import AccessRules
 from appliance.errors import Refusal
 from appliance.log import Log
-from appliance.services import RecordsOf
+from appliance.services import AccessOf, RecordsOf
 from tests.storage.analytics_rows import opened
 
 
@@ -43,3 +44,19 @@ async def test_an_answer_is_an_answer() -> None:
     found = await RecordsOf(cast(Any, {"us": region}), Log()).query("us", "SELECT $1", ["x"])
     assert found.rows == [("x",)]
     region.ingest.analytics.close()
+
+
+@pytest.mark.parametrize(
+    ("client", "host", "near"),
+    [
+        ("127.0.0.1", b"127.0.0.1:8585", True),
+        ("::1", b"localhost", True),
+        ("127.0.0.1", b"llm.example.com:8585", False),  # a page's own name, bound to loopback
+        ("10.2.3.4", b"llm.example.com:8585", True),
+        ("10.9.3.4", b"127.0.0.1:8585", False),
+        ("no address", b"127.0.0.1:8585", False),
+    ],
+)
+def test_who_needs_no_key_for_the_metrics(client: str, host: bytes, near: bool) -> None:
+    server = SimpleNamespace(config=SimpleNamespace(metrics_allow=("10.2.0.0/16",)))
+    assert AccessOf(cast(Any, server), AccessRules("keys")).is_near(client, host) is near

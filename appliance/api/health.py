@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api.paths import SCHEMA_PATH
+from appliance.api.permissions import sees_details
 from appliance.api.reply import NO_STORE, bare
 from appliance.api.services import Services
 
@@ -19,10 +20,13 @@ def _services(request: Request) -> Services:
 
 @router.get("/healthcheck", response_class=Response)
 async def healthcheck(request: Request) -> Response:
-    """200 while it proxies; `status` is `degraded` when a part cannot do all it should."""
+    """200 while it proxies; `status` is `degraded` when a part cannot do all it should. Details
+    name files of this machine: they are for who may read the metrics, and "" for all others."""
     services = _services(request)
     health = services.operations.health()
     reasons = [reason._asdict() for reason in health.reasons]
+    if reasons and not sees_details(request):
+        reasons = [{**reason, "detail": ""} for reason in reasons]
     return bare({"status": health.status, "reasons": reasons, "version": services.version})
 
 

@@ -34,12 +34,21 @@ def _guard_metrics(
     access = services.access
     access.check(headers, host)
     # Brought by a proxy, the address is the proxy's: whoever asks may be anywhere.
-    if headers.keys().isdisjoint(FORWARDED) and access.metrics_allowed(client_ip, None):
+    if headers.keys().isdisjoint(FORWARDED) and access.is_near(client_ip, host):
         return
-    identity = access.admit(headers, host)
-    require_read(identity)
-    if not access.metrics_allowed(client_ip, identity):
-        raise Refusal(403, "metrics_not_allowed", "This key may not read the metrics.")
+    require_read(access.admit(headers, host))
+
+
+def sees_details(request: Request) -> bool:
+    """Whether the caller is told paths and errors of this machine: who may read the metrics is."""
+    services: Services = request.app.state.services
+    headers = dict(reversed(request.headers.raw))
+    client_ip = request.client.host if request.client else ""
+    try:
+        _guard_metrics(services, headers, headers.get(b"host", b""), client_ip)
+    except Refusal:
+        return False
+    return True
 
 
 def identity_of(request: Request) -> Identity:

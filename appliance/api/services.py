@@ -65,9 +65,8 @@ class Access(Protocol):
         """What lets a page of an allowed origin read the reply (`core.access.cors_headers`, not
         proxied). Asked only where a request names an origin."""
 
-    def metrics_allowed(self, client_ip: str, identity: Identity | None) -> bool:
-        """Without an identity: whether this address may read the metrics with no key. With one:
-        whether this key may."""
+    def is_near(self, client_ip: str, host: bytes) -> bool:
+        """Whether this address, under this Host, may read the metrics with no key."""
 
 
 class Records(Protocol):

@@ -27,6 +27,26 @@ async def test_degraded_is_still_200_and_says_why(house: House) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("client", "headers", "detail"),
+    [
+        ("127.0.0.1", (), "/var/x is full"),
+        ("192.0.2.7", READER, "/var/x is full"),
+        ("192.0.2.7", WRITER, ""),
+        ("192.0.2.7", (), ""),
+    ],
+)
+async def test_a_stranger_is_told_the_part_and_no_more(
+    house: House, client: str, headers: tuple[tuple[bytes, bytes], ...], detail: str
+) -> None:
+    house.access.open = False
+    house.operations.answer = Health(
+        "degraded", [Reason("journal", "2026-09-01", "/var/x is full")]
+    )
+    reply = await house.get("/healthcheck", client=client, headers=headers)
+    assert reply.json["reasons"] == [{"part": "journal", "since": "2026-09-01", "detail": detail}]
+
+
 @pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])
 async def test_ready(house: House, ready: bool, status: int) -> None:
     house.operations.is_ready = ready
