@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from appliance.process import Server
 
 FRESH_WAIT_S = 1.0
+LARGE_WAIT_S = 10.0
 HISTOGRAM_UNIT_S = 1e-6
 STORES_OWN_WORDS = ("query_failed", "analytics_failed")
 QUOTED = re.compile(r"'[^']*'?|\"[^\"]*\"?")
@@ -173,9 +174,13 @@ class RecordsOf:
         return self._regions[region].find_recent(org, request_id)
 
     async def read_rows(self, region: str, position: Position) -> tuple[Row, Row]:
-        """The exchange at this place as rows. Raises LookupError."""
+        """The exchange at this place as rows. Raises LookupError: the database has it by now, or
+        it is gone."""
         kept = self._regions[region]
         rows = await in_thread(kept.read_rows, position)
+        if rows is None:
+            await kept.ingest.caught_up(LARGE_WAIT_S)
+            raise LookupError("left to ingest")
         if rows.request is None or rows.body is None:
             raise LookupError("not an exchange")
         return rows.request, rows.body

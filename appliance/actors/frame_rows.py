@@ -29,6 +29,8 @@ ERROR_LENGTH_MAX = 300
 # Of a coded body so much may become of each byte that it is treated as large (64 KiB of gzip often
 # hold 1 MiB; the most that is taken off is 200 : 1).
 CODED_WEIGHT = 32
+# A body of this weight is not derived on the loop, nor in a thread beside it.
+LARGE_BYTES = 256 * 1024
 
 _ERROR = [name for name, _ in REQUEST_COLUMNS].index("derive_error")
 
@@ -69,6 +71,16 @@ def weight_of(opened: Exchange | FrameRows) -> int:
         return 0
     coded = opened.meta.get("request_coding") or opened.meta.get("response_coding")
     return opened.body_bytes * (CODED_WEIGHT if coded else 1)
+
+
+def weight_of_frame(frame: Frame) -> int:
+    """The same for a frame that is still to be opened."""
+    if frame.kind != KIND_EXCHANGE:
+        return 0
+    try:
+        return weight_of(Exchange(frame, *decode_exchange(frame.payload)))
+    except (msgspec.MsgspecError, ValueError):
+        return 0
 
 
 @dataclass

@@ -19,7 +19,7 @@ import trio
 
 from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded
 from appliance.actors.batch_wire import Ask
-from appliance.actors.frame_rows import Exchange, FrameDeriver, weight_of
+from appliance.actors.frame_rows import LARGE_BYTES, Exchange, FrameDeriver, weight_of
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
@@ -56,7 +56,7 @@ class IngestOptions:
     helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
     aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
-    large_bytes: int = 256 * 1024  # and from here on the helper process derives them
+    large_bytes: int = LARGE_BYTES  # and from here on the helper process derives them
     retry_first_s: float = 0.1
     retry_max_s: float = 5.0
     bare_after: int = 3  # failures for want of memory: then the record goes in without its bodies

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from appliance.actors.batch_helper import BatchHelper
-from appliance.actors.frame_rows import Derive, FrameDeriver
+from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weight_of_frame
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
 from appliance.actors.roller import Roller, RollerOptions
@@ -148,13 +148,17 @@ class Region:
         """Where the newest exchange of this id lies, if its row is not in the database yet."""
         return self._recent.get((org, request_id))
 
-    def read_rows(self, position: Position) -> FrameRows:
-        """The rows of one frame, straight from the journal. Blocking. Raises LookupError when it
-        is not there any more."""
+    def read_rows(self, position: Position) -> FrameRows | None:
+        """The rows of one frame, straight from the journal; None when it is so large that making
+        them here would hold the loop up: ingest's helper process does. Blocking. Raises LookupError
+        when it is not there any more."""
         try:
-            return self.deriver(read_frame(self.directory, position, self.keys))
+            frame = read_frame(self.directory, position, self.keys)
         except (FrameUnreadable, OSError) as error:
             raise LookupError(str(error)) from None
+        if weight_of_frame(frame) >= LARGE_BYTES:
+            return None
+        return self.deriver(frame)
 
     def blob_sink(self) -> BlobSink:
         """For a reply's body that leaves memory."""

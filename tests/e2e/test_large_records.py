@@ -56,6 +56,8 @@ def test_large_bodies_hold_up_nobody(fresh: Appliance, provider: Provider) -> No
     for body, script in calls:
         answer = fresh.call(CHAT, body, {"x-fake": script, **json_type})
         assert answer.status == 200
+        found = fresh.call(f"/v1/request/{answer.id}", method="GET")  # before its row is there
+        assert (found.status, found.json["data"]["request_model"]) == (200, "gpt-4o")
         row = fresh.row(answer.id, wait_s=30)
         assert (row["model"], row["prompt_tokens"], row["derive_error"]) == ("gpt-4o", 7, None)
         assert row["request_bytes"] == len(body)
