@@ -235,8 +235,11 @@ def region_samples(name: str, region: Region, since_s: float) -> Iterator[Sample
     yield "journal_records_dropped_total", labels, journal.records_dropped
     yield "journal_unsynced_bytes", labels, journal.unsynced_bytes
     yield "journal_backlog_bytes", labels, journal.backlog_bytes
-    for phase, counts in (("write", journal.write_us), ("fsync", journal.sync_us)):
-        yield from microsecond_buckets(f"journal_{phase}_seconds", labels, counts)
+    for phase, counts, total_s in (
+        ("write", journal.write_us, journal.write_total_s),
+        ("fsync", journal.sync_us, journal.sync_total_s),
+    ):
+        yield from microsecond_buckets(f"journal_{phase}_seconds", labels, counts, total_s)
     yield "ingest_lag_frames", labels, ingest.lag_frames
     yield "ingest_lag_seconds", labels, ingest.lag_s
     yield "duckdb_reopened_total", labels, ingest.stats.reopened
@@ -247,7 +250,7 @@ def region_samples(name: str, region: Region, since_s: float) -> Iterator[Sample
 
 
 def microsecond_buckets(
-    name: str, labels: Mapping[str, str], counts: Sequence[int]
+    name: str, labels: Mapping[str, str], counts: Sequence[int], total_s: float
 ) -> Iterator[Sample]:
     """Bucket n counts what took less than 2**n microseconds, the last everything above."""
     running = 0
@@ -256,4 +259,5 @@ def microsecond_buckets(
         last = number == len(counts) - 1
         bound = "+Inf" if last else f"{2**number * HISTOGRAM_UNIT_S:g}"
         yield f"{name}_bucket", {**labels, "le": bound}, running
+    yield f"{name}_sum", dict(labels), total_s
     yield f"{name}_count", dict(labels), running

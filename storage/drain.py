@@ -126,6 +126,7 @@ class Drain(Spool):
         segment.wrote(encoded, batch)
         self._batch_bytes = min(BATCH_BYTES_MAX, self._batch_bytes * 2)
         count(self._stats.write_us, took_s)
+        self._stats.write_total_s += took_s
         self._make_dirty()
         self._settled.unpark_all()
         slow = took_s > self._options.slow_write_s or self._sync_is_slow()

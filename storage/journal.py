@@ -206,6 +206,7 @@ class Journal(Drain):
         self._last_sync_s = self._clock() - began_s
         self._stats.syncs += 1
         count(self._stats.sync_us, self._last_sync_s)
+        self._stats.sync_total_s += self._last_sync_s
         if self._sync_is_slow():
             self._go_threaded()
         for segment, error in zip(jobs, errors, strict=True):

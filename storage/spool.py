@@ -36,7 +36,9 @@ class JournalOptions:
 
 @dataclass
 class JournalStats:
-    """Counts since the start; the last three before the histograms are of this moment."""
+    """Counts since the start; backlog and unsynced are of this moment. Of all writes to the journal,
+    and of all fsyncs: how many took less than 2**n microseconds, and how long they took together.
+    """
 
     frames: int = 0
     bytes: int = 0
@@ -51,6 +53,8 @@ class JournalStats:
     backlog_frames: int = 0
     write_us: list[int] = field(default_factory=lambda: [0] * HISTOGRAM_BUCKETS)
     sync_us: list[int] = field(default_factory=lambda: [0] * HISTOGRAM_BUCKETS)
+    write_total_s: float = 0.0
+    sync_total_s: float = 0.0
 
 
 class Ticket(NamedTuple):
@@ -128,6 +132,7 @@ class Spool:
         unsynced.bytes += len(payload) + ENTRY_OVERHEAD_BYTES
         took_s = self._clock() - began_s
         self._stats.write_us[min(int(took_s * 1e6).bit_length(), HISTOGRAM_BUCKETS - 1)] += 1
+        self._stats.write_total_s += took_s
         if took_s > self._options.slow_write_s:
             self._go_threaded()
         if not self._is_dirty:

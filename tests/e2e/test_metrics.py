@@ -64,6 +64,7 @@ def test_every_promised_family_is_there_and_moves(provider: Provider, tmp_path: 
         assert grown['request_seconds_count{provider="openai"}'] == 2
         assert grown['first_byte_seconds_count{provider="openai"}'] == 2
         assert grown['journal_write_seconds_count{region="us"}'] == 2
+        assert 0 < grown['journal_write_seconds_sum{region="us"}'] < 60
         assert grown['journal_frames_total{region="us"}'] == 2
         assert grown["connections_accepted_total"] >= 2
         assert grown.get("pool_dialled_total", 0) + grown.get("pool_reused_total", 0) == 2
