@@ -16,7 +16,6 @@ from appliance.core.model_grammar import (
 )
 from appliance.errors import Refusal
 
-
 # fmt: off
 MODELS = {
     "gpt-4o": "gpt-4o", "gpt-4o-2024-08-06": "gpt-4o", "openai/gpt-4o": "gpt-4o",
