@@ -1,0 +1,202 @@
+"""Anthropic's stream of events as chat chunks, written as they come (`proxy.md 11.2`).
+
+`[DONE]` follows `message_stop` and nothing else: a stream that was cut ends without it, one that
+broke ends with an error event.
+"""
+
+from collections.abc import Callable
+
+from appliance.providers.dialects.anthropic_reply import (
+    Collected,
+    finish,
+    refusal_text,
+    tier_of,
+    usage_to_chat,
+)
+from appliance.providers.dialects.common import Json, string, to_json
+from appliance.providers.dialects.common_errors import ErrorParts, chat_error, parts_of
+from appliance.providers.dialects.common_stream import DONE, ChunkWriter, JsonEvents, error_event
+
+# The status that an error within a stream would have had (Anthropic's documentation of errors).
+ERROR_STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+class StreamToChat:
+    """`error` is the error that ended the stream, `error_status` its status; `is_done` that the
+    provider said its last word."""
+
+    __slots__ = (
+        "_block",
+        "_calls",
+        "_characters",
+        "_cited",
+        "_collected",
+        "_events",
+        "_signature",
+        "_thoughts",
+        "_usage",
+        "_write",
+        "error",
+        "error_status",
+        "is_done",
+    )
+
+    def __init__(self, *, model: str, created: int, id: str) -> None:
+        self._events = JsonEvents()
+        self._write = ChunkWriter(id=id, model=model, created=created)
+        self._collected = Collected()
+        # Of the block that is open: how it began, what its deltas brought.
+        self._block: Json = {}
+        self._characters = 0
+        self._cited: list[object] = []
+        self._signature = ""
+        self._thoughts: list[str] = []
+        self._calls = -1
+        self._usage: Json = {}
+        self.error: Json | None = None
+        self.error_status = 0
+        self.is_done = False
+
+    def feed(self, data: bytes) -> bytes:
+        return self._translate(self._events.feed(data))
+
+    def finish(self) -> bytes:
+        return self._translate(self._events.finish())
+
+    def _translate(self, events: list[Json | None]) -> bytes:
+        out = []
+        for event in events:
+            if event is None or self.is_done or self.error is not None:
+                continue
+            take = TAKERS.get(event.get("type"))
+            if take is not None:
+                out.append(take(self, event))
+        if self._events.broken and not self.is_done and self.error is None:
+            out.append(self._fail(ErrorParts(self._events.broken, "api_error", "malformed_stream")))
+        return b"".join(out)
+
+    def _fail(self, parts: ErrorParts) -> bytes:
+        self.error_status = ERROR_STATUS.get(parts.type, 500)
+        self.error = chat_error(self.error_status, parts)
+        return error_event(self.error)
+
+    def _take_error(self, event: Json) -> bytes:
+        return self._fail(parts_of(event))
+
+    def _take_start(self, event: Json) -> bytes:
+        message = event.get("message")
+        usage = message.get("usage") if type(message) is dict else None
+        if type(usage) is dict:
+            self._usage.update(usage)
+        return self._write.delta({"role": "assistant", "content": ""})
+
+    def _take_block(self, event: Json) -> bytes:
+        """A block begins; some services put all of it into its beginning."""
+        block = event.get("content_block")
+        self._block = block = block if type(block) is dict else {}
+        self._cited = []
+        self._thoughts = []
+        self._signature = string(block.get("signature"))
+        self._characters = 0
+        kind = block.get("type")
+        if kind == "tool_use":
+            self._calls += 1
+            return self._write.tool_call(
+                self._calls, string(block.get("id")), string(block.get("name"))
+            )
+        if kind == "text":
+            return self._take_text(string(block.get("text")))
+        if kind == "thinking":
+            return self._take_thought(string(block.get("thinking")))
+        return b""
+
+    def _take_delta(self, event: Json) -> bytes:
+        delta = event.get("delta")
+        if type(delta) is not dict:
+            return b""
+        kind = delta.get("type")
+        if kind == "text_delta":
+            return self._take_text(string(delta.get("text")))
+        if kind == "input_json_delta":
+            piece = string(delta.get("partial_json"))
+            if not piece or self._block.get("type") != "tool_use":
+                return b""
+            self._characters += len(piece)
+            return self._write.arguments(self._calls, piece)
+        if kind == "thinking_delta":
+            return self._take_thought(string(delta.get("thinking")))
+        if kind == "signature_delta":
+            self._signature += string(delta.get("signature"))
+        elif kind == "citations_delta":
+            self._cited.append(delta.get("citation"))
+        return b""
+
+    def _take_text(self, text: str) -> bytes:
+        self._characters += len(text)
+        return self._write.content(text) if text else b""
+
+    def _take_thought(self, thought: str) -> bytes:
+        self._thoughts.append(thought)
+        return self._write.reasoning(thought) if thought else b""
+
+    def _take_block_end(self, event: Json) -> bytes:
+        block, self._block = self._block, {}
+        kind = block.get("type")
+        if kind == "text":
+            given = block.get("citations")
+            cited = self._cited if type(given) is not list else given + self._cited
+            self._collected.cite(cited, self._characters)
+        elif kind == "tool_use":
+            if not self._characters:
+                return self._write.arguments(self._calls, to_json(block.get("input") or {}))
+        elif kind == "thinking":
+            thinking = "".join(self._thoughts)
+            self._collected.think({**block, "thinking": thinking, "signature": self._signature})
+        else:
+            self._collected.think(block)
+        return b""
+
+    def _take_message_delta(self, event: Json) -> bytes:
+        usage = event.get("usage")
+        if type(usage) is dict:
+            # Counts are repeated as totals; a zero or null does not undo what was said before.
+            self._usage.update({name: value for name, value in usage.items() if value})
+        delta = event.get("delta")
+        if type(delta) is not dict or not delta.get("stop_reason"):
+            return b""
+        last: Json = {}
+        self._collected.put(last)
+        last.pop("reasoning", None)  # it went out piece by piece
+        finish_reason, more = finish(delta)
+        text = refusal_text(delta)
+        if finish_reason == "content_filter" and text is not None:
+            last["refusal"] = text
+        return self._write.delta(last, finish_reason, **more)
+
+    def _take_stop(self, event: Json) -> bytes:
+        self.is_done = True
+        tier = tier_of(self._usage)
+        more = {"service_tier": tier} if tier else {}
+        return self._write.usage(usage_to_chat(self._usage), **more) + DONE
+
+
+TAKERS: dict[object, Callable[[StreamToChat, Json], bytes]] = {
+    "message_start": StreamToChat._take_start,
+    "content_block_start": StreamToChat._take_block,
+    "content_block_delta": StreamToChat._take_delta,
+    "content_block_stop": StreamToChat._take_block_end,
+    "message_delta": StreamToChat._take_message_delta,
+    "message_stop": StreamToChat._take_stop,
+    "error": StreamToChat._take_error,
+}
