@@ -86,10 +86,10 @@ class Held:
             return False
         entry = self.full.popleft()
         bare = _stripped(entry)
-        if bare is not entry:
+        if bare is not None:
             self.bodies_dropped += 1
             self.bytes -= len(entry[4]) - len(bare[4])
-        self.bare.append(bare)
+        self.bare.append(bare or entry)
         return True
 
     def drop_oldest(self) -> bool:
@@ -118,12 +118,13 @@ def trim(helds: list[Held], bytes_max: int) -> None:
                 excess -= before - held.bytes
 
 
-def _stripped(entry: Entry) -> Entry:
+def _stripped(entry: Entry) -> Entry | None:
+    """None where there is nothing to take out."""
     sequence, kind, flags, org, payload = entry
     if kind != KIND_EXCHANGE:
-        return entry
+        return None
     try:
         bare = without_bodies(payload)
     except (msgspec.MsgspecError, LookupError, TypeError):
-        return entry  # not ours to read; it can still be dropped whole
-    return entry if bare is payload else (sequence, kind, flags, org, bare)
+        return None  # not ours to read; it can still be dropped whole
+    return None if bare is payload else (sequence, kind, flags, org, bare)

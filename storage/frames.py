@@ -112,14 +112,16 @@ def _part_bytes(part: Part, read_blob: Callable[[str, int, int], bytes]) -> byte
     return stored
 
 
-class _Own(threading.local):
-    """A decompressor is not for several threads, and making one costs more than using it."""
-
-    def __init__(self) -> None:
-        self.zstd = zstandard.ZstdDecompressor()
+# A decompressor is not for several threads, and making one costs more than using it. No class of
+# ours: compiled, its attributes would be those of all threads.
+_own = threading.local()
 
 
-_own = _Own()
+def _decompressor() -> zstandard.ZstdDecompressor:
+    if not hasattr(_own, "zstd"):
+        _own.zstd = zstandard.ZstdDecompressor()
+    own: zstandard.ZstdDecompressor = _own.zstd
+    return own
 
 
 def _decompressed(stored: bytes, raw_length: int) -> bytes:
@@ -128,6 +130,6 @@ def _decompressed(stored: bytes, raw_length: int) -> bytes:
         announced = zstandard.frame_content_size(stored)
         if announced != raw_length or raw_length > PART_RAW_BYTES_MAX:
             raise PartDamaged(f"part of {announced} bytes, {raw_length} were recorded")
-        return _own.zstd.decompress(stored)
+        return _decompressor().decompress(stored)
     except zstandard.ZstdError as error:
         raise PartDamaged(str(error)) from error

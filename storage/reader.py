@@ -177,6 +177,19 @@ def frames_end(directory: Path, number: int) -> tuple[int, bool]:
     return end, reader.footer is not None
 
 
+class _Opened:
+    """A descriptor that is closed when nobody holds it any more. `finally` would not do: readers
+    may be left in the middle, and of a compiled generator nothing runs then."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
 class _SegmentReader:
     """One pass over one file. `sealed` leaves payloads as they are stored."""
 
@@ -198,9 +211,10 @@ class _SegmentReader:
 
     def read(self, path: Path, offset: int, end: int | None) -> Iterator[Frame]:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            opened = _Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             return  # rolled into the lake since the folder was listed
+        descriptor = opened.descriptor
         try:
             size = os.fstat(descriptor).st_size
             end = size if end is None else min(end, size)
@@ -215,8 +229,6 @@ class _SegmentReader:
         except OSError:
             # Pages lost after a failed fsync read as errors; their frames were written again.
             self._report(offset, 0, "unreadable")
-        finally:
-            os.close(descriptor)
 
     def _frames(self, descriptor: int, codec: FrameCodec, offset: int, end: int) -> Iterator[Frame]:
         wanted = BLOCK_BYTES

@@ -23,7 +23,8 @@ STATUS_CLASSES = ("none", *(f"{number}xx" for number in range(1, 10)))
 # Providers of the configuration are few; a run-away of labels would still be stopped here.
 SERIES_MAX = 5000
 
-Sample = tuple[str, dict[str, str], float]
+# Compiled, a whole number becomes an inexact one where the type says `float` alone.
+Sample = tuple[str, dict[str, str], int | float]
 Gauges = Callable[[], Iterable[Sample]]
 
 
@@ -102,7 +103,7 @@ class Metrics:
             yield from gauges()
 
 
-def line(name: str, labels: dict[str, str], value: float) -> str:
+def line(name: str, labels: dict[str, str], value: int | float) -> str:
     """One sample."""
     inner = ",".join(f'{key}="{escape(text)}"' for key, text in labels.items())
     shown = str(value) if isinstance(value, int) else f"{value:.9g}"

@@ -73,7 +73,8 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
     if is_preflight(x):
         return  # browsers send no credentials with it; the headers above are the whole answer
     if x.route.refusal is not None:
-        raise x.route.refusal
+        # Raised anew each time the head comes: its traceback would grow by each.
+        raise x.route.refusal.with_traceback(None)
     # Asked each time: a key revoked between two requests of one connection opens nothing.
     info = gate.key_ring.lookup(facts.key_hash) if facts.key_hash else None
     broken = bool(gate.key_ring.broken)

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from appliance.actors.metrics import Metrics
+from appliance.exchange import Exchange
+from tests.fakes.bare_exchange import bare_exchange
 
 
-def exchange(**changes: Any) -> Any:
+def exchange(**changes: Any) -> Exchange:
     facts = {
         "http_status": 200,
         "outcome": "complete",
@@ -17,7 +19,7 @@ def exchange(**changes: Any) -> Any:
         "route": SimpleNamespace(provider=SimpleNamespace(id="openai")),
         "identity": SimpleNamespace(failed_open=False),
     }
-    return SimpleNamespace(**{**facts, **changes})
+    return bare_exchange(**{**facts, **changes})
 
 
 def test_an_exchange_is_counted_by_provider_outcome_status_class_and_region() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from appliance.config_options import Deadlines as Limits
 from appliance.features.answer import timeout_failure
 from appliance.features.deadlines import Deadlines
+from tests.fakes.bare_exchange import bare_exchange
 
 USUAL = Limits(first_byte_s=900, gap_s=300)
 OWN = Limits(first_byte_s=5, gap_s=7200, total_s=9)
@@ -18,7 +18,7 @@ OWN = Limits(first_byte_s=5, gap_s=7200, total_s=9)
 def limits_of(provider: str | None, *, increase: bool = False) -> Limits:
     deadlines = Deadlines(USUAL, {"slow": OWN})
     row = SimpleNamespace(id=provider) if provider else None
-    x: Any = SimpleNamespace(
+    x = bare_exchange(
         route=SimpleNamespace(provider=row), asks=SimpleNamespace(increase_timeout=increase)
     )
     found = deadlines.of(x)

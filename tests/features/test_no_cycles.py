@@ -18,3 +18,19 @@ async def test_exchange_leaves_nothing_to_the_collector():
         gc.enable()
     assert len(replies) == 3
     assert left == 0
+
+
+async def test_a_head_that_is_refused_again_and_again_gathers_nothing():
+    lane = MemoryLane()
+    refused = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    await lane.serve([refused])
+    left = []
+    for times in (2, 20):
+        gc.collect()
+        gc.disable()
+        try:
+            assert len(await lane.serve([refused] * times)) == times
+            left.append(gc.collect())
+        finally:
+            gc.enable()
+    assert left[0] == left[1]

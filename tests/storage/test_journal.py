@@ -110,18 +110,20 @@ async def test_frames_count_as_synced_only_behind_file_and_folder(tmp_path: Path
         assert journal.synced == journal.written
 
 
-async def test_group_commit_waits_at_most_the_interval(tmp_path: Path, autojump_clock) -> None:
+async def test_group_commit_waits_at_most_the_interval(
+    tmp_path: Path, autojump_clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first frame is synced at once, those of the next 50 ms together."""
     starts: list[float] = []
     async with running(tmp_path, sync_interval_s=0.05) as journal:
 
-        async def inline(limiter: object, work: Callable, *arguments: object) -> object:
+        async def inline(work: Callable, *arguments: object, **_: object) -> object:
             await trio.lowlevel.checkpoint()
             if work == journal._sync_all:
                 starts.append(trio.current_time())
             return work(*arguments)
 
-        journal._in_thread = inline
+        monkeypatch.setattr(trio.to_thread, "run_sync", inline)
         await trio.sleep(1)
         starts.clear()
         for _ in range(200):
