@@ -208,13 +208,15 @@ class _SegmentReader:
         self._tail_may_be_torn = tail_may_be_torn
         self._sealed = sealed
         self.footer: Footer | None = None
+        self._opened: _Opened | None = None
 
     def read(self, path: Path, offset: int, end: int | None) -> Iterator[Frame]:
         try:
             opened = _Opened(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except FileNotFoundError:
             return  # rolled into the lake since the folder was listed
-        descriptor = opened.descriptor
+        # Held by us: a compiled function lets go of what it does not use again.
+        self._opened, descriptor = opened, opened.descriptor
         try:
             size = os.fstat(descriptor).st_size
             end = size if end is None else min(end, size)
