@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
+from appliance.config import Deadlines as Limits
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, monotonic
@@ -18,6 +19,7 @@ from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import relay
+from appliance.features.retry import Retrying
 from appliance.features.stream_usage import ask_for_usage
 from appliance.features.tap import Tap
 from appliance.log import Log
@@ -91,8 +93,23 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)
         return
-    async with Call(x, x.aim, house.pool) as reply:
-        await relay(x, reply, tap, limits.gap_s)
+    await call(x, house, tap, limits)
+
+
+async def call(x: Exchange, house: House, tap: Tap, limits: Limits) -> None:
+    """One target, called until a reply is final, which is relayed as it comes."""
+    assert x.aim is not None, "aimed before"
+    retrying = Retrying(x)
+    while True:
+        try:
+            async with Call(x, x.aim, house.pool) as reply:
+                if not retrying.after(reply):
+                    await relay(x, reply, tap, limits.gap_s)
+                    return
+        except UpstreamFailed as failure:
+            if x.started or not retrying.after_failure(failure):
+                raise
+        await retrying.wait()
 
 
 async def attempt_reply(x: Exchange, reply: Awaitable[None]) -> None:
