@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from appliance.core.model_grammar import ModelItem, ModelPlan
-from appliance.core.price_card import Card
 from appliance.errors import Refusal
 
 CANDIDATES_MAX: Final = 128
 # No endpoint without a price comes before one with a price.
-PRICE_UNKNOWN: Final = 2**63
+PRICE_UNKNOWN: Final = 10**30
 WEB: Final = "web"
 REASONING_WORDS: Final = ("claude", "gemini")
 PROMPT_FIELDS: Final = ("prompt_id", "version_id", "environment", "inputs")
@@ -25,7 +24,8 @@ Kind = Literal["byok", "ptb"]
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One model at one provider, as the registry has it. `registered` False: only the name that
-    the client gave is known, so there are no limits and no price. 0 stands for an unknown limit."""
+    the client gave is known, so there are no limits and no price. 0 stands for an unknown limit.
+    `price_order` compares endpoints: input and output of the first tier together."""
 
     model: str
     provider: str
@@ -38,13 +38,8 @@ class Endpoint:
     explicit: bool = False
     plugins: frozenset[str] = frozenset()
     unsupported: frozenset[str] = frozenset()
-    card: Card | None = None
+    price_order: int = PRICE_UNKNOWN
     registered: bool = True
-
-    @property
-    def price_order(self) -> int:
-        """Input and output of the first tier together."""
-        return self.card.base.input + self.card.base.output if self.card else PRICE_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

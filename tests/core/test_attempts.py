@@ -18,28 +18,26 @@ from appliance.core.attempts import (
     providers_wanted,
 )
 from appliance.core.model_grammar import ModelItem, ModelPlan
-from appliance.core.price_card import Card, full_rates
 from appliance.errors import Refusal
 
 
-def card(usd: int) -> Card:
-    return Card(full_rates({"input": usd, "output": usd}))
-
-
 def endpoint(model: str, provider: str, **changes: Any) -> Endpoint:
-    facts: dict[str, Any] = {"pass_through": True, "card": card(10), **changes}
+    facts: dict[str, Any] = {"pass_through": True, "price_order": 10, **changes}
     return Endpoint(model, provider, f"{provider}:{model}", "openai", **facts)
 
 
 SHELF = {
     "a": [
         endpoint("a", "openai", priority=3),
-        endpoint("a", "azure", card=card(5)),
-        endpoint("a", "openrouter", priority=10, card=card(5)),
+        endpoint("a", "azure", price_order=5),
+        endpoint("a", "openrouter", priority=10, price_order=5),
         endpoint("a", "helicone", priority=2, explicit=True),
     ],
     "b": [endpoint("b", "anthropic", priority=3), endpoint("b", "bedrock", pass_through=False)],
-    "c": [endpoint("c", "groq", card=None), endpoint("c", "novita", card=card(99))],
+    "c": [
+        endpoint("c", "groq", price_order=PRICE_UNKNOWN),
+        endpoint("c", "novita", price_order=99),
+    ],
 }
 A, B, C = (ModelItem(name, name) for name in "abc")
 
@@ -148,11 +146,6 @@ def test_too_many_attempts_are_refused() -> None:
     many = plan(*[ModelItem("a", "a") for _ in range(CANDIDATES_MAX // 6 + 1)])
     with pytest.raises(Refusal, match=f"at most {CANDIDATES_MAX} are made"):
         sources(many, ALL, ALL)
-
-
-def test_an_unknown_price_comes_last() -> None:
-    assert endpoint("c", "groq", card=None).price_order == PRICE_UNKNOWN
-    assert endpoint("c", "groq", card=card(7)).price_order == 14
 
 
 # --- the body of one attempt
