@@ -6,7 +6,7 @@ own affair. Counts are the whole prompt, with what a cache gave or took.
 
 from appliance.core.usage.anthropic import tokens_of
 from appliance.providers.dialects.common import Json, string, to_json
-from appliance.providers.dialects.common_errors import chat_error, error_parts
+from appliance.providers.dialects.common_errors import chat_error, error_in_200, error_parts
 from appliance.providers.dialects.common_usage import chat_usage
 
 FINISH_REASONS = {
@@ -23,6 +23,8 @@ TIERS = {"standard": "default", "priority": "priority"}
 
 
 def reply_to_chat(reply: Json, *, model: str, created: int, id: str) -> Json:
+    if reply.get("type") == "error":
+        raise error_in_200(reply)
     collected = Collected()
     texts: list[str] = []
     calls: list[Json] = []

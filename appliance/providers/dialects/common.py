@@ -32,6 +32,7 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "image_generation": ({},),
     "logit_bias": ({},),
     "logprobs": (False,),
+    "mcp_servers": ([],),
     "metadata": ({},),
     "modalities": (["text"], []),
     "n": (1,),
@@ -101,6 +102,11 @@ def text_at(raw: Json, name: str, where: str) -> str:
     raise refused(f"{where}.{name}" if where else name, "a string is needed here")
 
 
+def mapping(value: object) -> Json:
+    """An object as a provider sent it; an empty one where it is something else."""
+    return value if type(value) is dict else {}
+
+
 def string(value: object) -> str:
     """A string as a provider sent it; nothing where it is something else."""
     return value if type(value) is str else ""
@@ -143,6 +149,11 @@ def data_uri(url: str, where: str) -> tuple[str, str] | None:
     if not comma or "base64" not in rest.lower():
         raise refused(where, "a data URI looks like data:image/png;base64,...")
     return kind.strip().lower(), data
+
+
+def failed_result(text: str) -> str:
+    """What a tool said when it failed, for services that have no field to say that it did."""
+    return text if text[:5].lower() == "error" else f"Error: {text}"
 
 
 def reasoning_text(message: Json) -> str:

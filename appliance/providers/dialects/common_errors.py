@@ -6,6 +6,7 @@ The status stays what it was: SDKs decide by it whether to try again.
 from typing import NamedTuple
 
 from appliance.core.json_reader import read_json
+from appliance.errors import UpstreamFailed
 from appliance.providers.dialects.common import Json
 
 MESSAGE_CHARACTERS_MAX = 4096
@@ -69,6 +70,12 @@ def parts_of(value: object) -> ErrorParts:
         if type(inner) is dict:
             return _from_object(inner)
     return _from_object(value)
+
+
+def error_in_200(reply: Json) -> UpstreamFailed:
+    """A reply that came with a good status and says that it is none."""
+    message = parts_of(reply).message or "The provider's reply says that it failed."
+    return UpstreamFailed("error_in_200", message, retryable=True)
 
 
 def chat_error(status: int, parts: ErrorParts) -> Json:
