@@ -169,10 +169,12 @@ class RateLimiter:
         """Full ones go first, else the one that is full soonest: forgetting it gives least away."""
         order, buckets = self._order, self._buckets
         chosen = order.popleft()
-        for _ in range(min(CANDIDATES, len(order))):
+        soonest_us = full_at_us(buckets[chosen])
+        for _ in range(min(CANDIDATES - 1, len(order))):
             other = order.popleft()
-            if full_at_us(buckets[other]) < full_at_us(buckets[chosen]):
-                chosen, other = other, chosen
+            full_us = full_at_us(buckets[other])
+            if full_us < soonest_us:
+                chosen, other, soonest_us = other, chosen, full_us
             order.append(other)
         del buckets[chosen]
         self.stats.evicted += 1
