@@ -25,8 +25,9 @@ from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.derive import derive
 from appliance.core.ids import ExchangeIds
-from appliance.core.urls import HostList, TargetPolicy
-from appliance.door.route_types import Routing
+from appliance.core.urls import HostList, Target, TargetPolicy
+from appliance.door.destinations import to_target
+from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
 from appliance.features.admit import Gate
 from appliance.features.deadlines import Deadlines
@@ -238,6 +239,11 @@ def server_tls(config: Config) -> ServerTls | None:
     return ServerTls(config.tls_cert, config.tls_key, http2=config.http2)
 
 
+def route_to(routing: Routing, target: Target, path: bytes) -> Route:
+    """The way to a target that a request names in its list (proxy.md 6.2). Raises Refusal 403."""
+    return to_target(6, target, path, b"", routing)
+
+
 def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: Log) -> House:
     """Everything the pipeline works with."""
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
@@ -254,6 +260,7 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
         deadlines_of(config, parts.table),
         ExchangeIds(),
         parts.dialling,
+        partial(route_to, parts.routing),
         log,
         Metrics(),
     )

@@ -13,10 +13,18 @@ from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
-from appliance.features.aim import aim_at
-from appliance.features.answer import fail, own_reply, preflight, refuse, timeout_failure
+from appliance.features.aim import aim_along, aim_at
+from appliance.features.answer import (
+    fail,
+    own_reply,
+    preflight,
+    refuse,
+    status_of,
+    timeout_failure,
+)
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
+from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import relay
 from appliance.features.retry import Retrying
@@ -39,8 +47,14 @@ class House:
     deadlines: Deadlines
     ids: ExchangeIds
     dialling: Callable[[Provider], Hashable]
+    route_to: RouteTo
     log: Log
     metrics: Metrics
+
+
+def never(_status: int) -> bool:
+    """For a target that is the only one."""
+    return False
 
 
 async def handle(x: Exchange, house: House) -> None:
@@ -87,6 +101,9 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     await x.reply.read_body(x)
     tap.hold_request()
     await ask_for_usage(x)
+    if x.route.falls_back:
+        await fall_back(x, house, tap)
+        return
     x.aim = aim_at(x, house.dialling, limits)
     if x.asks.mock_response is not None:
         body = mock_body(x.asks.mock_response)
@@ -96,19 +113,52 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     await call(x, house, tap, limits)
 
 
-async def call(x: Exchange, house: House, tap: Tap, limits: Limits) -> None:
-    """One target, called until a reply is final, which is relayed as it comes."""
+async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
+    """Several targets, until one gives a reply that is not to be given up."""
+    entries = fallback_entries(x, house.route_to)
+    fallbacks = Fallbacks(x)
+    try:
+        for entry in entries:
+            await fallbacks.enter(entry)
+            limits = house.deadlines.of(x)
+            x.aim = aim_along(x, entry.way, entry.fields, house.dialling, limits)
+            if await call(x, house, tap, limits, entry.given_up):
+                return
+    finally:
+        fallbacks.close()
+
+
+async def call(
+    x: Exchange,
+    house: House,
+    tap: Tap,
+    limits: Limits,
+    given_up: Callable[[int], bool] = never,
+) -> bool:
+    """One target, called until a reply is final, which is relayed as it comes. False: that reply,
+    or the failure, was one for which the target is `given_up`, and nothing of it was passed on."""
     assert x.aim is not None, "aimed before"
     retrying = Retrying(x)
     while True:
         try:
             async with Call(x, x.aim, house.pool) as reply:
                 if not retrying.after(reply):
+                    if given_up(reply.status):
+                        x.attempts[-1].why_next = f"status_{reply.status}"
+                        return False
                     await relay(x, reply, tap, limits.gap_s)
-                    return
+                    return True
         except UpstreamFailed as failure:
-            if x.started or not retrying.after_failure(failure):
+            if x.started:
                 raise
+            if not retrying.after_failure(failure):
+                if given_up(status_of(failure)):
+                    return False
+                raise
+        except Woken:
+            if x.started or not given_up(504) or not too_late(x):
+                raise
+            return False
         await retrying.wait()
 
 
@@ -137,6 +187,19 @@ async def woken(x: Exchange, house: House) -> None:
             failure.name = "stalled"
         house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
         await attempt_reply(x, fail(x, failure))
+
+
+def too_late(x: Exchange) -> bool:
+    """Whether a target was too slow to connect or to begin its reply, with time left for another.
+    The wait is over then, and the next target has deadlines of its own."""
+    watch = x.reply.watch
+    phase = watch.expired
+    if watch.gone or phase not in ("connect", "first_byte"):
+        return False
+    watch.expired = ""
+    watch.rest()
+    x.attempts[-1].why_next = f"timeout_{phase}"
+    return True
 
 
 def log_call(x: Exchange, house: House) -> None:

@@ -35,6 +35,8 @@ class Kind(Enum):
     NOT_FOUND = "not_found"
 
 
+# Stands for the provider until one of `Helicone-Fallbacks` is tried.
+SEVERAL: Final = Provider("fallbacks", "", record_name="FALLBACKS")
 PROXIED: Final = frozenset({Kind.PROXY, Kind.GATEWAY, Kind.INTAKE, Kind.REALTIME})
 
 
@@ -52,7 +54,8 @@ class Route:
     """Where a request goes.
 
     `path` is the whole request target for the provider: base path joined, door's prefix and
-    Helicone key taken out, query kept. `record_path` is what the client sent, without the key.
+    Helicone key taken out, query kept; without the base path where it `falls_back`: each of the
+    targets that the request names has its own. `record_path` is what the client sent, without the key.
     `refusal` is set where the answer is known already (400, 403, 404, 501).
     """
 
@@ -68,6 +71,7 @@ class Route:
     own: str = ""
     region: str = ""
     target_from_client: bool = False
+    falls_back: bool = False
     refusal: Refusal | None = None
 
     @property

@@ -21,7 +21,7 @@ from appliance.door.destinations import (
     to_provider,
     to_target,
 )
-from appliance.door.route_types import HostFacts, Kind, RequestHead, Route, Routing
+from appliance.door.route_types import SEVERAL, HostFacts, Kind, RequestHead, Route, Routing
 from appliance.errors import Refusal
 from appliance.providers.table import Provider
 
@@ -59,7 +59,6 @@ NOT_BUILT: Final = {
         "The AI gateway is not part of this version. Call a provider with its own key: "
         "/v1/gateway/{provider}/…, or /v1/… with the provider's key in Authorization."
     ),
-    "fallbacks": "Fallbacks are not part of this version: name one target in Helicone-Target-URL.",
     "generate": "Generate by prompt id is not part of this version.",
     "realtime": "WebSocket connections are not part of this version.",
 }
@@ -263,10 +262,13 @@ def _by_gateway_path(
 def _by_target(
     rule: int, path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
 ) -> Route:
-    """Rule 6, and the gateway host of rule 4: the client names the target."""
+    """Rule 6, and the gateway host of rule 4: the client names the target, or several."""
+    if names.FALLBACKS in headers:
+        return Route(
+            Kind.PROXY, rule, "fast", SEVERAL, path=path + query, target_from_client=True,
+            falls_back=True,
+        )  # fmt: skip
     if names.TARGET_URL not in headers and names.OPENAI_API_BASE not in headers:
-        if names.FALLBACKS in headers:
-            return Route(Kind.GATEWAY, rule, refusal=_not_built("fallbacks"))
         raise Refusal(400, "target_missing", "Name the provider's URL in Helicone-Target-URL.")
     return to_target(rule, named_target(headers), path, query, routing)
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from appliance.config import Deadlines
 from appliance.core.credentials import forward_headers
 from appliance.core.urls import parse_target, scrub
 from appliance.errors import Refusal
-from appliance.exchange import Aim, Exchange
+from appliance.exchange import Aim, Exchange, Headers
 from appliance.providers.table import Provider
 from appliance.upstream.pool import PoolKey
 
@@ -47,29 +47,37 @@ def aim_at(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Dea
     facts = x.facts
     aim = facts.aim
     if aim is None or x.found_key != facts.found_key or x.region != aim.key.region:
-        aim = facts.aim = _new_aim(x, dialling, deadlines)
+        fields = forward_headers(x.head.headers, x.found_key)
+        aim = facts.aim = aim_along(x, x.route, fields, dialling, deadlines)
         facts.found_key = x.found_key
     return aim
 
 
-def _new_aim(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Deadlines) -> Aim:
-    route = x.route
+def aim_along(
+    x: Exchange,
+    route: Any,  # noqa: ANN401 - the door's Route, which lies above
+    fields: Headers,
+    dialling: Callable[[Provider], Hashable],
+    deadlines: Deadlines,
+) -> Aim:
+    """The Aim along a route, with these header lines. Raises Refusal 400."""
+    provider = route.provider
+    assert provider is not None, "a proxied route has one"
     base = _base(route.base_url)
     return Aim(
-        route.provider,
-        PoolKey(base.scheme, base.host, base.port, dialling(route.provider), x.region),
-        head_lines(x, base.host_line),
+        provider,
+        PoolKey(base.scheme, base.host, base.port, dialling(provider), x.region),
+        head_lines(x.head.method, route.path, base.host_line, fields),
         x.head.method in LENGTH_ALWAYS,
         deadlines,
-        scrub(route.record_path.decode("latin-1")),
+        scrub(x.route.record_path.decode("latin-1")),
         scrub(base.origin + route.path.decode("latin-1")),
     )
 
 
-def head_lines(x: Exchange, host: bytes) -> bytes:
+def head_lines(method: bytes, path: bytes, host: bytes, fields: Headers) -> bytes:
     """Request line and header lines but for the length: the client's own, in order, without what
     is ours, hop by hop or a Helicone key."""
-    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (x.head.method, x.route.path, host)]
-    fields = forward_headers(x.head.headers, x.found_key)
+    lines = [b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (method, path, host)]
     lines.extend([b"%b: %b\r\n" % field for field in fields])
     return b"".join(lines)

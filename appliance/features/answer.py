@@ -65,8 +65,12 @@ async def fail(x: Exchange, failure: UpstreamFailed) -> None:
         "helicone-message": "The provider did not answer; the request was passed to it unchanged.",
         "support": SUPPORT,
     }
-    status = GATEWAY_STATUS.get(failure.name, 502)
-    await own_reply(x, status, [JSON_TYPE], msgspec.json.encode(body))
+    await own_reply(x, status_of(failure), [JSON_TYPE], msgspec.json.encode(body))
+
+
+def status_of(failure: UpstreamFailed) -> int:
+    """The status that a client is given for a failure."""
+    return GATEWAY_STATUS.get(failure.name, 502)
 
 
 def timeout_failure(phase: str, deadlines: object) -> UpstreamFailed:

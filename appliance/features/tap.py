@@ -104,9 +104,10 @@ class Tap:
         """The metadata of the frame; absent means None, False or empty (the agreed keys)."""
         x = self.x
         aimed = x.facts.record
-        if aimed is None or x.aim is None:
+        if aimed is None or x.aim is None or x.aim is not x.facts.aim:
             aimed = head_facts(x)
-            if x.aim is not None:
+            # Of one target that follows from the head alone, not of one among several.
+            if x.aim is not None and x.aim is x.facts.aim:
                 x.facts.record = aimed
         now_us = time.time_ns() // 1000
         facts = {

@@ -40,7 +40,7 @@ from tests.door.asking import BEARER, HELICONE, KEY, TABLE, go
         # 6 the client names the target
         ("POST", "/v1/x", {"helicone-target-url": "https://api.groq.com"}, Kind.PROXY, 6),
         ("POST", "/x", {"helicone-openai-api-base": "https://a.openai.azure.com"}, Kind.PROXY, 6),
-        ("POST", "/v1/x", {"helicone-fallbacks": "[]"}, Kind.GATEWAY, 6),
+        ("POST", "/v1/x", {"helicone-fallbacks": "[]"}, Kind.PROXY, 6),
         (
             "POST",
             "/v1/gateway/nobody/x",
