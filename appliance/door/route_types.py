@@ -54,8 +54,8 @@ class Route:
     """Where a request goes.
 
     `path` is the whole request target for the provider: base path joined, door's prefix and
-    Helicone key taken out, query kept; without the base path where it `falls_back`: each of the
-    targets that the request names has its own. `record_path` is what the client sent, without the key.
+    Helicone key taken out, query kept; without the base path where it `falls_back`: each target
+    that the request names has its own. `record_path` is what the client sent, without the key.
     `refusal` is set where the answer is known already (400, 403, 404, 501).
     """
 
