@@ -130,7 +130,7 @@ def aggregate(errors: Sequence[AttemptError]) -> AggregateError:
         return AggregateError(403, REQUEST_FAILED, forbidden.message, details)
     denied = next((error for error in errors if error.status == 401), None)
     if denied is not None:
-        message = f"Authentication failed: {denied.message}"
+        message = _led("Authentication failed", denied.message)
         return AggregateError(401, REQUEST_FAILED, message, details)
     ours = (INVALID_FORMAT, DISALLOWED)
     failed = next((e for e in errors if e.status != 429 and e.type not in ours), None)
@@ -151,12 +151,17 @@ def aggregate(errors: Sequence[AttemptError]) -> AggregateError:
 def _limited(details: tuple[AttemptError, ...]) -> AggregateError:
     poor = next((error for error in details if error.type == INSUFFICIENT_CREDIT), None)
     if poor is not None:
-        message = f"Insufficient credits: {poor.message}"
+        message = _led("Insufficient credits", poor.message)
         return AggregateError(429, REQUEST_FAILED, message, details)
     waits = [error.retry_after_s for error in details if error.retry_after_s is not None]
     wait_s = math.ceil(min(waits)) if waits else None
-    message = f"Rate limited: {details[0].message}"
+    message = _led("Rate limited", details[0].message)
     return AggregateError(429, RATE_LIMITED, message, details, wait_s)
+
+
+def _led(lead: str, message: str) -> str:
+    """The message behind the words that clients look for, unless it begins with them."""
+    return message if message.lower().startswith(lead.lower()) else f"{lead}: {message}"
 
 
 def provider_message(body: bytes) -> str:

@@ -67,6 +67,11 @@ def test_the_reply_for_all(found: list[AttemptError], status: int, code: str, sa
     assert reply.details == tuple(found)
 
 
+def test_words_that_clients_look_for_are_not_said_twice() -> None:
+    poor = AttemptError("insufficient_credit_limit", "Insufficient credits: $1 available", 429)
+    assert aggregate([poor]).message == poor.message
+
+
 def test_the_body_has_the_originals_shape() -> None:
     assert json.loads(aggregate([provider(404), NO_KEY]).body()) == {
         "success": False,
