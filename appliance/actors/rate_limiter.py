@@ -88,6 +88,7 @@ class RateLimiter:
         *,
         buckets_max: int = BUCKETS_MAX,
         save_s: float = SAVE_S,
+        slack_rows: int = SLACK_ROWS,
         disk: Disk | None = None,
         clock_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
@@ -95,6 +96,7 @@ class RateLimiter:
         self._secret = secret
         self._buckets_max = buckets_max
         self._save_s = save_s
+        self._slack_rows = slack_rows
         self._clock_us = clock_us
         self._file = _File(directory / FILE_NAME, disk or Disk())
         self._limiter = trio.CapacityLimiter(1)
@@ -221,7 +223,7 @@ class RateLimiter:
         # Until this has worked, whether it fails or is cancelled, nothing is known of the file.
         self._file_rows = None
         try:
-            if rows is None or rows > 2 * len(self) + SLACK_ROWS:
+            if rows is None or rows > 2 * len(self) + self._slack_rows:
                 if rows is not None or self._buckets:
                     self._file_rows = await self._save_all()
             elif changed or (sync and self._unsynced):

@@ -30,8 +30,11 @@ CENT = 10**10
 class Clock:
     def __init__(self) -> None:
         self.now_us = T0
+        self.broken = False
 
     def __call__(self) -> int:
+        if self.broken:
+            raise RuntimeError("a bug")
         return self.now_us
 
 
@@ -381,10 +384,9 @@ async def test_names_of_users_are_not_on_the_disk(
 
 
 async def test_a_file_that_has_grown_long_is_written_anew(
-    make: Callable[..., RateLimiter], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., RateLimiter], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "SLACK_ROWS", 3)
-    limiter = make()
+    limiter = make(slack_rows=3)
     sizes = []
     for _ in range(20):
         passed(limiter, PER_USER, 1, "ann")
@@ -579,22 +581,18 @@ def test_a_snapshot_from_the_future_refuses_nobody_for_long(
 
 
 async def test_what_died_starts_again_with_what_it_had(
-    make: Callable[..., RateLimiter], monkeypatch: pytest.MonkeyPatch
+    make: Callable[..., RateLimiter], clock: Clock
 ) -> None:
     """Started again by its supervisor, it neither forgets nor takes older counts from the file."""
     limiter = make(save_s=0.001)
     await saved_by(limiter)
     passed(limiter, PER_USER, 10, "ann")
-
-    async def broken() -> None:
-        raise RuntimeError("a bug")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(limiter, "sweep", broken)
-        with pytest.RaisesGroup(RuntimeError):
-            async with trio.open_nursery() as nursery:
-                await started(limiter, nursery)
-                await trio.sleep_forever()
+    clock.broken = True  # what sweeping asks first
+    with pytest.RaisesGroup(RuntimeError):
+        async with trio.open_nursery() as nursery:
+            await started(limiter, nursery)
+            await trio.sleep_forever()
+    clock.broken = False
     async with trio.open_nursery() as nursery:
         await started(limiter, nursery)
         assert left(limiter, PER_USER, "ann") == 30
