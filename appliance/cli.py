@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
@@ -226,15 +227,17 @@ def rebuild(
 
 @app.command()
 def version(as_json: AsJson = False) -> None:
-    """Print the version."""
+    """Print the version, and whether the modules that matter are compiled."""
     from appliance.output_lines import print_value
 
+    spec = find_spec("appliance.exchange")  # one of them
+    compiled = spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
     if not as_json:
-        print(f"{PROGRAM} {__version__}")
+        print(f"{PROGRAM} {__version__} ({'compiled' if compiled else 'plain Python'})")
         return
     python = ".".join(str(part) for part in sys.version_info[:3])
-    facts = {"version": __version__, "python": python, "platform": sys.platform}
-    print_value(facts, as_json=True)
+    facts = {"version": __version__, "compiled": compiled, "python": python}
+    print_value({**facts, "platform": sys.platform}, as_json=True)
 
 
 def _value(

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 import trio
 
-from appliance import __version__, cli
+from appliance import __version__, cli, exchange
 from appliance.commands_export import parse_moment
 from appliance.commands_keys import KEY_COMMANDS
 from appliance.config import Config
@@ -79,8 +79,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_version() -> None:
-    assert process("version").stdout == f"helicone-appliance {__version__}\n"
-    assert json.loads(process("version", "--json").stdout)["version"] == __version__
+    compiled = not str(exchange.__file__).endswith(".py")
+    how = "compiled" if compiled else "plain Python"
+    assert process("version").stdout == f"helicone-appliance {__version__} ({how})\n"
+    told = json.loads(process("version", "--json").stdout)
+    assert (told["version"], told["compiled"]) == (__version__, compiled)
 
 
 @pytest.mark.parametrize(
