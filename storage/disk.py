@@ -4,6 +4,7 @@ Nothing else of the journal touches a descriptor, so a test can hand in a disk t
 n-th call, writes short or dawdles.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -57,5 +58,7 @@ class Disk:
 
 
 class ShortWrite(OSError):  # noqa: N818
+    """A file takes a part only when there is no room for the rest: on the disk, or in a quota."""
+
     def __init__(self, count: int, wanted: int) -> None:
-        super().__init__(f"{count} of {wanted} bytes were written")
+        super().__init__(errno.ENOSPC, f"{count} of {wanted} bytes were written")
