@@ -138,11 +138,11 @@ def thought(detail: Json) -> Json:
 def error_from_chat(status: int, body: Json) -> tuple[int, Json]:
     """The status stays; the type is Anthropic's word for it."""
     parts = parts_of(body)
-    kind = parts.type
-    if kind not in ERROR_TYPES:
-        kind = STATUS_TYPES.get(status) or (
-            "api_error" if status >= 500 else "invalid_request_error"
-        )
+    # Other services say `invalid_request_error` of most things: the status says more.
+    kind = STATUS_TYPES.get(status, "")
+    if kind in ("", "invalid_request_error") and parts.type in ERROR_TYPES:
+        kind = parts.type
+    kind = kind or ("api_error" if status >= 500 else "invalid_request_error")
     message = parts.message or f"The provider answered {status} and said no more."
     return status, {"type": "error", "error": {"type": kind, "message": message}}
 

@@ -1,8 +1,8 @@
 """The official SDKs as judges: their models read what we write, their clients read our streams."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, Required, Union, get_args, get_origin
 
 import anthropic
 import httpx2
@@ -11,7 +11,7 @@ from anthropic.types import Message
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
-from pydantic import TypeAdapter
+from typing_extensions import get_type_hints, is_typeddict
 
 CLAUDE = SimpleNamespace(provider_model_id="claude-sonnet-4-5-20250929", max_output_tokens=64000)
 GPT = SimpleNamespace(provider_model_id="gpt-5", max_output_tokens=128000)
@@ -89,19 +89,47 @@ def response_stream(answer: bytes) -> dict[str, Any]:
 
 def check_request(kind: Any, body: Mapping[str, Any]) -> None:
     """The body fits the SDK's type of a request, with no field that the type does not have."""
-    unknown = set(body) - set(kind.__annotations__) - {"stream"}
-    assert not unknown, unknown
-    _walk(TypeAdapter(kind).validate_python(body))
+    problem = misfit(kind, body, "body")
+    assert not problem, problem
 
 
-def _walk(value: Any) -> None:
-    """Iterables are checked when they are read."""
-    if isinstance(value, Mapping):
-        for inner in value.values():
-            _walk(inner)
-    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        for inner in value:
-            _walk(inner)
+def misfit(kind: Any, value: Any, where: str) -> str:
+    """Why a value is none of a type as the SDKs write them: typed dicts, literals, unions."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if kind in (object, Any):
+        return ""
+    if origin in (Required, NotRequired, Annotated):
+        return misfit(inner[0], value, where)
+    if origin is Union:
+        problems = [misfit(one, value, where) for one in inner]
+        # The one that got furthest says most.
+        return "" if "" in problems else max(problems, key=len)
+    if origin is Literal:
+        return "" if value in inner else f"{where}: {value!r} is none of {inner}"
+    if is_typeddict(kind):
+        return _misfit_of_fields(kind, value, where)
+    if origin is not None and origin is not dict and len(inner) == 1:
+        if not isinstance(value, list):
+            return f"{where}: no list"
+        found = (misfit(inner[0], one, f"{where}[{at}]") for at, one in enumerate(value))
+        return next(filter(None, found), "")
+    if kind is float and type(value) is int:
+        return ""
+    plain = origin or kind
+    fits = isinstance(plain, type) and type(value) is (type(None) if plain is None else plain)
+    return "" if fits else f"{where}: {value!r} is no {plain}"
+
+
+def _misfit_of_fields(kind: Any, value: Any, where: str) -> str:
+    if type(value) is not dict:
+        return f"{where}: no object"
+    hints = get_type_hints(kind, include_extras=True)
+    missing = kind.__required_keys__ - set(value)
+    unknown = set(value) - set(hints)
+    if missing or unknown:
+        return f"{where}: {kind.__name__} missing {missing}, unknown {unknown}"
+    found = (misfit(hints[name], inner, f"{where}.{name}") for name, inner in value.items())
+    return next(filter(None, found), "")
 
 
 def every_cut(make: Any, source: bytes, step: int = 1) -> list[bytes]:
