@@ -36,8 +36,8 @@ class JournalOptions:
 
 @dataclass
 class JournalStats:
-    """Counts since the start; backlog and unsynced are of this moment. Of all writes to the journal,
-    and of all fsyncs: how many took less than 2**n microseconds, and how long they took together.
+    """Counts since the start; backlog and unsynced are of this moment. Of all writes to the
+    journal, and of all fsyncs: how many took less than 2**n microseconds, and how long together.
     """
 
     frames: int = 0
