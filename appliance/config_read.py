@@ -15,6 +15,7 @@ from appliance.config_kinds import Words
 from appliance.config_options import ConfigError, Option, is_name, options_of
 
 PREFIX = "HELICONE_APPLIANCE_"
+FOR_THE_BUILD = PREFIX + "COMPILE"
 FILE_BYTES_MAX = 1 << 20
 SHOWN_CHARACTERS_MAX = 60
 Steps = tuple[str, ...]
@@ -124,7 +125,7 @@ def _flag(schema: type, name: str, value: str) -> tuple[Steps, Given]:
 def _environment(schema: type, environ: Mapping[str, str]) -> Iterator[tuple[Steps, Given]]:
     seen: dict[Steps, str] = {}
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable == FOR_THE_BUILD:
             continue
         steps = tuple(variable[len(PREFIX) :].lower().split("__"))
         value = environ[variable]

@@ -3,6 +3,7 @@ or a directory that a stand-in holds open."""
 
 import csv
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ from storage.state import DEFAULT_ORGANIZATION_ID, State
 
 HELP_S_MAX = 0.25
 HASH = "ab" * 32
+# Where another program than the sources is tested, processes are of it too.
+PYTHON_PATHS = {name: os.environ[name] for name in os.environ if name.startswith("PYTHON")}
 
 
 def process(*arguments: str, environ: dict | None = None) -> subprocess.CompletedProcess:
@@ -36,7 +39,7 @@ def process(*arguments: str, environ: dict | None = None) -> subprocess.Complete
         capture_output=True,
         text=True,
         timeout=60,
-        env={"PATH": ""} | (environ or {}),
+        env={"PATH": ""} | PYTHON_PATHS | (environ or {}),
     )
 
 

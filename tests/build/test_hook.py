@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import load_config
+from tests import PROGRAM_PATH
 from tests.build.by_path import ROOT, module_at
 
-PROGRAM_PATH = os.environ.get("HELICONE_APPLIANCE_TEST_PROGRAM_PATH", "")
 hook = module_at("build/compile.py")
 
 
@@ -48,6 +49,10 @@ def test_a_wheel_of_plain_sources(tmp_path: Path, environ: dict[str, str], told:
     names = zipfile.ZipFile(wheel).namelist()
     assert set(hook.PATHS) <= set(names)
     assert not [name for name in names if name.endswith(".so")]
+
+
+def test_the_builds_variable_is_no_option_of_the_program() -> None:
+    assert load_config({}, {hook.VARIABLE: "0"}) == load_config({}, {})
 
 
 def test_a_compiler_that_must_be_there(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from appliance.config import load_config
 from appliance.control_client import ControlClient
+from tests import PROGRAM_PATH
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import RawClient, Reply
 
@@ -33,9 +34,6 @@ OAI = "/v1/gateway/oai"
 ANTHROPIC = "/v1/gateway/anthropic"
 CHAT = OAI + "/v1/chat/completions"
 MESSAGES = ANTHROPIC + "/v1/messages"
-
-# A directory with the program in place of the sources: `scripts/compiled` makes one.
-PROGRAM_PATH = os.environ.get("HELICONE_APPLIANCE_TEST_PROGRAM_PATH", "")
 
 Row = dict[str, Any]
 
