@@ -30,18 +30,22 @@ def entry(body: bytes = b"an answer", **other: Any) -> Entry:
 
 
 class HeldStore(CacheStore):
-    """Reads and writes wait for `go`, and fail with `error` if there is one."""
+    """All that it does waits for `go` and fails with `error` if there is one; reads wait for
+    `go_reading` too, when they have read."""
 
     def __init__(self, folder: Path, bytes_max: int = 64 * MIB, **other: Any) -> None:
         super().__init__(folder, bytes_max, free_bytes_min=0, **other)
         self.go = threading.Event()
         self.go.set()
+        self.go_reading = threading.Event()
+        self.go_reading.set()
         self.error: OSError | None = None
         self.reads = 0
 
     def read(self, slot: bytes, place: int) -> bytes:
         self.reads += 1
         data = super().read(slot, place)
+        assert self.go_reading.wait(10)
         self._pass()
         return data
 

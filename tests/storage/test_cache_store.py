@@ -321,6 +321,7 @@ def test_a_failed_write_leaves_what_was_before(
     with pytest.raises(OSError):
         store.write([record("b")])
     disk.fail_write = lambda name: None
+    assert store.held_bytes == sum(path.stat().st_size for path in files(tmp_path))
     assert store.read(record("a").slot, first) == record("a").data  # type: ignore[arg-type]
     third = store.write([record("c")])[0]
     assert number_of(third) != number_of(first)  # type: ignore[arg-type]
