@@ -198,15 +198,15 @@ class CacheStore:
         for number in numbers[: (len(numbers) + 1) // 2]:
             self.drop(number)
 
-    def find(self, org: bytes, exchange_ids: Container[bytes] | None) -> list[Found]:
-        """All records of an organisation, or those of its exchanges; also such as nobody would be
-        given any more."""
+    def find(self, org: bytes | None, exchange_ids: Container[bytes] | None) -> list[Found]:
+        """All records of an organisation, or of these exchanges; also such as nobody would be given
+        any more. None means all of them."""
         found = []
         for number in list(self._sizes):
             with suppress(FileNotFoundError), self._path(number).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 for offset, head in _records(file.fileno(), size):
-                    if head.kind != KIND_ENTRY or head.org != org:
+                    if head.kind != KIND_ENTRY or org not in (None, head.org):
                         continue
                     if exchange_ids is None or head.exchange_id in exchange_ids:
                         found.append((head.slot, place_of(number, offset, head.expires_s)))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import trio
 
 from appliance.actors.cache_index import INDEX_ENTRY_BYTES, CacheIndex
-from appliance.actors.cache_memory import is_of
+from appliance.actors.cache_memory import Wanted, is_of
 from appliance.core.cache_entry import Entry, decode_entry, encode_entry
 from storage.cache_segment import CacheUnreadable
 from storage.cache_store import CacheStore, Record
@@ -119,7 +119,7 @@ class DiskTier:
             await reading.wait()
         return reading.is_set()
 
-    async def forget(self, org: bytes, exchange_ids: Container[bytes] | None) -> set[bytes]:
+    async def forget(self, org: bytes | None, exchange_ids: Wanted) -> set[bytes]:
         """Drop what these exchanges left, or all of an organisation; overwritten on disk when this
         returns the slots. Raises OSError when that cannot be promised."""
         async with self._changing:

@@ -14,6 +14,10 @@ ENTRIES_MAX = 100_000
 # No single entry takes more of the tier than this part; larger ones live on disk alone.
 ENTRY_SHARE = 8
 
+# Exchanges that are meant. A deletion that is resumed knows only keyed hashes of them, so that it
+# is asked of each: anything with `in` will do. None: all.
+Wanted = Container[bytes] | None
+
 
 class MemoryTier:
     """Entries by slot."""
@@ -66,12 +70,12 @@ class MemoryTier:
         """All of them, as they are now."""
         return list(self._entries)
 
-    def drop_if(self, slot: bytes, org: bytes, exchange_ids: Container[bytes] | None) -> bool:
+    def drop_if(self, slot: bytes, org: bytes | None, exchange_ids: Wanted) -> bool:
         """Forget it where it is an entry of this organisation, and of one of these exchanges."""
         entry = self._entries.get(slot)
         return entry is not None and is_of(entry, org, exchange_ids) and self.drop(slot)
 
 
-def is_of(entry: Entry, org: bytes, exchange_ids: Container[bytes] | None) -> bool:
-    """Whether an entry is meant; None means all exchanges."""
-    return entry.org == org and (exchange_ids is None or entry.exchange_id in exchange_ids)
+def is_of(entry: Entry, org: bytes | None, exchange_ids: Wanted) -> bool:
+    """Whether an entry is meant; None means all organisations, or all exchanges."""
+    return org in (None, entry.org) and (exchange_ids is None or entry.exchange_id in exchange_ids)

@@ -8,7 +8,7 @@ Only `forget` insists. What is fit to be kept and under which key is decided in 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
@@ -16,7 +16,7 @@ import trio
 from appliance.actors.cache_collect import CollectBudget, Collecting
 from appliance.actors.cache_disk import SLICE, DiskTier, OnDisk, wall_us
 from appliance.actors.cache_flights import Flights
-from appliance.actors.cache_memory import MemoryTier
+from appliance.actors.cache_memory import MemoryTier, Wanted
 from appliance.core.cache_control import pick
 from appliance.core.cache_entry import ENTRY_BYTES_MAX, Entry
 from appliance.core.cache_key import slot_of
@@ -115,9 +115,10 @@ class ResponseCache:
         """For the pieces of a reply that may be saved; to be released however it ends."""
         return Collecting(self._collecting)
 
-    async def forget(self, org: bytes, exchange_ids: Container[bytes] | None = None) -> int:
+    async def forget(self, org: bytes | None, exchange_ids: Wanted = None) -> int:
         """Drop what these exchanges left, or all of an organisation, in memory and on disk; gives
         how many. Raises OSError when the disk does not take it: call it again then."""
+        assert org is not None or exchange_ids is not None, "nothing given selects nothing"
         gone = await self._forget_in_memory(org, exchange_ids)
         if self._disk is not None:
             gone |= await self._disk.forget(org, exchange_ids)
@@ -172,9 +173,7 @@ class ResponseCache:
             return entry
         return self._disk.where(slot, now_us)
 
-    async def _forget_in_memory(
-        self, org: bytes, exchange_ids: Container[bytes] | None
-    ) -> set[bytes]:
+    async def _forget_in_memory(self, org: bytes | None, exchange_ids: Wanted) -> set[bytes]:
         gone: set[bytes] = set()
         for at, slot in enumerate(self._memory.slots()):
             if self._memory.drop_if(slot, org, exchange_ids):

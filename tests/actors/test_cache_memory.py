@@ -66,6 +66,7 @@ def test_a_clock_that_goes_back_ends_nothing() -> None:
     [
         (ORG, None, "ab"), (ORG, {b"1" * 16}, "a"), (ORG, {b"3" * 16}, ""),
         (OTHER_ORG, None, "c"), (b"q" * 16, None, ""), (OTHER_ORG, {b"1" * 16}, "c"),
+        (None, {b"1" * 16}, "ac"),
     ],
 )  # fmt: skip
 def test_forgetting(org: bytes, ids: set[bytes] | None, gone: str) -> None:
