@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from storage.ledger_tables import m002_ledger
+
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
 BUSY_TIMEOUT_MS: Final = 5000
@@ -70,7 +72,10 @@ def m001_organizations_and_keys(connection: sqlite3.Connection) -> None:
 
 
 # In the order they are applied; never edited once released, only added to.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (m001_organizations_and_keys,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    m001_organizations_and_keys,
+    m002_ledger,
+)
 
 
 class State:
