@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from tests.fakes.provider import Provider
 
 # Imports are inside: tests of single files should not pay for a server.
+
+
+def pytest_unconfigure() -> None:
+    """What keeps objects of DuckDB's binding past the interpreter's end, where it would report them
+    as leaked below pytest's closing line: what was frozen as a server does at its start, and
+    Hypothesis' callback, whose module names half of the others."""
+    gc.unfreeze()
+    gc.callbacks.clear()
 
 
 @pytest.fixture(scope="session")
