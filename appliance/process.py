@@ -20,7 +20,7 @@ from pathlib import Path
 
 import trio
 
-from appliance import assembly, maintenance
+from appliance import assembly, maintenance, resident
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
 from appliance.api.on_demand import AppOnDemand
@@ -45,6 +45,7 @@ def run(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
     hold_standard_descriptors()
     raise_file_limit()
+    resident.limit_arenas()
     log = Log(config.log_level, config.log_format)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
@@ -194,6 +195,7 @@ class Server:
                     await region.start(actors)
                 actors.start_soon(self.rings.run)
                 actors.start_soon(self._sweep_pool)
+                actors.start_soon(resident.keep_small)
                 await actors.start(self.full.run)
                 async with trio.open_nursery() as doors:
                     await self._open_doors(doors)
