@@ -23,7 +23,7 @@ from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
-from appliance.core.derive import derive
+from appliance.core.derive import PriceOf, derive
 from appliance.core.ids import ExchangeIds
 from appliance.core.urls import HostList, Target, TargetPolicy
 from appliance.door.destinations import to_target
@@ -31,6 +31,7 @@ from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
 from appliance.features.admit import Gate
 from appliance.features.deadlines import Deadlines
+from appliance.features.limit import Limits
 from appliance.log import Log
 from appliance.pipeline import House
 from appliance.providers.price_data import open_book
@@ -53,10 +54,15 @@ def price_tables(config: Config) -> list[Mapping[str, Any]]:
     return tables
 
 
+def price_of(config: Config) -> PriceOf:
+    """The price book of this configuration. Raises ValueError for a price row that cannot be."""
+    return open_book(price_tables(config)).price
+
+
 def derived_with(config: Config) -> Derive:
     """The deriver: frame facts and bodies to rows, priced with the book of this configuration.
     Raises ValueError for a price row that cannot be."""
-    return partial(derive, price=open_book(price_tables(config)).price)
+    return partial(derive, price=price_of(config))
 
 
 def region_options(config: Config, name: str) -> RegionOptions:
@@ -209,6 +215,7 @@ class Parts:
     """What follows from the configuration alone, and can be wrong in it."""
 
     derive: Derive
+    price: PriceOf
     rings: KeyRings
     table: ProviderTable
     dialling: Dialling
@@ -220,8 +227,10 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
     """Built before any store is opened. `own` is where we listen. Raises ConfigError."""
     try:
         table = provider_table(config)
+        price = price_of(config)
         return Parts(
-            derived_with(config),
+            partial(derive, price=price),
+            price,
             key_rings_of(config),
             table,
             Dialling(config, frozenset(own), table),
@@ -248,6 +257,9 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
     """Everything the pipeline works with."""
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
     recorder.stores.update(regions)
+    metrics = Metrics()
+    metrics.count("failed_open_total", 0, feature="limits")
+    limiters = {name: region.limiter for name, region in regions.items()}
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
@@ -261,6 +273,8 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
         ExchangeIds(),
         parts.dialling,
         partial(route_to, parts.routing),
+        Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        parts.price,
         log,
-        Metrics(),
+        metrics,
     )

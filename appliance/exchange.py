@@ -233,7 +233,7 @@ class Exchange:
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect",
         "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "http_status",
-        "identity", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
+        "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
         "request_id", "response_coding", "response_type", "route", "started", "started_s", "tap",
     )  # fmt: skip
 
@@ -266,6 +266,7 @@ class Exchange:
         self.tap: TapLike | None = None
         self.attempts: list[Attempt] = []
         self.not_applied: list[str] = []
+        self.marks: dict[str, str] | None = None  # properties of the record that are ours
         self.reply_headers: Headers = []
         self.degraded = ""
         # by the relay

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
-from appliance.config import Deadlines as Limits
+from appliance.config import Deadlines as Timing
+from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, monotonic
@@ -25,6 +26,7 @@ from appliance.features.answer import (
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.limit import Limits, charge, limit
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import relay
 from appliance.features.retry import Retrying
@@ -48,6 +50,8 @@ class House:
     ids: ExchangeIds
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
+    limits: Limits
+    price: PriceOf
     log: Log
     metrics: Metrics
 
@@ -102,7 +106,9 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     tap.hold_request()
     await ask_for_usage(x)
     if x.route.falls_back:
+        taken = limit(x, house.limits)
         await fall_back(x, house, tap)
+        await charge(x, taken, tap, house.price)
         return
     x.aim = aim_at(x, house.dialling, limits)
     if x.asks.mock_response is not None:
@@ -110,7 +116,9 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)
         return
+    taken = limit(x, house.limits)
     await call(x, house, tap, limits)
+    await charge(x, taken, tap, house.price)
 
 
 async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
@@ -132,7 +140,7 @@ async def call(
     x: Exchange,
     house: House,
     tap: Tap,
-    limits: Limits,
+    limits: Timing,
     given_up: Callable[[int], bool] = never,
 ) -> bool:
     """One target, called until a reply is final, which is relayed as it comes. False: that reply,

@@ -23,6 +23,7 @@ import trio
 from appliance import assembly, maintenance, resident
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
+from appliance.actors.supervisor import Supervisor
 from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
 from appliance.banner import banner, local_url, server_url
@@ -144,6 +145,9 @@ class Server:
         self.house = house
         self.regions = regions
         self.rings = parts.rings
+        self.actors = Supervisor(log)
+        for name, region in regions.items():
+            self.actors.add("limits" if name == "us" else f"limits-{name}", region.limiter)
         self.listeners = listeners
         self.ready = False
         self.accepting = trio.CancelScope()
@@ -194,6 +198,7 @@ class Server:
                 for region in self.regions.values():
                     await region.start(actors)
                 actors.start_soon(self.rings.run)
+                await actors.start(self.actors.run)
                 actors.start_soon(self._sweep_pool)
                 actors.start_soon(resident.keep_small)
                 await actors.start(self.full.run)
@@ -207,6 +212,7 @@ class Server:
                     doors.cancel_scope.cancel()
                 self.ready = False
                 self.house.pool.close()
+                await self.actors.close()
                 for region in self.regions.values():
                     await region.close()
                 await self.rings.close()

@@ -74,6 +74,7 @@ class OperationsOf:
                 yield f"analytics{tail}", region.ingest.stats.error
             if region.roller.stats.error:
                 yield f"lake{tail}", region.roller.stats.error
+        yield from self._server.actors.troubles()
         for name, why in self._server.rings.troubles():
             yield "keys" if name == "us" else f"keys-{name}", why
 

@@ -114,6 +114,16 @@ class RateLimiter:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    @property
+    def inbox(self) -> int:
+        """Buckets that changed since they were last saved."""
+        return len(self._changed)
+
+    @property
+    def trouble(self) -> str:
+        """Why counts would not outlive a restart, or ""."""
+        return self.stats.error
+
     # -- what requests call; nothing here waits
 
     def key(

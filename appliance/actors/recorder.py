@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import trio
+
 from appliance.actors.spill import note_unkept
 from appliance.core.derive import summarise
 from appliance.errors import Refusal
@@ -55,6 +57,9 @@ class Store(Protocol):
 
     def blob_sink(self) -> BlobSink:
         """A new blob."""
+
+    def read_parts(self, parts: list[Part]) -> bytes:
+        """A body from its parts. Blocking. Raises OSError."""
 
 
 class Capture:
@@ -147,6 +152,17 @@ class Capture:
         # The blob is final from here on: should more come, it goes behind.
         self._kept_max = self._sink_bytes
         return self._sink.parts() + packer.pack(rest)
+
+    async def whole(self) -> bytes:
+        """All that was kept, also of what lies in the blob; b"" where that cannot be read."""
+        rest = self.joined()
+        sink = self._sink
+        if sink is None:
+            return rest
+        try:
+            return await trio.to_thread.run_sync(self._store.read_parts, sink.parts()) + rest
+        except (OSError, ValueError):
+            return b""
 
     def glimpse(self) -> bytes:
         """What is known of a body that is not kept: all of it, or its begin and its end."""

@@ -16,6 +16,7 @@ from appliance.actors.batch_helper import BatchHelper
 from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weight_of_frame
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
+from appliance.actors.rate_limiter import RateLimiter
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from storage.analytics import Analytics
@@ -31,6 +32,7 @@ from storage.segment import FRAME_BYTES, SEAL_BYTES
 from storage.vault import Vault
 
 DELETION_PURPOSE = b"deletion"
+LIMITS_PURPOSE = b"rate limits"
 # Exchanges that ingest has not reached, by request id: a bound for the time it stands still.
 RECENT_MAX = 50_000
 
@@ -75,6 +77,7 @@ class Region:
             self.root.close()
             raise
         self.spill = SpillBudget()
+        self.limiter = RateLimiter(options.directory, self.vault.stable_key(LIMITS_PURPOSE))
         self.deriver = FrameDeriver(derive, self.read_parts)
         self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
         self.ingest = Ingest(

@@ -52,6 +52,12 @@ def derive(
     )
 
 
+def cost_of(meta: dict[str, Any], request: bytes, response: bytes, *, price: PriceOf) -> int | None:
+    """What one exchange has cost, in pico-USD, where that cannot wait for its row; None when no
+    price is known."""
+    return _price(meta, read_facts(meta, request, response), price).cost_pico
+
+
 def _request_id(text: str | None, exchange_id: bytes) -> bytes:
     """The client's id; ours where it gave none that is a UUID (field.md B18)."""
     if text and _UUID.fullmatch(text):

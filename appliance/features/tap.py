@@ -135,6 +135,8 @@ class Tap:
             facts["degraded"] = x.degraded
         if x.not_applied:
             facts["not_applied"] = x.not_applied
+        if x.marks:
+            facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:
             facts["key_id"] = x.identity.key_id
         if x.attempts:

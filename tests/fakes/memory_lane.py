@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from appliance import assembly
+from appliance.actors.rate_limiter import RateLimiter
 from appliance.config import Config
 from appliance.door.http1 import FastConnection
 from appliance.door.listener import Door
@@ -86,6 +87,7 @@ class MemoryStore:
         self.journal = self
         self.degraded: str | None = None
         self.payloads: list[bytes] = []
+        self.limiter = RateLimiter(Path("/nonexistent"), b"s" * 32)
 
     def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
         self.payloads.append(payload)

@@ -1,0 +1,137 @@
+"""Rate limits: one token per client request, taken before the first call (proxy.md 5).
+
+Fails open: only a clear "no" of the limiter refuses. What could not be applied is told in a header,
+on the record and in the metrics.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from appliance.core import headers as names
+from appliance.core.derive import PriceOf, cost_of
+from appliance.core.rate_choice import policy_of
+from appliance.core.rate_policy import Policy, PolicyInvalid
+from appliance.core.rate_reply import (
+    NOT_APPLIED_FAILED,
+    NOT_APPLIED_POLICY,
+    NOT_APPLIED_SEGMENT,
+    PROPERTY_STATUS,
+    STATUS_LIMITED,
+    Verdict,
+    rate_refusal,
+    unchecked_headers,
+    verdict_headers,
+)
+from appliance.core.rate_segment import BucketKey, user_of_body
+from appliance.exchange import Exchange
+
+NO_POLICIES: Sequence[Policy] = ()
+
+
+class Limiter(Protocol):
+    """What is asked of a region's limiter."""
+
+    def key(
+        self, org: bytes, policy: Policy, user_id: str, properties: Mapping[str, str]
+    ) -> BucketKey | None:
+        """The bucket of a request; None when it has no value for the policy's segment."""
+
+    def check(self, key: BucketKey, policy: Policy, now_us: int) -> Verdict:
+        """Whether the request passes; what it takes is taken."""
+
+    def charge_cents(self, key: BucketKey, policy: Policy, cost_pico: int, now_us: int) -> None:
+        """What a call has cost."""
+
+
+class Captured(Protocol):
+    """The reply's body."""
+
+    async def whole(self) -> bytes:
+        """All that was kept of it."""
+
+
+class Costed(Protocol):
+    """The record in the making, of which the cost is asked."""
+
+    @property
+    def capture(self) -> Captured: ...
+
+    def facts(self) -> dict[str, Any]:
+        """Its metadata."""
+
+
+@dataclass(slots=True)
+class Limits:
+    """What the pipeline asks. `failed` counts a limiter that broke."""
+
+    by_region: Mapping[str, Limiter]
+    failed: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The bucket that a request was counted in, for its cost."""
+
+    limiter: Limiter
+    key: BucketKey
+    policy: Policy
+
+
+def limit(x: Exchange, limits: Limits) -> Taken | None:
+    """Count the request against its policy, if one applies. Raises Refusal 429."""
+    if not x.asks.rate_limit_policy:
+        return None
+    try:
+        found = _check(x, limits.by_region[x.region])
+    except Exception:  # open: a limiter that breaks refuses nobody
+        limits.failed()
+        _not_applied(x, NOT_APPLIED_FAILED)
+        return None
+    if found is None:
+        return None
+    taken, verdict = found
+    x.reply_headers += verdict_headers(verdict)
+    if verdict.limited:
+        x.marks = {**(x.marks or {}), PROPERTY_STATUS: STATUS_LIMITED}
+        raise rate_refusal(verdict)
+    return taken
+
+
+def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
+    asks = x.asks
+    user_id = asks.user_id or user_of_body(x.body.data)
+    try:
+        policy = policy_of(
+            asks.rate_limit_policy, NO_POLICIES, key_is_limited=False, user_id=user_id,
+            properties=asks.properties,
+        )  # fmt: skip
+    except PolicyInvalid:
+        _not_applied(x, NOT_APPLIED_POLICY)
+        return None
+    if policy is None:
+        return None
+    key = limiter.key(x.org, policy, user_id, asks.properties)
+    if key is None:
+        x.reply_headers += unchecked_headers(policy)
+        _not_applied(x, NOT_APPLIED_SEGMENT)
+        return None
+    verdict = limiter.check(key, policy, time.time_ns() // 1000)
+    return Taken(limiter, key, policy), verdict
+
+
+async def charge(x: Exchange, taken: Taken | None, tap: Costed, price: PriceOf) -> None:
+    """What the call has cost, where the policy counts cents; nothing for a reply that was cut."""
+    if taken is None or taken.policy.unit != "cents" or x.outcome != "complete":
+        return
+    cost_pico = cost_of(tap.facts(), x.body.data, await tap.capture.whole(), price=price)
+    if cost_pico:
+        taken.limiter.charge_cents(taken.key, taken.policy, cost_pico, time.time_ns() // 1000)
+
+
+def _not_applied(x: Exchange, missed: str) -> None:
+    x.not_applied.append(missed)
+    x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
