@@ -15,6 +15,7 @@ MISS: Final = (REPLY_CACHE, b"MISS")
 HIT: Final = (REPLY_CACHE, b"HIT")
 # Metadata keys of a hit's frame.
 REFERENCE_FACT: Final = "cache_reference_id"
+EXCHANGE_FACT: Final = "cached_exchange_id"
 LATENCY_FACT: Final = "cached_latency_us"
 COST_FACT: Final = "saved_cost_pico"
 SAVED_FACT: Final = "saved"
@@ -43,6 +44,7 @@ def hit_facts(entry: Entry) -> dict[str, Any]:
     not known when it was saved, what it used (`saved`: model and usage, to be priced at ingest)."""
     facts: dict[str, Any] = {
         REFERENCE_FACT: entry.request_id,
+        EXCHANGE_FACT: entry.exchange_id,  # request ids need not be unique
         LATENCY_FACT: entry.latency_ms * 1000,
     }
     if entry.cost_pico is not None:

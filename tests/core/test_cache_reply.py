@@ -48,7 +48,11 @@ def test_headers_of_a_hit() -> None:
 
 
 def test_facts_of_a_hit() -> None:
-    facts = {"cache_reference_id": "r-1", "cached_latency_us": 321_000}
+    facts = {
+        "cache_reference_id": "r-1",
+        "cached_exchange_id": b"e" * 16,
+        "cached_latency_us": 321_000,
+    }
     assert hit_facts(entry([b"x"])) == facts
     assert hit_facts(entry([b"x"], cost_pico=0)) == {**facts, "saved_cost_pico": 0}
 
