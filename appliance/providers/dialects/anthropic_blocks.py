@@ -14,6 +14,7 @@ from appliance.providers.dialects.common import (
     list_at,
     object_at,
     refused,
+    string,
     text_at,
 )
 
@@ -29,7 +30,7 @@ FILE_FIELDS = frozenset({"file", *MARKS})
 DOCUMENT_FIELDS = frozenset({"source", "title", "context", "citations", *MARKS})
 REFUSAL_FIELDS = frozenset({"refusal", *MARKS})
 # Anthropic keeps a prefix 5 minutes or an hour; asked for longer, nothing fits.
-BREAKPOINT_TTL = {None: None, "30m": "1h"}
+BREAKPOINT_TTL = {"30m": "1h"}
 
 
 def blocks_from_parts(parts: object, where: str) -> list[Json]:
@@ -38,7 +39,7 @@ def blocks_from_parts(parts: object, where: str) -> list[Json]:
     for number, part in enumerate(list_at(parts, where)):
         place = f"{where}[{number}]"
         kind = object_at(part, place).get("type")
-        translate = BLOCKS.get(kind)
+        translate = BLOCKS.get(string(kind))
         if translate is None:
             raise refused(f"{place}.type", f"{SERVICE} takes text, images and files, not {kind}")
         block = translate(part, place)
@@ -65,10 +66,9 @@ def cache_mark(raw: Json, where: str) -> Json | None:
     if point is None:
         return None
     ttl = object_at(point, f"{where}.prompt_cache_breakpoint").get("ttl")
-    if ttl not in BREAKPOINT_TTL:
+    if ttl is not None and string(ttl) not in BREAKPOINT_TTL:
         raise refused(f"{where}.prompt_cache_breakpoint.ttl", f"{SERVICE} keeps at most an hour")
-    kept = BREAKPOINT_TTL[ttl]
-    return {"type": "ephemeral", "ttl": kept} if kept else {"type": "ephemeral"}
+    return {"type": "ephemeral", **({"ttl": BREAKPOINT_TTL[ttl]} if ttl else {})}
 
 
 def _text(part: Json, where: str) -> Json:
@@ -161,7 +161,7 @@ def _native_document(part: Json, where: str) -> Json:
     return {name: value for name, value in part.items() if name not in MARKS or name == "type"}
 
 
-BLOCKS: dict[object, Callable[[Json, str], Json]] = {
+BLOCKS: dict[str, Callable[[Json, str], Json]] = {
     "text": _text,
     "image_url": _image,
     "file": _file,

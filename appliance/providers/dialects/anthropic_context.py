@@ -1,7 +1,14 @@
 """Context editing: the gateway's `context_editing` and Anthropic's `context_management`, both ways
 (`proxy.md 11.1`)."""
 
-from appliance.providers.dialects.common import Json, check_part, list_at, object_at, refused
+from appliance.providers.dialects.common import (
+    Json,
+    check_part,
+    list_at,
+    object_at,
+    refused,
+    string,
+)
 
 SERVICE = "Anthropic's context management"
 CLEAR_THINKING = "clear_thinking_20251015"
@@ -44,8 +51,10 @@ def editing_from_management(value: object) -> Json:
     for number, edit in enumerate(list_at(management.get("edits") or [], "context_management")):
         where = f"context_management.edits[{number}]"
         kind = object_at(edit, where).get("type")
-        if kind not in names:
+        if string(kind) not in names:
             raise refused(f"{where}.type", f"one of {CLEAR_TOOL_USES}, {CLEAR_THINKING}")
         editing["enabled"] = True
-        editing[names[kind]] = {key: option for key, option in edit.items() if key != "type"}
+        editing[names[string(kind)]] = {
+            key: option for key, option in edit.items() if key != "type"
+        }
     return editing

@@ -189,7 +189,7 @@ def _call(block: Json, where: str) -> Json:
 def _part(value: object, where: str) -> Json:
     block = object_at(value, where)
     kind = block.get("type")
-    translate = PARTS.get(kind)
+    translate = PARTS.get(string(kind))
     if translate is None:
         raise refused(f"{where}.type", f"{SERVICE} has nothing for {kind}")
     return _marked(translate(block, where), block)
@@ -243,7 +243,7 @@ def _document(block: Json, where: str) -> Json:
     return {"type": "file", "file": file}
 
 
-PARTS: dict[object, Callable[[Json, str], Json]] = {
+PARTS: dict[str, Callable[[Json, str], Json]] = {
     "text": _text,
     "image": _image,
     "document": _document,
@@ -290,8 +290,8 @@ def _put_choice(choice: Json, chat: Json) -> None:
     if kind == "tool":
         name = text_at(choice, "name", "tool_choice")
         chat["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind in CHOICES:
-        chat["tool_choice"] = CHOICES[kind]
+    elif string(kind) in CHOICES:
+        chat["tool_choice"] = CHOICES[string(kind)]
     else:
         raise refused("tool_choice.type", "one of auto, any, tool, none")
     if choice.get("disable_parallel_tool_use"):
@@ -302,7 +302,7 @@ def _put_thinking(body: Json, chat: Json) -> None:
     config = object_at(body.get("output_config") or {}, "output_config")
     check_part(config, frozenset({"effort", "format"}), "output_config", SERVICE)
     effort = config.get("effort")
-    if effort is not None and effort not in EFFORT_WORDS:
+    if effort is not None and string(effort) not in EFFORT_WORDS:
         raise refused("output_config.effort", f"one of {', '.join(sorted(EFFORT_WORDS))}")
     thinking = object_at(body.get("thinking") or {}, "thinking")
     kind = thinking.get("type")
@@ -343,7 +343,7 @@ def _put_rest(body: Json, chat: Json) -> None:
         chat["user"] = metadata["user_id"]
     tier = body.get("service_tier")
     if tier is not None:
-        if tier not in TIERS:
+        if string(tier) not in TIERS:
             raise refused("service_tier", "one of auto, standard_only")
         chat["service_tier"] = TIERS[tier]
     if body.get("context_management") is not None:

@@ -7,6 +7,7 @@ from appliance.core.json_reader import read_json
 from appliance.core.usage.counts import count
 from appliance.providers.dialects.common import (
     Json,
+    content_text,
     mapping,
     reasoning_details,
     reasoning_text,
@@ -153,7 +154,7 @@ def _blocks(message: Json) -> list[Json]:
         text = reasoning_text(message)
         if text:
             blocks.append(thought({"thinking": text}))
-    text = _text(message.get("content")) + string(message.get("refusal"))
+    text = content_text(message.get("content")) + string(message.get("refusal"))
     if text:
         block: Json = {"type": "text", "text": text}
         cited = citations(message.get("annotations"))
@@ -163,13 +164,6 @@ def _blocks(message: Json) -> list[Json]:
     calls = message.get("tool_calls")
     blocks += [_tool_use(mapping(call)) for call in (calls if type(calls) is list else ())]
     return blocks
-
-
-def _text(content: object) -> str:
-    """Text, of which some services send parts."""
-    if type(content) is list:
-        return "".join(string(mapping(part).get("text")) for part in content)
-    return string(content)
 
 
 def _tool_use(call: Json) -> Json:

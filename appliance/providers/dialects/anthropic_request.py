@@ -15,6 +15,7 @@ from appliance.providers.dialects.common import (
     Json,
     ModelFacts,
     arguments_object,
+    arguments_text,
     check_fields,
     check_part,
     digest,
@@ -23,6 +24,7 @@ from appliance.providers.dialects.common import (
     reasoning_details,
     reasoning_text,
     refused,
+    string,
     text_at,
 )
 
@@ -216,7 +218,7 @@ def _thoughts(message: Json) -> list[Json]:
         if type(detail.get("data")) is str:
             blocks.append({"type": "redacted_thinking", "data": detail["data"]})
         else:
-            thinking, signature = detail.get("thinking") or "", detail.get("signature") or ""
+            thinking, signature = string(detail.get("thinking")), string(detail.get("signature"))
             blocks.append({"type": "thinking", "thinking": thinking, "signature": signature})
     if not blocks:
         text = reasoning_text(message)
@@ -237,7 +239,7 @@ def _call(value: object, where: str) -> Json:
         "type": "tool_use",
         "id": tool_id(text_at(call, "id", where)),
         "name": text_at(function, "name", place),
-        "input": arguments_object(function.get("arguments") or "", f"{place}.arguments"),
+        "input": arguments_object(arguments_text(function, place), f"{place}.arguments"),
     }
     mark = cache_mark(call, where)
     if mark is not None:
@@ -300,7 +302,7 @@ def _put_rest(chat: Json, body: Json) -> None:
         body["metadata"] = {"user_id": user}
     tier = chat.get("service_tier")
     if tier is not None:
-        if tier not in TIERS:
+        if string(tier) not in TIERS:
             raise refused("service_tier", f"{SERVICE} has auto and default")
         body["service_tier"] = TIERS[tier]
     if chat.get("context_editing") is not None:

@@ -79,7 +79,7 @@ class StreamToChat:
         for event in events:
             if event is None or self.is_done or self.error is not None:
                 continue
-            take = TAKERS.get(event.get("type"))
+            take = TAKERS.get(string(event.get("type")))
             if take is not None:
                 out.append(take(self, event))
         if self._events.broken and not self.is_done and self.error is None:
@@ -191,7 +191,7 @@ class StreamToChat:
         return self._write.usage(usage_to_chat(self._usage), **more) + DONE
 
 
-TAKERS: dict[object, Callable[[StreamToChat, Json], bytes]] = {
+TAKERS: dict[str, Callable[[StreamToChat, Json], bytes]] = {
     "message_start": StreamToChat._take_start,
     "content_block_start": StreamToChat._take_block,
     "content_block_delta": StreamToChat._take_delta,

@@ -117,8 +117,15 @@ def to_json(value: object) -> str:
     return encode(value).decode()
 
 
+def arguments_text(function: Json, where: str) -> str:
+    """The arguments of a tool call, which are JSON text; some clients leave them out."""
+    if function.get("arguments") is None:
+        return ""
+    return text_at(function, "arguments", where)
+
+
 def arguments_object(text: str, where: str) -> Json:
-    """The arguments of a tool call, which are JSON text, as the object they mean."""
+    """The same as the object they mean."""
     if not text or text == "{}":
         return {}
     value, problem = read_json(text.encode("utf-8", "replace"))
@@ -154,6 +161,13 @@ def data_uri(url: str, where: str) -> tuple[str, str] | None:
 def failed_result(text: str) -> str:
     """What a tool said when it failed, for services that have no field to say that it did."""
     return text if text[:5].lower() == "error" else f"Error: {text}"
+
+
+def content_text(content: object) -> str:
+    """The text of a message, of which some services send parts."""
+    if type(content) is list:
+        return "".join(string(mapping(part).get("text")) for part in content)
+    return string(content)
 
 
 def reasoning_text(message: Json) -> str:

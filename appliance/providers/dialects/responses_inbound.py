@@ -80,7 +80,7 @@ def _messages(body: Json) -> list[Json]:
         where = f"input[{number}]"
         item = object_at(value, where)
         kind = item.get("type") or ("message" if "role" in item else None)
-        take = ITEMS.get(kind)
+        take = ITEMS.get(string(kind))
         if take is None:
             raise refused(f"{where}.type", f"{CHAT} has nothing for {kind}; leave it out")
         take(turn, item, where)
@@ -193,7 +193,7 @@ def _take_reasoning(turn: Turn, item: Json, where: str) -> None:
     turn.think(detail)
 
 
-ITEMS: dict[object, Callable[[Turn, Json, str], None]] = {
+ITEMS: dict[str, Callable[[Turn, Json, str], None]] = {
     "message": _take_message,
     "function_call": _take_call,
     "function_call_output": _take_output,
@@ -211,7 +211,7 @@ def _content(content: object, where: str) -> str | list[Json]:
         place = f"{where}[{number}]"
         part = object_at(value, place)
         kind = part.get("type")
-        translate = PARTS.get(kind)
+        translate = PARTS.get(string(kind))
         if translate is None:
             raise refused(f"{place}.type", f"{CHAT} has nothing for {kind}")
         if kind != "input_file":
@@ -257,7 +257,7 @@ def _audio(part: Json, where: str) -> Json:
     return {"type": "input_audio", "input_audio": audio}
 
 
-PARTS: dict[object, Callable[[Json, str], Json]] = {
+PARTS: dict[str, Callable[[Json, str], Json]] = {
     "input_text": _text,
     "output_text": _text,
     "text": _text,
@@ -298,7 +298,7 @@ def _put_text(text: Json, chat: Json) -> None:
 def _put_logprobs(body: Json, chat: Json) -> None:
     include = list_at(body.get("include") or [], "include")
     for number, name in enumerate(include):
-        if name not in INCLUDED:
+        if string(name) not in INCLUDED:
             raise refused(f"include[{number}]", f"{CHAT} has no {name}; leave it out")
     if body.get("top_logprobs") or LOGPROBS in include:
         chat["logprobs"] = True

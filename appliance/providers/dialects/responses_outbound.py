@@ -1,8 +1,10 @@
 """Chat replies and errors as OpenAI's Responses API writes them, for clients that speak it
 (`proxy.md 11.6`)."""
 
+from appliance.core.usage.counts import count
 from appliance.providers.dialects.common import (
     Json,
+    content_text,
     mapping,
     reasoning_details,
     reasoning_text,
@@ -85,7 +87,7 @@ def item_status(response: Json) -> str:
 
 
 def usage_from_chat(usage: Json) -> Json:
-    prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+    prompt, completion = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
     details = mapping(usage.get("prompt_tokens_details"))
     parts = mapping(usage.get("completion_tokens_details"))
     found: Json = {
@@ -93,7 +95,7 @@ def usage_from_chat(usage: Json) -> Json:
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0, **details},
         "output_tokens": completion,
         "output_tokens_details": {"reasoning_tokens": 0, **parts},
-        "total_tokens": usage.get("total_tokens") or prompt + completion,
+        "total_tokens": count(usage.get("total_tokens")) or prompt + completion,
     }
     for name in ("server_tool_use", "cost"):
         if usage.get(name) is not None:
@@ -183,17 +185,16 @@ def _items(choice: Json, id: str, status: str) -> list[Json]:
 
 def _parts(choice: Json, message: Json) -> list[Json]:
     parts: list[Json] = []
-    text = message.get("content")
-    if type(text) is list:
-        text = "".join(string(mapping(part).get("text")) for part in text)
+    text = content_text(message.get("content"))
     if text:
         part: Json = {"type": "output_text", "text": text, "annotations": annotations_of(message)}
         logprobs = mapping(choice.get("logprobs")).get("content")
         if logprobs:
             part["logprobs"] = logprobs
         parts.append(part)
-    if message.get("refusal"):
-        parts.append({"type": "refusal", "refusal": message["refusal"]})
+    refusal = string(message.get("refusal"))
+    if refusal:
+        parts.append({"type": "refusal", "refusal": refusal})
     images = message.get("images")
     parts += [image_part(image) for image in (images if type(images) is list else ())]
     return parts

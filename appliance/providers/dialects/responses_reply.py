@@ -1,5 +1,6 @@
 """Replies and errors of OpenAI's Responses API as Chat Completions."""
 
+from appliance.core.usage.counts import count
 from appliance.providers.dialects.common import Json, mapping, string
 from appliance.providers.dialects.common_errors import chat_error, error_in_200, error_parts
 
@@ -172,11 +173,11 @@ def finish_reason(reply: Json, *, has_calls: bool) -> str:
 
 def usage_to_chat(raw: Json) -> Json:
     """The same counts under their chat names, with every detail that there is."""
-    prompt, completion = raw.get("input_tokens") or 0, raw.get("output_tokens") or 0
+    prompt, completion = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     usage: Json = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "total_tokens": raw.get("total_tokens") or prompt + completion,
+        "total_tokens": count(raw.get("total_tokens")) or prompt + completion,
     }
     if mapping(raw.get("input_tokens_details")):
         usage["prompt_tokens_details"] = raw["input_tokens_details"]

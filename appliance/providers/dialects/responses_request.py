@@ -8,6 +8,7 @@ from collections.abc import Callable
 from appliance.providers.dialects.common import (
     Json,
     ModelFacts,
+    arguments_text,
     call_id,
     check_fields,
     check_part,
@@ -110,7 +111,7 @@ def _input(content: object, where: str) -> str | list[Json]:
         place = f"{where}[{number}]"
         part = object_at(value, place)
         kind = part.get("type")
-        translate = PARTS.get(kind)
+        translate = PARTS.get(string(kind))
         if translate is None:
             raise refused(f"{place}.type", f"{SERVICE} takes text, images and files, not {kind}")
         found = translate(part, place)
@@ -145,7 +146,7 @@ def _file(part: Json, where: str) -> Json:
     return {"type": "input_file", **given}
 
 
-PARTS: dict[object, Callable[[Json, str], Json]] = {
+PARTS: dict[str, Callable[[Json, str], Json]] = {
     "text": _text,
     "image_url": _image,
     "file": _file,
@@ -235,7 +236,7 @@ def _call(call: Json, where: str, number: int) -> Json:
         "type": "function_call",
         "call_id": id,
         "name": text_at(function, "name", f"{place}.function"),
-        "arguments": string(function.get("arguments")) or "{}",
+        "arguments": arguments_text(function, f"{place}.function") or "{}",
     }
 
 

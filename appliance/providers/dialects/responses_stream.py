@@ -60,7 +60,7 @@ class StreamToChat:
         for event in events:
             if event is None or self.is_done or self.error is not None:
                 continue
-            take = TAKERS.get(event.get("type"))
+            take = TAKERS.get(string(event.get("type")))
             if take is not None:
                 out.append(take(self, event))
         if self._events.broken and not self.is_done and self.error is None:
@@ -95,8 +95,7 @@ class StreamToChat:
 
     def _take_text(self, event: Json) -> bytes:
         text = string(event.get("delta"))
-        place = (event.get("output_index") or 0, event.get("content_index") or 0)
-        self._offsets.setdefault(place, self._characters)
+        self._offsets.setdefault(part_of(event), self._characters)
         self._characters += len(text)
         logprobs = event.get("logprobs")
         if logprobs:
@@ -133,8 +132,7 @@ class StreamToChat:
         return self._write.delta({"tool_calls": [{"index": number, "custom": {"input": text}}]})
 
     def _take_annotation(self, event: Json) -> bytes:
-        place = (event.get("output_index") or 0, event.get("content_index") or 0)
-        offset = self._offsets.get(place, self._characters)
+        offset = self._offsets.get(part_of(event), self._characters)
         self._said.annotate(mapping(event.get("annotation")), offset)
         return b""
 
@@ -146,7 +144,7 @@ class StreamToChat:
             self._said.take_reasoning(item)
         elif kind == "image_generation_call":
             self._said.take_image(item)
-        elif event.get("output_index") not in self._with_pieces:
+        elif part_of(event)[0] not in self._with_pieces:
             call = call_of(item)
             if call is not None:
                 name = "arguments" if call["type"] == "function" else "input"
@@ -165,7 +163,13 @@ class StreamToChat:
         return self._write.delta(last, reason) + self._write.usage(usage, **more) + DONE
 
 
-TAKERS: dict[object, Callable[[StreamToChat, Json], bytes]] = {
+def part_of(event: Json) -> tuple[int, int]:
+    """Which item, and which part of it, an event is about."""
+    item, part = event.get("output_index"), event.get("content_index")
+    return item if type(item) is int else 0, part if type(part) is int else 0
+
+
+TAKERS: dict[str, Callable[[StreamToChat, Json], bytes]] = {
     "response.created": StreamToChat._take_start,
     "response.output_item.added": StreamToChat._take_item,
     "response.output_text.delta": StreamToChat._take_text,
