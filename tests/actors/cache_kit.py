@@ -4,9 +4,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from appliance.actors.response_cache import ResponseCache
+from appliance.actors.cache_disk import OnDisk
+from appliance.actors.response_cache import Hit, ResponseCache
 from appliance.core.cache_entry import Entry, make_entry
-from storage.cache_store import CacheStore, Record
+from storage.cache_store import CacheStore
 from storage.vault import SegmentKeys
 
 ORG = b"o" * 16
@@ -18,6 +19,9 @@ MIB = 1024 * 1024
 
 def key_of(name: object) -> bytes:
     return str(name).encode().rjust(16, b"k")
+
+
+KEY = key_of("a")
 
 
 def entry(body: bytes = b"an answer", **other: Any) -> Entry:
@@ -76,5 +80,35 @@ def cache_over(path: Path, **other: Any) -> tuple[ResponseCache, HeldStore]:
     return ResponseCache(memory_bytes_max, store, now_us=lambda: NOW_US, **other), store
 
 
-def record_of(slot: bytes) -> Record:
-    return Record(slot, ORG, b"e" * 16, NOW_US // SECOND_US + 60, b"x")
+def body_of(hit: object) -> bytes:
+    assert isinstance(hit, Hit), hit
+    return hit.entry.body
+
+
+async def got(
+    cache: ResponseCache, key: bytes = KEY, buckets: int = 1, now_us: int = NOW_US
+) -> Any:
+    """As the pipeline asks."""
+    found = cache.lookup(key, buckets, now_us)
+    return await cache.fetch(found, now_us) if isinstance(found, OnDisk) else found
+
+
+async def reborn(path: Path, **other: Any) -> tuple[ResponseCache, HeldStore]:
+    cache, store = cache_over(path, **other)
+    assert await cache.flush()
+    return cache, store
+
+
+async def on_disk(path: Path) -> tuple[ResponseCache, HeldStore, OnDisk]:
+    cache, _ = await reborn(path)
+    cache.save(KEY, entry(), 1, NOW_US)
+    await cache.flush()
+    cache, store = await reborn(path)
+    found = cache.lookup(KEY, 1, NOW_US)
+    assert isinstance(found, OnDisk)
+    return cache, store, found
+
+
+def bodies(cache: ResponseCache, names: object = "abc", now_us: int = NOW_US) -> list[bytes | None]:
+    found = [cache.lookup(key_of(name), 1, now_us) for name in names]  # type: ignore[attr-defined]
+    return [hit.entry.body if isinstance(hit, Hit) else None for hit in found]
