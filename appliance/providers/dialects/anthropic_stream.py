@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from appliance.providers.dialects.anthropic_reply import (
     Collected,
+    annotation,
     finish,
     refusal_text,
     tier_of,
     usage_to_chat,
 )
-from appliance.providers.dialects.common import Json, string, to_json
+from appliance.providers.dialects.common import Json, mapping, string, to_json
 from appliance.providers.dialects.common_errors import ErrorParts, chat_error, parts_of
 from appliance.providers.dialects.common_stream import DONE, ChunkWriter, JsonEvents, error_event
 
@@ -43,7 +44,10 @@ class StreamToChat:
         "_cited",
         "_collected",
         "_events",
+        "_index",
+        "_places",
         "_signature",
+        "_silent",
         "_thoughts",
         "_usage",
         "_write",
@@ -62,7 +66,10 @@ class StreamToChat:
         self._cited: list[object] = []
         self._signature = ""
         self._thoughts: list[str] = []
-        self._calls = -1
+        self._index = -1
+        self._places: dict[int, Json | tuple[int, int]] = {}  # of blocks that are over
+        self._calls: dict[int, int] = {}  # index of the block -> number of the call
+        self._silent: dict[int, str] = {}  # calls without a piece so far, and what they began with
         self._usage: Json = {}
         self.error: Json | None = None
         self.error_status = 0
@@ -95,26 +102,22 @@ class StreamToChat:
         return self._fail(parts_of(event))
 
     def _take_start(self, event: Json) -> bytes:
-        message = event.get("message")
-        usage = message.get("usage") if type(message) is dict else None
-        if type(usage) is dict:
-            self._usage.update(usage)
+        self._usage.update(mapping(mapping(event.get("message")).get("usage")))
         return self._write.delta({"role": "assistant", "content": ""})
 
     def _take_block(self, event: Json) -> bytes:
         """A block begins; some services put all of it into its beginning."""
-        block = event.get("content_block")
-        self._block = block = block if type(block) is dict else {}
+        self._block = block = mapping(event.get("content_block"))
+        self._index = index_of(event)
         self._cited = []
         self._thoughts = []
         self._signature = string(block.get("signature"))
         self._characters = 0
         kind = block.get("type")
         if kind == "tool_use":
-            self._calls += 1
-            return self._write.tool_call(
-                self._calls, string(block.get("id")), string(block.get("name"))
-            )
+            number = self._calls[self._index] = len(self._calls)
+            self._silent[number] = to_json(block.get("input") or {})
+            return self._write.tool_call(number, string(block.get("id")), string(block.get("name")))
         if kind == "text":
             return self._take_text(string(block.get("text")))
         if kind == "thinking":
@@ -122,21 +125,17 @@ class StreamToChat:
         return b""
 
     def _take_delta(self, event: Json) -> bytes:
-        delta = event.get("delta")
-        if type(delta) is not dict:
-            return b""
+        delta = mapping(event.get("delta"))
         kind = delta.get("type")
         if kind == "text_delta":
             return self._take_text(string(delta.get("text")))
         if kind == "input_json_delta":
-            piece = string(delta.get("partial_json"))
-            if not piece or self._block.get("type") != "tool_use":
-                return b""
-            self._characters += len(piece)
-            return self._write.arguments(self._calls, piece)
+            return self._take_arguments(index_of(event), string(delta.get("partial_json")))
         if kind == "thinking_delta":
             return self._take_thought(string(delta.get("thinking")))
-        if kind == "signature_delta":
+        if not self._block or index_of(event) != self._index:
+            self._take_late(index_of(event), delta)
+        elif kind == "signature_delta":
             self._signature += string(delta.get("signature"))
         elif kind == "citations_delta":
             self._cited.append(delta.get("citation"))
@@ -150,21 +149,40 @@ class StreamToChat:
         self._thoughts.append(thought)
         return self._write.reasoning(thought) if thought else b""
 
+    def _take_arguments(self, index: int, piece: str) -> bytes:
+        number = self._calls.get(index)
+        if number is None or not piece:
+            return b""
+        self._silent.pop(number, None)
+        return self._write.arguments(number, piece)
+
+    def _take_late(self, index: int, delta: Json) -> None:
+        """Signatures and citations for a block that is over: gateways behind which a chat stream
+        runs learn of them at its end."""
+        place = self._places.get(index)
+        if isinstance(place, tuple):
+            citation = delta.get("citation")
+            if type(citation) is dict:
+                self._collected.annotations.append(annotation(citation, *place))
+        elif place is not None and delta.get("signature"):
+            place["signature"] = string(delta["signature"])
+
     def _take_block_end(self, event: Json) -> bytes:
         block, self._block = self._block, {}
+        collected = self._collected
         kind = block.get("type")
         if kind == "text":
             given = block.get("citations")
             cited = self._cited if type(given) is not list else given + self._cited
-            self._collected.cite(cited, self._characters)
-        elif kind == "tool_use":
-            if not self._characters:
-                return self._write.arguments(self._calls, to_json(block.get("input") or {}))
+            start = collected.text_characters
+            collected.cite(cited, self._characters)
+            self._places[self._index] = (start, collected.text_characters)
         elif kind == "thinking":
             thinking = "".join(self._thoughts)
-            self._collected.think({**block, "thinking": thinking, "signature": self._signature})
+            collected.think({**block, "thinking": thinking, "signature": self._signature})
+            self._places[self._index] = collected.details[-1]
         else:
-            self._collected.think(block)
+            collected.think(block)
         return b""
 
     def _take_message_delta(self, event: Json) -> bytes:
@@ -172,8 +190,8 @@ class StreamToChat:
         if type(usage) is dict:
             # Counts are repeated as totals; a zero or null does not undo what was said before.
             self._usage.update({name: value for name, value in usage.items() if value})
-        delta = event.get("delta")
-        if type(delta) is not dict or not delta.get("stop_reason"):
+        delta = mapping(event.get("delta"))
+        if not delta.get("stop_reason"):
             return b""
         last: Json = {}
         self._collected.put(last)
@@ -182,13 +200,26 @@ class StreamToChat:
         text = refusal_text(delta)
         if finish_reason == "content_filter" and text is not None:
             last["refusal"] = text
-        return self._write.delta(last, finish_reason, **more)
+        return self._end_silent() + self._write.delta(last, finish_reason, **more)
+
+    def _end_silent(self) -> bytes:
+        """Calls that came without input, or with all of it at their beginning."""
+        out = [self._write.arguments(*call) for call in self._silent.items()]
+        self._silent.clear()
+        return b"".join(out)
 
     def _take_stop(self, event: Json) -> bytes:
         self.is_done = True
         tier = tier_of(self._usage)
         more = {"service_tier": tier} if tier else {}
-        return self._write.usage(usage_to_chat(self._usage), **more) + DONE
+        last = self._write.usage(usage_to_chat(self._usage), **more) + DONE
+        return self._end_silent() + last
+
+
+def index_of(event: Json) -> int:
+    """Which block an event is about."""
+    index = event.get("index")
+    return index if type(index) is int else -1
 
 
 TAKERS: dict[str, Callable[[StreamToChat, Json], bytes]] = {

@@ -151,9 +151,20 @@ class StreamToChat:
                 return self._piece(event.get("output_index"), name, call[call["type"]][name])
         return b""
 
+    def _sign(self, output: object) -> None:
+        """Signatures that were not known when their item ended: gateways behind which a chat
+        stream runs learn of them last."""
+        unsigned = {string(d.get("id")): d for d in self._said.details if not d["signature"]}
+        for item in output if unsigned and type(output) is list else ():
+            if type(item) is dict and item.get("type") == "reasoning":
+                detail = unsigned.get(string(item.get("id")))
+                if detail is not None:
+                    detail["signature"] = string(item.get("encrypted_content"))
+
     def _take_end(self, event: Json) -> bytes:
         self.is_done = True
         reply = mapping(event.get("response"))
+        self._sign(reply.get("output"))
         last: Json = {}
         self._said.put_notes(last)
         reason = finish_reason(reply, has_calls=bool(self._calls))

@@ -10,6 +10,7 @@ from appliance.providers.dialects import anthropic as dialect
 from tests.providers.dialects import samples
 from tests.providers.dialects.official import (
     anthropic_client,
+    chat_stream,
     every_cut,
     message_of,
     message_stream,
@@ -185,6 +186,10 @@ def test_mixed_pieces_of_calls_reach_their_own_call():
     source = samples.chunks(*[({"tool_calls": [piece]}, None) for piece in pieces], usage=None)
     content = message_stream(translated(dialect.StreamFromChat(), source))["content"]
     assert [block["input"] for block in content] == [{"a": 1}, {}]
+    back = dialect.StreamToChat(model="m", created=7, id="chatcmpl-1")
+    calls = chat_stream(translated(back, translated(dialect.StreamFromChat(), source)))
+    calls = calls["choices"][0]["message"]["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"a": 1}, {}]
 
 
 def test_signatures_and_citations_come_late_and_find_their_block():
