@@ -76,12 +76,13 @@ class StreamToChat:
         self.is_done = False
 
     def feed(self, data: bytes) -> bytes:
-        return self._translate(self._events.feed(data))
+        return self.feed_events(self._events.feed(data))
 
     def finish(self) -> bytes:
-        return self._translate(self._events.finish())
+        return self.feed_events(self._events.finish())
 
-    def _translate(self, events: list[Json | None]) -> bytes:
+    def feed_events(self, events: list[Json | None]) -> bytes:
+        """The same for events that came in other frames (`proxy.md 11.2`, Bedrock)."""
         out = []
         for event in events:
             if event is None or self.is_done or self.error is not None:

@@ -5,7 +5,7 @@ stream, in words: nothing is skipped in silence.
 """
 
 from appliance.core.json_reader import read_json
-from appliance.core.sse import Event, SseSplitter
+from appliance.core.sse import EVENT_BYTES_MAX, Event, SseSplitter
 from appliance.providers.dialects.common import Json, encode
 
 DONE = b"data: [DONE]\n\n"
@@ -20,14 +20,30 @@ class JsonEvents:
     `broken` is empty until an event cannot be read; then it says why, and no more comes out.
     """
 
-    __slots__ = ("_splitter", "broken")
+    __slots__ = ("_pending_bytes", "_splitter", "broken")
 
     def __init__(self) -> None:
         self._splitter = SseSplitter()
+        self._pending_bytes = 0  # at most so many belong to an event that has not ended
         self.broken = ""
 
     def feed(self, data: bytes) -> list[Json | None]:
-        return self._read(self._splitter.feed(data), at_end=False)
+        self._pending_bytes += len(data)
+        if self._pending_bytes > EVENT_BYTES_MAX:
+            return self._feed_lines(data)
+        events = self._splitter.feed(data)
+        if events:
+            self._pending_bytes = len(data)
+        return self._read(events, at_end=False)
+
+    def _feed_lines(self, data: bytes) -> list[Json | None]:
+        """Line by line, where one may be too much: nothing that follows it may come out."""
+        found: list[Json | None] = []
+        for line in data.splitlines(keepends=True):
+            if self.broken:
+                break
+            found += self._read(self._splitter.feed(line), at_end=False)
+        return found
 
     def finish(self) -> list[Json | None]:
         """What the end left without its blank line. Half an event is a cut, not a fault of form."""
