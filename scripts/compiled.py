@@ -8,25 +8,35 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".compiled"
-KEPT = 3
+KEPT_S = 3600.0  # since it was last asked for: tests may still run it
 
 
 def compiled() -> Path:
     place = CACHE / _state()
     if not place.exists():
         CACHE.mkdir(exist_ok=True)
+        _forget_old()
         with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
             _build(Path(temporary))
-            (Path(temporary) / "tree").rename(place)
-        older = sorted(CACHE.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
-        for path in older[KEPT:]:
-            shutil.rmtree(path)
+            try:
+                (Path(temporary) / "tree").rename(place)
+            except OSError:
+                if not place.exists():  # by another that was quicker
+                    raise
+    os.utime(place)
     return place
+
+
+def _forget_old() -> None:
+    for path in CACHE.iterdir():
+        if time.time() - path.stat().st_mtime > KEPT_S:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _state() -> str:
