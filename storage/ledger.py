@@ -177,6 +177,14 @@ class LedgerStore:
             ).fetchone()
             return found is not None
 
+    def knows_dispute_event(self, event_id: str) -> bool:
+        """Whether a dispute was opened or last changed by this event."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT 1 FROM ledger_disputes WHERE event_id = ?", (event_id,)
+            ).fetchone()
+            return found is not None
+
     def dispute(self, dispute_id: str) -> tuple[Any, ...] | None:
         """A dispute, open or not."""
         with self._reading() as connection:
@@ -287,5 +295,5 @@ def _translated(path: Path) -> Iterator[None]:
     relied upon, like any other."""
     try:
         yield
-    except (sqlite3.Error, OSError, OverflowError) as error:
+    except (sqlite3.Error, OSError, OverflowError, UnicodeError) as error:
         raise StateBroken(f"{path}: {error}") from error

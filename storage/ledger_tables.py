@@ -51,7 +51,7 @@ TABLES = (
     CREATE TABLE ledger_disputes (
       id TEXT PRIMARY KEY, org BLOB NOT NULL, charge_id TEXT NOT NULL,
       amount_pico INTEGER NOT NULL, currency TEXT NOT NULL, reason TEXT NOT NULL,
-      status TEXT NOT NULL, event_id TEXT NOT NULL UNIQUE, created_at_us INTEGER NOT NULL
+      status TEXT NOT NULL, event_id TEXT NOT NULL, created_at_us INTEGER NOT NULL
     ) STRICT
     """,
     """

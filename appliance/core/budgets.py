@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, cast
 
-from appliance.core.ledger import Account, Ledger, Leg
+from appliance.core.ledger import (
+    AMOUNT_PICO_MAX,
+    NAME_CHARACTERS_MAX,
+    Account,
+    Ledger,
+    Leg,
+    storable,
+)
 from appliance.core.money import usd_text
 from appliance.core.worst_case import HoldSize
 from appliance.errors import Refusal
@@ -22,15 +29,16 @@ SCOPES: Final = ("key", "user", "property")
 PERIODS: Final = ("day", "week", "month")
 EACH: Final = "*"  # every value of the scope has the limit for itself
 BUDGETS_MAX: Final = 1000  # of one organisation
-# Values come from clients. Beyond this many accounts, budgets cannot be kept (`BudgetsFull`).
+# Values come from clients. Where more are seen in a period, further ones are not counted (and
+# `uncounted` says so); strict budgets refuse them.
 BUDGET_ACCOUNTS_MAX: Final = 500_000
-VALUE_CHARACTERS_MAX: Final = 256
+SWEEP_EVERY_US: Final = 60_000_000
 DAY_US: Final = 86_400_000_000
 EPOCH_WEEKDAY: Final = 3  # the epoch was a Thursday, weeks begin on Monday
 
 
 class BudgetsFull(Exception):  # noqa: N818 - a condition that callers handle
-    """More values are counted than there is room for."""
+    """More values would have to be counted than there is room for, and they must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,8 @@ class Budgets:
         self._by_org: dict[bytes, dict[tuple[str, str], dict[str, list[_Rule]]]] = {}
         self._by_id: dict[str, _Rule] = {}
         self._now_us = 0
+        self._sweep_at_us = 0
+        self.uncounted = 0
 
     def __bool__(self) -> bool:
         return bool(self._by_id)
@@ -137,13 +147,17 @@ class Budgets:
         return [budget for budget in budgets if org is None or budget.org == org]
 
     def legs(self, org: bytes, spender: Spender, size: HoldSize, now_us: int) -> list[Leg]:
-        """One leg for each budget that the call counts on. Raises BudgetsFull."""
+        """One leg for each budget that the call counts on. Raises BudgetsFull when strict."""
         # Time that went backwards does not bring back a period whose accounts are gone.
         now_us = self._now_us = max(now_us, self._now_us)
         amount = size.worst_pico if self._strict else size.expected_pico
         found: list[Leg] = []
         for rule, value in self._matching(org, spender):
-            debit, credit = self._accounts(rule, value, now_us)
+            accounts = self._accounts(rule, value, now_us)
+            if accounts is None:
+                self.uncounted += 1
+                continue
+            debit, credit = accounts
             found.append(Leg(debit, credit, amount, size.worst_pico))
         return found
 
@@ -205,20 +219,22 @@ class Budgets:
             else:
                 value = spender.properties.get(name, "") if spender.properties else ""
             if value:
-                value = value[:VALUE_CHARACTERS_MAX]
+                value = storable(value)
                 for rule in values.get(value, ()):
                     found.append((rule, value))
                 for rule in values.get(EACH, ()):
                     found.append((rule, value))
         return found
 
-    def _accounts(self, rule: _Rule, value: str, now_us: int) -> tuple[Account, Account]:
+    def _accounts(self, rule: _Rule, value: str, now_us: int) -> tuple[Account, Account] | None:
         self._roll(rule, now_us)
         budget = rule.budget
         account = rule.accounts.get(value)
         if account is None:
             account_id = _prefix(budget, rule.start_us) + value
-            account = self._open(account_id, rule.end_us)
+            if not self._has_room(account_id):
+                return None
+            account = self._ledger.account(account_id, rule.end_us)
             _name(account, budget, value)
             rule.accounts[value] = account
         counter = rule.counter
@@ -227,13 +243,18 @@ class Budgets:
             counter = rule.counter = self._ledger.account(counter_id, rule.end_us)
         return account, counter
 
-    def _open(self, account_id: str, until_us: int) -> Account:
+    def _has_room(self, account_id: str) -> bool:
         accounts = self._ledger.accounts
-        if len(accounts) >= BUDGET_ACCOUNTS_MAX and account_id not in accounts:
+        if len(accounts) < BUDGET_ACCOUNTS_MAX or account_id in accounts:
+            return True
+        if self._now_us >= self._sweep_at_us:
+            self._sweep_at_us = self._now_us + SWEEP_EVERY_US
             self._ledger.sweep(self._now_us)
-            if len(accounts) >= BUDGET_ACCOUNTS_MAX:
-                raise BudgetsFull(f"budgets count for at most {BUDGET_ACCOUNTS_MAX} values")
-        return self._ledger.account(account_id, until_us)
+        if len(accounts) < BUDGET_ACCOUNTS_MAX:
+            return True
+        if self._strict:
+            raise BudgetsFull(f"budgets count for at most {BUDGET_ACCOUNTS_MAX} values")
+        return False
 
     def _roll(self, rule: _Rule, now_us: int) -> None:
         if not rule.start_us <= now_us < rule.end_us:
@@ -274,12 +295,14 @@ def checked_budget(
     if (scope == "property") != bool(name):
         raise ValueError("name: the property's, and only for the scope property")
     for field, text in (("name", name), ("value", value)):
-        if len(text) > VALUE_CHARACTERS_MAX:
-            raise ValueError(f"{field}: at most {VALUE_CHARACTERS_MAX} characters")
+        if len(text) > NAME_CHARACTERS_MAX:
+            raise ValueError(f"{field}: at most {NAME_CHARACTERS_MAX} characters")
+        if storable(text) != text:
+            raise ValueError(f"{field}: characters that are none")
     if not value:
         raise ValueError("value: a key's id, a user, a property's value, or * for each")
-    if limit_pico < 0:
-        raise ValueError("limit: 0 or more USD")
+    if not 0 <= limit_pico <= AMOUNT_PICO_MAX:
+        raise ValueError("limit: 0 or more USD, at most nine million")
     return Budget(
         budget_id, org, cast(Scope, scope), name.lower(), value, cast(Period, period), limit_pico
     )

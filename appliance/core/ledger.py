@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 # One transfer: nine million USD. It fits SQLite's integers; counters are free to grow beyond.
 AMOUNT_PICO_MAX: Final = 9 * 10**18
+NAME_CHARACTERS_MAX: Final = 256
 
 SETTLE: Final = 1
 RELEASE: Final = 2
@@ -294,6 +295,12 @@ class Ledger:
         assert debit.worst_pending >= 0, "more returned than was held"
         self.changes.touched.add(debit)
         self.changes.touched.add(credit)
+
+
+def storable(text: str) -> str:
+    """A name that comes from a client, as it can be stored: bounded, and whole as UTF-8."""
+    text = text[:NAME_CHARACTERS_MAX]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def restore(accounts: Iterable[AccountRow], holds: Iterable[HoldRow], next_number: int) -> Ledger:

@@ -23,6 +23,7 @@ from appliance.core.ledger import (
     Resolution,
     Settled,
     restore,
+    storable,
 )
 from appliance.core.ledger_credits import Credits, Dispute, disallowed, no_price
 from appliance.core.worst_case import HoldSize
@@ -77,10 +78,6 @@ class Book:
             self.budgets.put(budget)
         self.budgets.bind()
 
-    def concerns(self, wanted: Wanted) -> bool:
-        """Whether anything is to be held: own keys without budgets cost one look."""
-        return wanted.pass_through or self.budgets.concern(wanted.org)
-
     def reserve(
         self, hold_id: bytes, wanted: Wanted, now_us: int, position: tuple[int, int] = (0, 0)
     ) -> Hold | Account | None:
@@ -99,7 +96,8 @@ class Book:
             if busy is not None:
                 return busy
         if wanted.pass_through:
-            if self.credits.is_disallowed(wanted.org, wanted.provider, wanted.model):
+            provider, model = storable(wanted.provider), storable(wanted.model)
+            if self.credits.is_disallowed(wanted.org, provider, model):
                 raise disallowed(wanted.provider, wanted.model)
             legs.append(self.credits.leg(wanted.org, size.worst_pico))
         if not legs:
@@ -136,6 +134,7 @@ class Book:
 
     def disallow(self, org: bytes, provider: str, model: str, now_us: int, why: str = "") -> bool:
         """No more pass-through calls of this model: the cost of one could not be told."""
+        provider, model, why = storable(provider), storable(model), storable(why)
         if not self.credits.disallow(org, provider, model):
             return False
         self.ledger.note("disallow", org, provider, model, why, now_us)

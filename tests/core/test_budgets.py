@@ -116,6 +116,7 @@ MATCHES = [
     (budget(1, "property", "*", name="team"), Spender("k1"), []),
     (budget(1, "key", "k1", org=OTHER), Spender("k1"), []),
     (budget(1, "user", "*"), Spender("", "u" * 500), ["u" * 256]),
+    (budget(1, "user", "*"), Spender("", "a\ud800\u00e9"), ["a?\u00e9"]),
 ]
 
 
@@ -239,12 +240,17 @@ def test_restored_accounts_know_their_limits() -> None:
 
 def test_values_are_bounded_and_old_ones_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUDGET_ACCOUNTS_MAX", 3)
+    """What there is no room for is not counted, but its other budgets are; strict ones refuse."""
     desk = Desk(budget(1, "user", "*"))
     for user in ("ann", "bob"):
         desk.settle(desk.call(1, 1, Spender("", user)), 1)
-    with pytest.raises(BudgetsFull):
-        desk.call(1, 1, Spender("", "cyd"))
+    assert isinstance(desk.call(1, 1, Spender("", "cyd")), bytes)
+    assert (desk.budgets.uncounted, desk.spent()) == (1, [("ann", 1, 0), ("bob", 1, 0)])
     assert isinstance(desk.call(1, 1, Spender("", "ann")), bytes)
+    strict = Desk(budget(1, "user", "*"), strict=True)
+    strict.ledger.accounts.update(desk.ledger.accounts)
+    with pytest.raises(BudgetsFull):
+        strict.call(1, 1, Spender("", "cyd"))
     desk.now_us += module.DAY_US
     assert isinstance(desk.call(1, 1, Spender("", "cyd")), bytes)
 
@@ -258,6 +264,8 @@ CHECKED = [
     ({"value": "v" * 257}, "value"),
     ({"scope": "property", "name": "n" * 257}, "name"),
     ({"limit_pico": -1}, "limit"),
+    ({"limit_pico": 10**19}, "limit"),
+    ({"value": "\ud800"}, "value"),
 ]
 
 

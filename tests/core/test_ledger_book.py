@@ -50,10 +50,8 @@ def flags(book: Book) -> list[tuple[object, ...]]:
 
 def test_own_keys_without_budgets_hold_nothing() -> None:
     book = book_of(5)
-    assert not book.concerns(wanted())
-    assert book.concerns(wanted(pass_through=True))
     assert book.reserve(b"1" * 16, wanted(), NOW_US) is None
-    assert book_of(0, KEY).concerns(wanted())
+    assert not book.ledger.changes.holds
 
 
 def test_credits_hold_the_worst_case_and_budgets_what_is_expected() -> None:

@@ -1,0 +1,219 @@
+"""The wallet's desk: what people and payment services do with it, not calls.
+
+Every method that changes something returns when it is on the disk, and may raise WalletDown. What
+has an event id happens once, however often it is told (`internals.md 2.3`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from appliance.actors.wallet import Wallet
+from appliance.core.budgets import BUDGETS_MAX, EACH, Budget, Spent, checked_budget
+from appliance.core.ledger import AMOUNT_PICO_MAX, NAME_CHARACTERS_MAX, storable
+from appliance.core.ledger_book import Book
+from appliance.core.ledger_credits import CreditState, Dispute
+from storage.ledger import LedgerStore
+
+Move = Callable[[bytes, bytes, int, int], None]
+
+
+class WalletDesk:
+    """One beside each wallet."""
+
+    def __init__(self, wallet: Wallet) -> None:
+        self._wallet = wallet
+        # One at a time: an event that is being looked up must not be looked up by another.
+        self._lock = trio.Lock()
+
+    def state(self, org: bytes) -> CreditState:
+        """Balance, holds, terms, disputes."""
+        return self._wallet.book.credits.state(org)
+
+    async def top_up(
+        self, org: bytes, amount_pico: int, event_id: str, reference: str = ""
+    ) -> bool:
+        """Money was paid in. False: this event was counted before. Raises ValueError."""
+        return await self._move("top_up", org, amount_pico, event_id, reference)
+
+    async def debit(self, org: bytes, amount_pico: int, event_id: str, reference: str = "") -> bool:
+        """Money goes back, at most what is free (else Refusal 400). False: counted before."""
+        return await self._move("debit", org, amount_pico, event_id, reference)
+
+    async def charge(
+        self, org: bytes, amount_pico: int, event_id: str, reference: str = ""
+    ) -> bool:
+        """Money was spent without a hold; it may take the wallet below nothing."""
+        return await self._move("charge", org, amount_pico, event_id, reference)
+
+    async def set_credit_line(self, org: bytes, limit_pico: int) -> None:
+        """How far the wallet may go below nothing; 0 ends it. Raises ValueError."""
+        if not 0 <= limit_pico <= AMOUNT_PICO_MAX:
+            raise ValueError("credit line: 0 or more USD")
+        async with self._lock:
+            book = self._book()
+            book.credits.put_line(org, limit_pico)
+            book.ledger.note("line", org, limit_pico)
+            await self._wallet.stored()
+
+    # -- disputes
+
+    async def add_dispute(self, dispute: Dispute) -> bool:
+        """A payment is disputed: the wallet is suspended while the dispute is open. False: this
+        event was told before. Raises ValueError when the dispute is known by another event."""
+        _check_texts(
+            id=dispute.id, event_id=dispute.event_id, status=dispute.status,
+            charge_id=dispute.charge_id, currency=dispute.currency, reason=dispute.reason,
+        )  # fmt: skip
+        if not 0 <= dispute.amount_pico <= AMOUNT_PICO_MAX:
+            raise ValueError("amount: 0 or more USD")
+        async with self._lock:
+            read = self._wallet.read
+            if await read(lambda store: store.knows_dispute_event(dispute.event_id)):
+                return False
+            if await read(lambda store: store.dispute(dispute.id)) is not None:
+                raise ValueError(f"dispute {dispute.id} is on file already")
+            await self._put_dispute(dispute)
+        return True
+
+    async def update_dispute(self, dispute_id: str, status: str, event_id: str) -> Dispute:
+        """Its status has changed. Raises LookupError when there is none such."""
+        _check_texts(status=status, event_id=event_id)
+        async with self._lock:
+            known = await self._wallet.read(lambda store: store.dispute(dispute_id))
+            if known is None:
+                raise LookupError(f"there is no dispute {dispute_id}")
+            dispute = replace(Dispute(*known), status=status, event_id=event_id)
+            await self._put_dispute(dispute)
+        return dispute
+
+    async def _put_dispute(self, dispute: Dispute) -> None:
+        book = self._book()
+        book.credits.put_dispute(dispute)
+        book.ledger.note(
+            "dispute", dispute.id, dispute.org, dispute.charge_id, dispute.amount_pico,
+            dispute.currency, dispute.reason, dispute.status, dispute.event_id,
+            dispute.created_at_us,
+        )  # fmt: skip
+        await self._wallet.stored()
+
+    # -- models that are not paid from credits
+
+    def disallow(self, org: bytes, provider: str, model: str, request_id: str = "") -> bool:
+        """The cost of a call could not be told: no more of this model. Holds at once and is stored
+        soon; nobody waits. False: it is on the list already."""
+        wallet = self._wallet
+        added = wallet.book.disallow(org, provider, model, wallet.now_us(), request_id)
+        wallet.soon()
+        return added
+
+    async def allow(self, org: bytes, provider: str, model: str) -> bool:
+        """Take a model off the list. False: it was not there."""
+        book = self._book()
+        if not book.credits.allow(org, provider, model):
+            return False
+        book.ledger.note("allow", org, provider, model)
+        await self._wallet.stored()
+        return True
+
+    # -- budgets
+
+    async def set_budget(
+        self,
+        org: bytes,
+        *,
+        scope: str,
+        period: str,
+        limit_pico: int,
+        name: str = "",
+        value: str = EACH,
+    ) -> Budget:
+        """Set a limit, or change that of the same scope, value and period: what was spent stays
+        counted. Raises ValueError that names the field."""
+        made = checked_budget(
+            str(uuid.uuid4()), org, scope=scope, period=period, limit_pico=limit_pico, name=name,
+            value=value,
+        )  # fmt: skip
+        async with self._lock:
+            book = self._book()
+            budgets = book.budgets.all(org)
+            for known in budgets:
+                if replace(made, id=known.id, limit_pico=known.limit_pico) == known:
+                    made = replace(made, id=known.id)
+                    break
+            else:
+                if len(budgets) >= BUDGETS_MAX:
+                    raise ValueError(f"budgets: at most {BUDGETS_MAX} of one organisation")
+            book.budgets.put(made)
+            book.ledger.note(
+                "budget", made.id, org, made.scope, made.name, made.value, made.period, limit_pico
+            )
+            await self._wallet.stored()
+        return made
+
+    async def drop_budget(self, org: bytes, budget_id: str) -> bool:
+        """Remove a limit. False: the organisation has none of this id."""
+        async with self._lock:
+            book = self._book()
+            if all(budget.id != budget_id for budget in book.budgets.all(org)):
+                return False
+            book.budgets.drop(budget_id)
+            book.ledger.note("drop_budget", budget_id)
+            await self._wallet.stored()
+        return True
+
+    def budgets(self, org: bytes) -> list[tuple[Budget, list[Spent]]]:
+        """Limits, each with what was spent and is held in the period that runs, by value."""
+        return self._wallet.book.budgets.spent(org, self._wallet.now_us())
+
+    # -- looking
+
+    async def page(
+        self, org: bytes, table: str, page: int = 0, size: int = 50
+    ) -> list[dict[str, Any]]:
+        """A page of a table, by the administration's names (`internals.md 2.8`). Raises
+        ValueError."""
+        return await self._wallet.read(lambda store: store.page(table, org, page, size))
+
+    async def flags(self, rows_max: int = 100) -> list[dict[str, Any]]:
+        """What somebody should look at, the newest first."""
+        return await self._wallet.read(lambda store: store.flags(rows_max))
+
+    async def check(self) -> list[str]:
+        """Replay the log: what does not add up, in words."""
+        return await self._wallet.read(LedgerStore.check)
+
+    def _book(self) -> Book:
+        """Read anew after each wait: a wallet that was down has another one."""
+        return self._wallet.book
+
+    async def _move(
+        self, kind: str, org: bytes, amount_pico: int, event_id: str, reference: str
+    ) -> bool:
+        _check_texts(event_id=event_id, reference=reference)
+        wallet = self._wallet
+        async with self._lock:
+            if await wallet.read(lambda store: store.knows_event(event_id)):
+                return False
+            credits = wallet.book.credits
+            moves: dict[str, Move] = {
+                "top_up": credits.top_up, "debit": credits.debit, "charge": credits.charge,
+            }  # fmt: skip
+            transfer_id, now_us = wallet.new_id(), wallet.now_us()
+            moves[kind](transfer_id, org, amount_pico, now_us)
+            wallet.book.ledger.note(
+                "event", event_id, org, kind, amount_pico, reference, transfer_id, now_us
+            )
+            await wallet.stored()
+        return True
+
+
+def _check_texts(**texts: str) -> None:
+    for field, text in texts.items():
+        if storable(text) != text or (not text and field in ("id", "event_id")):
+            raise ValueError(f"{field}: 1 to {NAME_CHARACTERS_MAX} characters")
