@@ -102,6 +102,7 @@ class Budgets:
         self._by_id: dict[str, _Rule] = {}
         self._now_us = 0
         self._sweep_at_us = 0
+        self.accounts_max = BUDGET_ACCOUNTS_MAX
         self.uncounted = 0
 
     def __bool__(self) -> bool:
@@ -245,15 +246,15 @@ class Budgets:
 
     def _has_room(self, account_id: str) -> bool:
         accounts = self._ledger.accounts
-        if len(accounts) < BUDGET_ACCOUNTS_MAX or account_id in accounts:
+        if len(accounts) < self.accounts_max or account_id in accounts:
             return True
         if self._now_us >= self._sweep_at_us:
             self._sweep_at_us = self._now_us + SWEEP_EVERY_US
             self._ledger.sweep(self._now_us)
-        if len(accounts) < BUDGET_ACCOUNTS_MAX:
+        if len(accounts) < self.accounts_max:
             return True
         if self._strict:
-            raise BudgetsFull(f"budgets count for at most {BUDGET_ACCOUNTS_MAX} values")
+            raise BudgetsFull(f"budgets count for at most {self.accounts_max} values")
         return False
 
     def _roll(self, rule: _Rule, now_us: int) -> None:

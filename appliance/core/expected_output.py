@@ -50,9 +50,10 @@ class _Lengths:
 class ExpectedOutput:
     """Lengths by model and user, and by model. The longest unused goes when there is no room."""
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_by_name", "_entries_max")
 
-    def __init__(self) -> None:
+    def __init__(self, entries_max: int = ENTRIES_MAX) -> None:
+        self._entries_max = entries_max
         self._by_name: dict[tuple[str, str], _Lengths] = {}
 
     def note(self, model: str, user: str, tokens: int) -> None:
@@ -77,7 +78,7 @@ class ExpectedOutput:
         lengths = self._by_name.pop(name, None)
         if lengths is None:
             lengths = _Lengths()
-            if len(self._by_name) >= ENTRIES_MAX:
+            if len(self._by_name) >= self._entries_max:
                 del self._by_name[next(iter(self._by_name))]
         self._by_name[name] = lengths  # to the end: the first is the longest unused
         return lengths

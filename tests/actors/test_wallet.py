@@ -12,7 +12,6 @@ import trio.testing
 
 from appliance.actors import wallet_turns
 from appliance.actors.wallet import Recovered, Wallet, WalletDown
-from appliance.core import budgets as budgets_module
 from appliance.core.ledger import Hold
 from appliance.core.ledger_book import Wanted
 from appliance.errors import Refusal
@@ -288,12 +287,10 @@ async def test_strict_budgets_do_not_wait(path: Path) -> None:
             await rig.wallet.hold(own_call(1, 6))
 
 
-async def test_more_values_than_there_is_room_for(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_values_than_there_is_room_for(path: Path) -> None:
     async with running(path, strict=True) as rig:
         await budget_rig(rig)
-        monkeypatch.setattr(budgets_module, "BUDGET_ACCOUNTS_MAX", 0)
+        rig.wallet.book.budgets.accounts_max = 0
         with pytest.raises(WalletDown, match="at most 0") as caught:
             await rig.wallet.hold(own_call())
         refusal = caught.value.refusal()

@@ -238,16 +238,17 @@ def test_restored_accounts_know_their_limits() -> None:
     assert limits == {"user *, per day (ann)": USD, "": None}
 
 
-def test_values_are_bounded_and_old_ones_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BUDGET_ACCOUNTS_MAX", 3)
+def test_values_are_bounded_and_old_ones_make_room() -> None:
     """What there is no room for is not counted, but its other budgets are; strict ones refuse."""
     desk = Desk(budget(1, "user", "*"))
+    desk.budgets.accounts_max = 3
     for user in ("ann", "bob"):
         desk.settle(desk.call(1, 1, Spender("", user)), 1)
     assert isinstance(desk.call(1, 1, Spender("", "cyd")), bytes)
     assert (desk.budgets.uncounted, desk.spent()) == (1, [("ann", 1, 0), ("bob", 1, 0)])
     assert isinstance(desk.call(1, 1, Spender("", "ann")), bytes)
     strict = Desk(budget(1, "user", "*"), strict=True)
+    strict.budgets.accounts_max = 3
     strict.ledger.accounts.update(desk.ledger.accounts)
     with pytest.raises(BudgetsFull):
         strict.call(1, 1, Spender("", "cyd"))

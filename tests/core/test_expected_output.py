@@ -60,9 +60,8 @@ def test_what_is_old_fades() -> None:
     assert found < 20
 
 
-def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ENTRIES_MAX", 3)
-    outputs = ExpectedOutput()
+def test_there_is_room_for_so_many() -> None:
+    outputs = ExpectedOutput(3)
     for model in ("a", "b", "c", "a", "d"):
         for _ in range(SAMPLES_MIN):
             outputs.note(model, "", 5)
