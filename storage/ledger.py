@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ FLAGS_MAX: Final = 10_000
 PAGE_ROWS_MAX: Final = 1_000
 # Rows go in by so many at a time: SQLite gives up the interpreter's lock once per statement, and a
 # busy loop takes its time to give it back.
-CHUNKS: Final = (256, 32, 1)
+CHUNKS: Final = (256, 32, 4, 1)
 
 ACCOUNT_COLUMNS: Final = (
     "number, id, until_us, debits_pending, debits_posted, credits_pending, credits_posted"
@@ -257,12 +258,16 @@ def _insert(
     start = 0
     for chunk in CHUNKS:
         while len(rows) - start >= chunk:
-            some = rows[start : start + chunk]
-            marks = ", ".join([f"({', '.join('?' * len(some[0]))})"] * chunk)
-            connection.execute(
-                f"{words[0]}{marks}{words[1]}", [value for row in some for value in row]
-            )
+            values = [value for row in rows[start : start + chunk] for value in row]
+            connection.execute(_insertion(words, chunk, len(rows[start])), values)
             start += chunk
+
+
+@cache
+def _insertion(words: tuple[str, str], rows: int, columns: int) -> str:
+    """One of a dozen."""
+    marks = ", ".join([f"({', '.join('?' * columns)})"] * rows)
+    return f"{words[0]}{marks}{words[1]}"
 
 
 def _delete(connection: sqlite3.Connection, hold_ids: Sequence[bytes]) -> int:
