@@ -72,8 +72,6 @@ class Wallet:
         self._wake = trio.Event()
         self._urgent = trio.Event()
         self._closing = trio.Event()
-        self._ended = trio.Event()
-        self._ended.set()
         self._fold_at_s = 0.0
         self._is_loaded = False
         # Holds of a process that is gone, until `recover`.
@@ -205,7 +203,6 @@ class Wallet:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Load, then store what is decided until closed; a broken store is tried again with growing
         pauses. Cancelled, it leaves the rest to `recover`."""
-        self._closing, self._ended = trio.Event(), trio.Event()
         pause_s = RETRY_FIRST_S
         try:
             await self._load()
@@ -226,15 +223,23 @@ class Wallet:
             self._go_down("stopped")
             with trio.move_on_after(CLOSE_WAIT_S, shield=True):
                 await self._close_store()
-            self._ended.set()
 
-    async def close(self) -> None:
-        """Store what was decided, and end. Without `run` there is nothing to end."""
+    def close(self) -> None:
+        """Let `run` store what was decided, and return."""
         self._closing.set()
         self._wake.set()
         self._urgent.set()
-        with trio.move_on_after(CLOSE_WAIT_S):
-            await self._ended.wait()
+
+    @property
+    def inbox(self) -> int:
+        """How much is decided and not yet stored."""
+        changes = self.book.ledger.changes
+        return len(changes.holds) + len(changes.resolved) + len(changes.notes)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be held, or ""."""
+        return self.broken
 
     @property
     def _has_work(self) -> bool:

@@ -396,6 +396,7 @@ async def test_closing_stores_what_was_decided(path: Path) -> None:
     async with running(path, usd=5) as rig:
         rig.wallet.settle(await held(rig, credits_call()), USD)
         rig.desk.disallow(ORG, "p", "m")
+        assert (rig.wallet.inbox, rig.wallet.trouble) == (2, "")
     assert audit(path) == ([], 0)
     assert rows(path, "SELECT provider FROM ledger_disallowed") == [("p",)]
     with pytest.raises(WalletDown, match="stopped"):
@@ -408,7 +409,9 @@ async def test_a_wallet_that_never_ran_is_down_and_closes(path: Path) -> None:
         with pytest.raises(WalletDown, match="not loaded"):
             await ask()
     assert wallet.concerns(ORG)
-    await wallet.close()
+    wallet.close()
+    await wallet.run()  # closed before it began: it ends at once
+    assert (wallet.trouble, wallet.inbox) == ("stopped", 0)
 
 
 async def test_budgets_go_on_after_a_restart(path: Path) -> None:

@@ -39,6 +39,7 @@ async def test_a_store_that_does_not_open_is_tried_again(path: Path) -> None:
     rig.refuses_to_open = "no such medium"
     async with trio.open_nursery() as nursery:
         await nursery.start(rig.wallet.run)
+        assert rig.wallet.trouble == "no such medium"
         with pytest.raises(WalletDown, match="no such medium"):
             await rig.wallet.hold(credits_call())
         # Whether own keys have budgets is not known: their callers let them pass, marked.
@@ -47,7 +48,7 @@ async def test_a_store_that_does_not_open_is_tried_again(path: Path) -> None:
         await rig.up()
         assert rig.opens > 1
         assert await rig.desk.top_up(ORG, USD, "evt")
-        await rig.wallet.close()
+        rig.wallet.close()
 
 
 @pytest.mark.parametrize("trouble", ["before", "after"])
