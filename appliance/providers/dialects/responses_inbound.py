@@ -276,9 +276,9 @@ def _put_reasoning(reasoning: Json, chat: Json) -> None:
         raise refused("reasoning.mode", f"{CHAT} has the standard mode alone")
     known = REASONING_FIELDS | {"mode"}
     check_part(reasoning, known, "reasoning", CHAT)
-    effort = reasoning.get("effort")
-    if effort is not None:
-        chat["reasoning_effort"] = EFFORTS.get(string(effort), effort)
+    if reasoning.get("effort") is not None:
+        effort = text_at(reasoning, "effort", "reasoning")
+        chat["reasoning_effort"] = EFFORTS.get(effort, effort)
 
 
 def _put_text(text: Json, chat: Json) -> None:

@@ -105,6 +105,15 @@ def test_a_stream_says_what_the_reply_says():
     assert final["system_fingerprint"] == ""
 
 
+def test_later_counts_overlay_the_first_ones_but_a_zero_undoes_nothing():
+    last = {**samples.MESSAGE_EVENTS[-2], "usage": {
+        "input_tokens": 0, "cache_read_input_tokens": None, "output_tokens": 42}}  # fmt: skip
+    events = [*samples.MESSAGE_EVENTS[:-2], last, samples.MESSAGE_EVENTS[-1]]
+    usage = chat_stream(translated(stream(), samples.sse(*events)))["usage"]
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (142, 42)
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 100
+
+
 def test_each_write_is_whole_events_and_the_end_is_told_at_once():
     source = stream()
     out = source.feed(samples.MESSAGE_STREAM)

@@ -444,6 +444,13 @@ def test_the_default_breakpoint_is_on_the_last_result():
     assert last["messages"][-1]["content"][0]["cache_control"] == MARK
 
 
+def test_thoughts_take_no_breakpoint():
+    thought = {"role": "assistant", "content": None, "reasoning": "T"}
+    for marks in ({}, {"cache_control": MARK}):
+        last = body_of(messages=[HELLO, {**thought, **marks}])["messages"][-1]
+        assert last["content"] == [{"type": "thinking", "thinking": "T", "signature": ""}]
+
+
 def test_all_breakpoints_can_be_taken_out():
     part = {"type": "text", "text": "x", "cache_control": MARK}
     body = body_of(

@@ -72,6 +72,15 @@ def test_items(item, expected):
     assert {name: message[name] for name in expected} == expected
 
 
+def test_citations_know_their_place_in_the_whole_text():
+    part = {"type": "output_text", "text": "One. ", "annotations": []}
+    cited = {**samples.CITED, "start_index": 1, "end_index": 3}
+    content = [part, {**part, "text": "Two.", "annotations": [cited]}]
+    chat = reply(output=[{"type": "message", "content": content}])
+    found = chat["choices"][0]["message"]["annotations"][0]["url_citation"]
+    assert (found["start_index"], found["end_index"]) == (6, 8)
+
+
 def test_logprobs_and_the_tier_are_carried():
     logprobs = [{"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}]
     text = {"type": "output_text", "text": "a", "annotations": [], "logprobs": logprobs}
