@@ -46,7 +46,7 @@ def run(config: Config) -> int:
     """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
     hold_standard_descriptors()
     raise_file_limit()
-    resident.limit_arenas()
+    resident.tame_heap()
     log = Log(config.log_level, config.log_format)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:

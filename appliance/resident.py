@@ -18,9 +18,13 @@ SMAPS = Path("/proc/self/smaps")
 FIRST_S = 5.0  # the stores are open by then
 EVERY_S = 60.0
 SLICE_LINES = 100  # 0.2 ms
+# glibc gives each thread a heap of its own, where what it frees stays. It also keeps buffers of up
+# to 32 MiB on its heaps once it has seen such a one go: a batch is larger than all that lies there.
 ARENAS_MAX = 2
+MAPPED_FROM_BYTES = 2**20
+KEPT_FREE_BYTES = 2 * 2**20
 
-M_ARENA_MAX = -8  # <malloc.h>
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # <malloc.h>
 MADV_DONTNEED = 4  # <sys/mman.h>
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \d+ *(.*)")
@@ -29,11 +33,13 @@ _LIBRARY = re.compile(r"/.*\.so(\.[0-9.]+)?")
 Advise = Callable[[int, int, int], int]
 
 
-def limit_arenas() -> None:
-    """Before there are threads: glibc gives each its own heap, where what they free stays."""
+def tame_heap() -> None:
+    """Before there are threads."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_ARENA_MAX, ARENAS_MAX)
+        mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
+        mallopt(M_TRIM_THRESHOLD, KEPT_FREE_BYTES)
 
 
 async def keep_small() -> None:

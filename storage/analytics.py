@@ -38,7 +38,7 @@ __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
 # Small ones make checkpoints cheap and short. One never holds more than a checkpoint wrote.
 ROW_GROUP_ROWS = 8192
-CHECKPOINT_BYTES = 16 * 2**20
+CHECKPOINT_BYTES = 8 * 2**20
 
 
 class _Feed:

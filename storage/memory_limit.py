@@ -11,10 +11,10 @@ import time
 
 import duckdb
 
-WRITING_BYTES_MAX = 48 * 2**20
+WRITING_BYTES_MAX = 24 * 2**20
 # DuckDB holds a text in one block, for a time twice, and again at its checkpoint: rows with more
 # than this need more room.
-WRITING_ROW_BYTES_MAX = 4 * 2**20
+WRITING_ROW_BYTES_MAX = 2 * 2**20
 KEEP_FOR_READERS_S = 10.0
 
 

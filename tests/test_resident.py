@@ -68,7 +68,7 @@ async def test_libraries_shrink_and_go_on_working() -> None:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc alone has it")
-def test_arenas_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_heap_is_tamed(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int]] = []
 
     class Library:
@@ -78,10 +78,10 @@ def test_arenas_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
             return 1
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Library)
-    resident.limit_arenas()
-    assert said == [(-8, 2)]
+    resident.tame_heap()
+    assert said == [(-8, 2), (-3, 1 << 20), (-1, 2 << 20)]
 
 
 def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    resident.limit_arenas()
+    resident.tame_heap()

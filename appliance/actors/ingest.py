@@ -50,8 +50,8 @@ class JournalTail(Protocol):
 class IngestOptions:
     """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
 
-    rows_max: int = 4_000
-    text_bytes_max: int = 8 * 2**20  # of bodies in a batch; one larger body comes alone
+    rows_max: int = 2_000
+    text_bytes_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.5
     helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
@@ -139,7 +139,7 @@ class Ingest:
                 self._renewal.set()
             if self._helper is not None:
                 self._helper.close()
-            # bounded: a checkpoint of at most 16 MiB of log, and replies do not wait for it
+            # bounded: a checkpoint of at most 8 MiB of log, and replies do not wait for it
             with trio.move_on_after(self._options.close_s, shield=True):
                 await self._close_analytics()
 

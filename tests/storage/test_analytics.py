@@ -216,7 +216,7 @@ def test_memory_is_kept_for_readers_and_given_back_after_them(
 
     analytics = opened(tmp_path / "a.duckdb")
     analytics.ingest(batch_of([1]), Position(1, 1))
-    assert limit() == "48.0 MiB"
+    assert limit() == "24.0 MiB"
     with analytics.query("FROM requests") as query:
         assert limit() == "128.0 MiB"
         monkeypatch.setattr("storage.memory_limit.KEEP_FOR_READERS_S", 0.0)
@@ -224,7 +224,7 @@ def test_memory_is_kept_for_readers_and_given_back_after_them(
         assert limit() == "128.0 MiB"
         query.fetch()
     analytics.ingest(batch_of([3]), Position(1, 3))
-    assert limit() == "48.0 MiB"
+    assert limit() == "24.0 MiB"
     analytics.close()
 
 

@@ -18,7 +18,7 @@ def batch_of(number: int, text: str) -> Batch:
 
 
 def test_a_large_text_is_taken_though_nobody_reads(tmp_path: Path) -> None:
-    """With nobody reading the limit is 48 MiB, and DuckDB takes no text of 30 MiB there."""
+    """With nobody reading the limit is 24 MiB, and DuckDB takes no text of 30 MiB there."""
     analytics = opened(tmp_path / "analytics.duckdb", memory_bytes_max=300 * 2**20)
     try:
         analytics.ingest(batch_of(1, "small"), Position(1, 100))
