@@ -16,6 +16,7 @@ from appliance.providers.dialects.common import (
     Json,
     encode,
     mapping,
+    own_call_id,
     reasoning_details,
     string,
 )
@@ -37,10 +38,12 @@ class StreamFromChat:
     """`is_done` is true when the stream ended honestly, `error` the error that broke it."""
 
     __slots__ = (
+        "_called",
         "_calls",
         "_choice",
         "_events",
         "_has_refused",
+        "_id",
         "_model",
         "_next",
         "_open",
@@ -59,10 +62,12 @@ class StreamFromChat:
         self._model = model
         self._events = JsonEvents()
         self._started = False
+        self._id = ""
         self._next = 0
         self._open = ""  # the kind of the block that is open, with a call's number
         self._open_index = -1
-        self._calls: dict[int, int] = {}
+        self._calls: dict[int, tuple[str, int]] = {}  # by number: id, index of the block
+        self._called = 0
         self._thoughts: list[int] = []
         self._text_at = -1
         self._choice: Json = {}
@@ -106,9 +111,11 @@ class StreamFromChat:
         out.append(named_event("error", self.error))
 
     def _take(self, out: list[bytes], chunk: Json) -> None:
-        self._begin(out, chunk)
         if type(chunk.get("usage")) is dict:
             self._usage = chunk["usage"]
+        if not (self._started or chunk.get("id") or chunk.get("choices")):
+            return  # Azure's word about the prompt comes before the reply has a name
+        self._begin(out, chunk)
         self._tier = chunk.get("service_tier") or self._tier
         choices = chunk.get("choices")
         for choice in choices if type(choices) is list else ():
@@ -124,6 +131,7 @@ class StreamFromChat:
         if self._started:
             return
         self._started = True
+        self._id = string(chunk.get("id"))
         usage = usage_from_chat(mapping(chunk.get("usage")))
         message: Json = {
             "id": message_id(chunk),
@@ -192,20 +200,24 @@ class StreamFromChat:
         number = call.get("index", 0)
         number = number if type(number) is int else 0
         function = mapping(call.get("function"))
-        if number not in self._calls:
+        id = string(call.get("id"))
+        known = self._calls.get(number)
+        # Some services give all calls one number, or none: then the id tells them apart.
+        if known is None or (id and id != known[0]):
             block = {
                 "type": "tool_use",
-                "id": string(call.get("id")),
+                "id": own_call_id(call, self._called, self._id),
                 "name": string(function.get("name")),
                 "input": {},
             }
-            self._start(out, f"tool_use {number}", block)
-            self._calls[number] = self._open_index
+            self._start(out, f"tool_use {self._called}", block)
+            known = self._calls[number] = (id, self._open_index)
+            self._called += 1
         piece = string(function.get("arguments"))
         if piece:
             # Pieces of calls may be mixed: each goes to its own block, also when that was closed.
             delta = {"type": "input_json_delta", "partial_json": piece}
-            out.append(DELTA % (self._calls[number], encode(delta)))
+            out.append(DELTA % (known[1], encode(delta)))
 
     def _sign(self, out: list[bytes], details: list[Json]) -> None:
         """Signatures come at the end of chat streams, in the order of the thoughts."""

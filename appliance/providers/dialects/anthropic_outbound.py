@@ -9,6 +9,7 @@ from appliance.providers.dialects.common import (
     Json,
     content_text,
     mapping,
+    own_call_id,
     reasoning_details,
     reasoning_text,
     string,
@@ -46,7 +47,7 @@ def reply_from_chat(chat: Json) -> Json:
         "type": "message",
         "role": "assistant",
         "model": string(chat.get("model")),
-        "content": _blocks(message),
+        "content": _blocks(message, string(chat.get("id"))),
         **stop(choice, has_refused=bool(message.get("refusal")), has_calls=has_calls),
         "usage": usage_from_chat(mapping(chat.get("usage")), chat.get("service_tier")),
     }
@@ -148,7 +149,7 @@ def error_from_chat(status: int, body: Json) -> tuple[int, Json]:
     return status, {"type": "error", "error": {"type": kind, "message": message}}
 
 
-def _blocks(message: Json) -> list[Json]:
+def _blocks(message: Json, reply_id: str) -> list[Json]:
     blocks = [thought(detail) for detail in reasoning_details(message)]
     if not blocks:
         text = reasoning_text(message)
@@ -162,11 +163,13 @@ def _blocks(message: Json) -> list[Json]:
             block["citations"] = cited
         blocks.append(block)
     calls = message.get("tool_calls")
-    blocks += [_tool_use(mapping(call)) for call in (calls if type(calls) is list else ())]
+    for number, value in enumerate(calls if type(calls) is list else ()):
+        call = mapping(value)
+        blocks.append(_tool_use(call, own_call_id(call, number, reply_id)))
     return blocks
 
 
-def _tool_use(call: Json) -> Json:
+def _tool_use(call: Json, id: str) -> Json:
     function = mapping(call.get("function"))
     arguments = string(function.get("arguments"))
     value: object = {}
@@ -176,7 +179,7 @@ def _tool_use(call: Json) -> Json:
             value = {INVALID_INPUT: arguments}
     return {
         "type": "tool_use",
-        "id": string(call.get("id")),
+        "id": id,
         "name": string(function.get("name")),
         "input": value,
     }

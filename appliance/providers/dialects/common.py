@@ -142,6 +142,11 @@ def call_id(text: str) -> str:
     return "call_" + digest(text)
 
 
+def own_call_id(call: Json, number: int, reply_id: str) -> str:
+    """The id of a call, made of the reply's where a service gives none: results name it."""
+    return string(call.get("id")) or f"call_{digest(reply_id)[:16]}_{number}"
+
+
 def digest(text: str) -> str:
     """32 hexadecimal digits that stand for a text."""
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()

@@ -24,12 +24,15 @@ ERROR_CODES = {
     "rate_limit_error": "rate_limit_exceeded",
     "rate_limit_exceeded": "rate_limit_exceeded",
 }
+# Where a call is in the output, its item, the pieces of its input.
+Call = tuple[int, Json, list[str]]
 
 
 class StreamFromChat:
     """`is_done` is true when the stream ended honestly, `error` the error that broke it."""
 
     __slots__ = (
+        "_called",
         "_calls",
         "_events",
         "_finish_reason",
@@ -67,8 +70,9 @@ class StreamFromChat:
         self._text_place: Json = {}
         self._thoughts: list[Json] = []
         self._messages = 0
-        self._calls: dict[int, tuple[int, Json, list[str]]] = {}
-        self._open_calls: list[int] = []
+        self._calls: dict[int, Call] = {}
+        self._called = 0
+        self._open_calls: list[Call] = []
         self._finish_reason = ""
         self._usage: Json = {}
         self._tier: object = None
@@ -108,10 +112,12 @@ class StreamFromChat:
         self._emit("response.in_progress", {"response": self._response})
 
     def _take(self, chunk: Json) -> None:
-        if not self._response:
-            self._begin(chunk)
         if type(chunk.get("usage")) is dict:
             self._usage = chunk["usage"]
+        if not self._response:
+            if not (chunk.get("id") or chunk.get("choices")):
+                return  # Azure's word about the prompt comes before the reply has a name
+            self._begin(chunk)
         self._tier = chunk.get("service_tier") or self._tier
         choices = chunk.get("choices")
         for choice in choices if type(choices) is list else ():
@@ -233,21 +239,26 @@ class StreamFromChat:
     def _take_call(self, call: Json) -> None:
         number = call.get("index", 0)
         number = number if type(number) is int else 0
-        if number not in self._calls:
+        id = string(call.get("id"))
+        known = self._calls.get(number)
+        # Some services give all calls one number, or none: then the id tells them apart.
+        if known is None or (id and id != known[1]["call_id"]):
             self._close_item()
-            item = call_item(f"fn_{self._response['id']}_{number}", call, "in_progress")
+            called = self._called
+            self._called += 1
+            item = call_item(self._response["id"], called, call, "in_progress")
             first = "arguments" if item["type"] == "function_call" else "input"
-            self._calls[number] = (self._add({**item, first: ""}), item, [])
-            self._open_calls.append(number)
-            self._piece(number, item[first])
+            known = self._calls[number] = (self._add({**item, first: ""}), item, [])
+            self._open_calls.append(known)
+            self._piece(known, item[first])
             return
         function = mapping(call.get("function")) or mapping(call.get("custom"))
-        self._piece(number, string(function.get("arguments")) or string(function.get("input")))
+        self._piece(known, string(function.get("arguments")) or string(function.get("input")))
 
-    def _piece(self, number: int, text: str) -> None:
+    def _piece(self, call: Call, text: str) -> None:
         if not text:
             return
-        at, item, pieces = self._calls[number]
+        at, item, pieces = call
         pieces.append(text)
         name = (
             "function_call_arguments"
@@ -294,8 +305,7 @@ class StreamFromChat:
 
     def _close_calls(self) -> None:
         """Pieces of calls may be mixed: all are open until something else is said."""
-        for number in self._open_calls:
-            at, item, pieces = self._calls[number]
+        for at, item, pieces in self._open_calls:
             self._close_call(at, item, "".join(pieces))
         self._open_calls.clear()
 

@@ -6,6 +6,7 @@ from appliance.providers.dialects.common import (
     Json,
     content_text,
     mapping,
+    own_call_id,
     reasoning_details,
     reasoning_text,
     string,
@@ -139,9 +140,9 @@ def image_part(image: object) -> Json:
     return {"type": "output_image", "image_url": string(url)}
 
 
-def call_item(id: str, call: Json, status: str) -> Json:
-    """`id` is the item's, the call keeps its own."""
-    own = string(call.get("id"))
+def call_item(reply_id: str, number: int, call: Json, status: str) -> Json:
+    """The item has an id of its own beside the call's."""
+    id, own = f"fn_{reply_id}_{number}", own_call_id(call, number, reply_id)
     if call.get("type") == "custom":
         custom = mapping(call.get("custom"))
         name, text = string(custom.get("name")), string(custom.get("input"))
@@ -179,7 +180,7 @@ def _items(choice: Json, id: str, status: str) -> list[Json]:
         })  # fmt: skip
     calls = message.get("tool_calls")
     for at, call in enumerate(calls if type(calls) is list else ()):
-        items.append(call_item(f"fn_{id}_{at}", mapping(call), status))
+        items.append(call_item(id, at, mapping(call), status))
     return items
 
 

@@ -192,6 +192,31 @@ def test_mixed_pieces_of_calls_reach_their_own_call():
     assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"a": 1}, {}]
 
 
+def test_calls_under_one_number_are_told_apart_by_their_ids():
+    pieces = [CALLS[0], CALLS[1], CALLS[2], {**CALLS[3], "index": 0}]
+    pieces += [{"id": "call_2", "function": {"arguments": " "}}]
+    source = samples.chunks(*[({"tool_calls": [piece]}, None) for piece in pieces], usage=None)
+    content = message_stream(translated(dialect.StreamFromChat(), source))["content"]
+    assert [(block["id"], block["input"]) for block in content] == [
+        ("call_1", {"a": 1}), ("call_2", {}),
+    ]  # fmt: skip
+
+
+def test_calls_without_an_id_get_one():
+    nameless = [{"function": {"name": "f", "arguments": "{}"}} for _ in range(2)]
+    ids = [block["id"] for block in reply(tool_calls=nameless)["content"]]
+    assert len(set(ids)) == 2
+    assert all(ids)
+    source = samples.chunks(({"tool_calls": [{"index": 0, **nameless[0]}]}, None), usage=None)
+    assert message_stream(translated(dialect.StreamFromChat(), source))["content"][0]["id"]
+
+
+def test_a_chunk_before_the_reply_has_a_name():
+    first = b'data: {"id":"","choices":[],"prompt_filter_results":[]}\n\n'
+    whole = translated(dialect.StreamFromChat(), CHUNKS)
+    assert translated(dialect.StreamFromChat(), first + CHUNKS) == whole
+
+
 def test_signatures_and_citations_come_late_and_find_their_block():
     source = samples.chunks(
         ({"reasoning": "T"}, None),

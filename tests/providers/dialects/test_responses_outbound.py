@@ -205,6 +205,28 @@ def test_mixed_pieces_of_calls_reach_their_own_call():
     assert [json.loads(call["arguments"]) for call in output] == [{"a": 1}, {}]
 
 
+def test_calls_under_one_number_are_told_apart_by_their_ids():
+    pieces = [CALLS[0], CALLS[1], CALLS[2], {**CALLS[3], "index": 0}]
+    source = chunks(*[({"tool_calls": [piece]}, None) for piece in pieces], usage=USAGE)
+    output = response_stream(translated(dialect.StreamFromChat(), source))["output"]
+    assert [(call["call_id"], call["arguments"]) for call in output] == [
+        ("call_1", '{"a": 1}'), ("call_2", "{}"),
+    ]  # fmt: skip
+
+
+def test_calls_without_an_id_get_one():
+    nameless = [{"function": {"name": "f", "arguments": "{}"}} for _ in range(2)]
+    ids = [item["call_id"] for item in reply({"tool_calls": nameless})["output"]]
+    assert len(set(ids)) == 2
+    assert all(ids)
+
+
+def test_a_chunk_before_the_reply_has_a_name():
+    first = b'data: {"id":"","choices":[],"prompt_filter_results":[]}\n\n'
+    whole = translated(dialect.StreamFromChat(), CHUNKS)
+    assert translated(dialect.StreamFromChat(), first + CHUNKS) == whole
+
+
 def test_everything_a_stream_can_say_in_any_order():
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
     custom = {"index": 1, "id": "c", "type": "custom", "custom": {"name": "sh", "input": "l"}}
