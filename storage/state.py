@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from storage.ledger_tables import m002_ledger
+from storage.provider_key_tables import m003_provider_keys
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -75,6 +76,7 @@ def m001_organizations_and_keys(connection: sqlite3.Connection) -> None:
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_organizations_and_keys,
     m002_ledger,
+    m003_provider_keys,
 )
 
 

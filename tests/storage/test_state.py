@@ -155,19 +155,19 @@ def test_a_step_that_fails_leaves_nothing_behind(
     path = tmp_path / "state.sqlite"
     State.open(path).close()
 
-    def m002_breaks(connection: sqlite3.Connection) -> None:
+    def m999_breaks(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE half (x)")
         connection.execute("nonsense")
 
-    def m002_works(connection: sqlite3.Connection) -> None:
+    def m999_works(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE TABLE whole (x)")
 
-    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, m002_breaks))
+    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, m999_breaks))
     with pytest.raises(StateBroken):
         State.open(path)
-    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, m002_works))
+    monkeypatch.setattr(module, "MIGRATIONS", (*MIGRATIONS, m999_works))
     State.open(path).close()
-    assert names_of(path)[-1] == "m002_works"
+    assert names_of(path)[-1] == "m999_works"
     connection = sqlite3.connect(path)
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema")}
     connection.close()
