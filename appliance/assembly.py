@@ -30,6 +30,7 @@ from appliance.door.destinations import to_target
 from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
 from appliance.features.admit import Gate
+from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
 from appliance.features.limit import Limits
 from appliance.log import Log
@@ -79,6 +80,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
         config.record_bytes_max,
         RollerOptions(retention_days=config.retention_days, retention_bytes=config.retention_bytes),
         {"prices": jsonable(price_tables(config))},
+        config.memory.response_cache // len(regions_of(config)),
     )
 
 
@@ -258,7 +260,8 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
     recorder.stores.update(regions)
     metrics = Metrics()
-    metrics.count("failed_open_total", 0, feature="limits")
+    for feature in ("limits", "cache"):
+        metrics.count("failed_open_total", 0, feature=feature)
     limiters = {name: region.limiter for name, region in regions.items()}
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
@@ -274,6 +277,11 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
         parts.dialling,
         partial(route_to, parts.routing),
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        Caches(
+            {name: region.cache for name, region in regions.items()},
+            {name: region.cache_secret for name, region in regions.items()},
+            partial(metrics.count, "failed_open_total", feature="cache"),
+        ),
         parts.price,
         log,
         metrics,

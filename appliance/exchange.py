@@ -231,10 +231,11 @@ class Exchange:
     """One request on its way. Fields are grouped by who sets them."""
 
     __slots__ = (
-        "aim", "asks", "asks_usage", "attempts", "body", "created_at_us", "degraded", "dialect",
-        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "http_status",
+        "aim", "asks", "asks_usage", "attempts", "body", "counted", "created_at_us", "degraded",
+        "dialect",
+        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
         "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "started", "started_s", "tap",
+        "request_id", "response_coding", "response_type", "route", "started", "started_s", "taken", "tap",
     )  # fmt: skip
 
     def __init__(
@@ -266,6 +267,9 @@ class Exchange:
         self.tap: TapLike | None = None
         self.attempts: list[Attempt] = []
         self.not_applied: list[str] = []
+        self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
+        self.counted = False
+        self.taken: Any = None  # the bucket of the rate limit
         self.marks: dict[str, str] | None = None  # properties of the record that are ours
         self.reply_headers: Headers = []
         self.degraded = ""

@@ -12,7 +12,7 @@ from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
-from appliance.exchange import Exchange, monotonic
+from appliance.exchange import Exchange, Headers, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
 from appliance.features.aim import aim_along, aim_at
 from appliance.features.answer import (
@@ -23,12 +23,13 @@ from appliance.features.answer import (
     status_of,
     timeout_failure,
 )
+from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mock import JSON_REPLY, mock_body
-from appliance.features.relay import relay
+from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
 from appliance.features.stream_usage import ask_for_usage
 from appliance.features.tap import Tap
@@ -51,6 +52,7 @@ class House:
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
     limits: Limits
+    caches: Caches
     price: PriceOf
     log: Log
     metrics: Metrics
@@ -106,9 +108,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     tap.hold_request()
     await ask_for_usage(x)
     if x.route.falls_back:
-        taken = limit(x, house.limits)
         await fall_back(x, house, tap)
-        await charge(x, taken, tap, house.price)
+        await charge(x, tap, house.price)
         return
     x.aim = aim_at(x, house.dialling, limits)
     if x.asks.mock_response is not None:
@@ -116,9 +117,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)
         return
-    taken = limit(x, house.limits)
-    await call(x, house, tap, limits)
-    await charge(x, taken, tap, house.price)
+    await answer(x, house, tap, limits, x.head.headers)
+    await charge(x, tap, house.price)
 
 
 async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
@@ -130,16 +130,36 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
             await fallbacks.enter(entry)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, entry.way, entry.fields, house.dialling, limits)
-            if await call(x, house, tap, limits, entry.given_up):
+            if await answer(x, house, tap, limits, entry.fields, entry.given_up):
                 return
     finally:
         fallbacks.close()
 
 
-async def call(
+async def answer(
     x: Exchange,
     house: House,
     tap: Tap,
+    limits: Timing,
+    fields: Headers,
+    given_up: Callable[[int], bool] = never,
+) -> bool:
+    """One target's answer: the cache's, which costs no token, else a call's. `fields` name the
+    caller to the target. False: the target was `given_up`."""
+    if not wants_cache(x):
+        limit(x, house.limits)
+        return await call(x, house, tap, limits, given_up)
+    with Caching(x, tap) as caching:
+        if await caching.answered(await caching.hit(house.caches, fields)):
+            return True
+        limit(x, house.limits)
+        return await call(x, house, caching, limits, given_up)
+
+
+async def call(
+    x: Exchange,
+    house: House,
+    tap: Tap | Caching,
     limits: Timing,
     given_up: Callable[[int], bool] = never,
 ) -> bool:
@@ -155,6 +175,9 @@ async def call(
                         x.attempts[-1].why_next = f"status_{reply.status}"
                         return False
                     await relay(x, reply, tap, limits.gap_s)
+                    if isinstance(tap, Caching):
+                        sent = client_headers(reply, x)
+                        tap.keep(reply.status, reply.reason, sent, reply.trailers)
                     return True
         except UpstreamFailed as failure:
             if x.started:

@@ -147,7 +147,9 @@ class Server:
         self.rings = parts.rings
         self.actors = Supervisor(log)
         for name, region in regions.items():
-            self.actors.add("limits" if name == "us" else f"limits-{name}", region.limiter)
+            tail = "" if name == "us" else f"-{name}"
+            self.actors.add(f"limits{tail}", region.limiter)
+            self.actors.add(f"cache{tail}", region.cache)
         self.listeners = listeners
         self.ready = False
         self.accepting = trio.CancelScope()

@@ -243,6 +243,9 @@ def region_samples(name: str, region: Region, since_s: float) -> Iterator[Sample
         yield from microsecond_buckets(f"journal_{phase}_seconds", labels, counts, total_s)
     yield "ingest_lag_frames", labels, ingest.lag_frames
     yield "ingest_lag_seconds", labels, ingest.lag_s
+    for name, value in region.cache.gauges().items():
+        is_now = name.endswith(("_bytes", "_entries"))
+        yield f"cache_{name}" if is_now else f"cache_{name}_total", labels, value
     yield "duckdb_reopened_total", labels, ingest.stats.reopened
     yield "rolls_total", labels, roller.rolls
     rolled_s = since_s if roller.rolled_at_s is None else roller.rolled_at_s

@@ -65,6 +65,12 @@ REQUEST_COLUMNS: tuple[tuple[str, str], ...] = (
     ("response_bytes", "BIGINT"),
     ("attempts", ATTEMPT_TYPE),
     ("not_applied", "VARCHAR[]"),
+    # Of an answer from the cache: whose it was, and what the call that it saved took.
+    ("cache_enabled", "BOOLEAN"),
+    ("cache_reference_id", "UUID"),
+    ("cached_exchange_id", "UUID"),
+    ("saved_latency_ms", "DOUBLE"),
+    ("saved_cost_pico", "BIGINT"),
     ("derive_error", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),

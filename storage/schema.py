@@ -14,7 +14,7 @@ from storage.rows import TABLES
 STORE, BASE = "store", "base"
 
 # Where a frame lies is ours to know; cost_pico shows as cost_usd.
-INTERNAL = frozenset(("segment", "frame_offset", "cost_pico"))
+INTERNAL = frozenset(("segment", "frame_offset", "cost_pico", "saved_cost_pico"))
 
 # `superseded`: rows of the lake (or of `base`) older than this place were replaced by a hot one.
 # `hidden`: deleted ids whose rows the lake still holds until it is rewritten.
@@ -152,6 +152,7 @@ def _requests(state: ViewState) -> str:
     ]
     shown += [
         f"{_USD.format('r.cost_pico')} AS cost_usd",
+        f"{_USD.format('r.saved_cost_pico')} AS saved_cost_usd",
         f"{_TOTAL} AS total_tokens",
         ("coalesce(e.scores, MAP {})" if state.edited else "MAP {}")
         + "::MAP(VARCHAR, DOUBLE) AS scores",

@@ -177,6 +177,11 @@ class DiskTier:
         self._closing.set()
         self._work.set()
 
+    @property
+    def waiting(self) -> int:
+        """Entries that are not on disk yet."""
+        return len(self._pending)
+
     def gauges(self) -> dict[str, int]:
         """Sizes and counts as they are now."""
         return {

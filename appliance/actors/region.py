@@ -17,12 +17,14 @@ from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weigh
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
 from appliance.actors.rate_limiter import RateLimiter
+from appliance.actors.response_cache import DISK_BYTES_MAX, ResponseCache
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from storage.analytics import Analytics
 from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
 from storage.blobs import Blobs
+from storage.cache_store import CacheStore
 from storage.directory import Root
 from storage.frames import Part, Position, unpack
 from storage.journal import Journal, JournalOptions
@@ -33,6 +35,7 @@ from storage.vault import Vault
 
 DELETION_PURPOSE = b"deletion"
 LIMITS_PURPOSE = b"rate limits"
+CACHE_PURPOSE = b"response cache"
 # Exchanges that ingest has not reached, by request id: a bound for the time it stands still.
 RECENT_MAX = 50_000
 
@@ -49,6 +52,17 @@ class RegionOptions:
     record_bytes_max: int
     roller: RollerOptions
     job: Mapping[str, Any]
+    cache_bytes_max: int = 64 * 2**20
+
+
+class _Every:
+    """Holds all exchanges."""
+
+    def __contains__(self, _exchange_id: object) -> bool:
+        return True
+
+
+EVERY = _Every()
 
 
 class Region:
@@ -77,6 +91,11 @@ class Region:
             self.root.close()
             raise
         self.spill = SpillBudget()
+        self.cache = ResponseCache(
+            options.cache_bytes_max,
+            CacheStore(options.directory / "cache", DISK_BYTES_MAX, self.keys),
+        )
+        self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
         self.limiter = RateLimiter(options.directory, self.vault.stable_key(LIMITS_PURPOSE))
         self.deriver = FrameDeriver(derive, self.read_parts)
         self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
@@ -96,6 +115,7 @@ class Region:
             self.ingest,
             helper=Helper(pass_fds=[self.root.lock_descriptor]),
             rebuild_hot=self.ingest.renew,
+            forget_cached=self._forget_cached,
             job=options.job,
             options=options.roller,
         )
@@ -116,6 +136,11 @@ class Region:
             temporary=None if encrypted else self.directory / "tmp",
             deletion_key=self.deletion_key,
         )
+
+    async def _forget_cached(self, exchange_ids: frozenset[bytes] | None) -> None:
+        """What deleted exchanges left in the response cache. None: it is not known which they are,
+        so all goes that the cache holds, which costs a few calls."""
+        await self.cache.forget(None, EVERY if exchange_ids is None else exchange_ids)
 
     def _set_aside(self) -> None:
         set_aside(self.directory / "analytics.duckdb", self.directory / "quarantine")

@@ -145,6 +145,16 @@ class ResponseCache:
             self._disk.close()
 
     @property
+    def inbox(self) -> int:
+        """Entries that wait for the disk."""
+        return self._disk.waiting if self._disk is not None else 0
+
+    @property
+    def trouble(self) -> str:
+        """`failing`, as the supervisor asks it."""
+        return self.failing
+
+    @property
     def failing(self) -> str:
         """Why the disk tier does not work at the moment, or ""."""
         return self._disk.failing if self._disk is not None else ""

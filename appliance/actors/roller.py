@@ -80,6 +80,9 @@ class RollerStats:
     error: str | None = None  # why it stands still, None while it works
 
 
+ForgetCached = Callable[[frozenset[bytes] | None], Awaitable[object]]
+
+
 class DeletionRefused(Exception):  # noqa: N818 - an answer
     """The intent could not be made safe: nothing was deleted."""
 
@@ -95,18 +98,21 @@ class Roller:
         *,
         helper: Helper,
         rebuild_hot: Callable[[], Awaitable[None]] | None = None,
+        forget_cached: ForgetCached | None = None,
         job: Mapping[str, Any] | None = None,
         options: RollerOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`rebuild_hot` makes a new database file after a deletion: DuckDB leaves old bytes in
-        its file. `job` is added to every job (prices)."""
+        its file; `forget_cached` drops what deleted exchanges left in the response cache, of all
+        exchanges for None. `job` is added to every job (prices)."""
         self.stats = RollerStats()
         self._lake = lake
         self._journal = journal
         self._hot = hot
         self._helper = helper
         self._rebuild_hot = rebuild_hot
+        self._forget_cached = forget_cached
         self._options = options or RollerOptions()
         self._clock = clock
         self._one_change = trio.Lock()
@@ -174,7 +180,7 @@ class Roller:
                 self.deletions_are_finished = False  # until it is: a failure is taken up by `run`
                 await self._announce(found)
                 await self._hide(list(found))
-                await self._delete(process)
+                await self._delete(process, frozenset(found))
                 self.deletions_are_finished = True
             return len(found)
 
@@ -333,8 +339,11 @@ class Roller:
         if scope.cancelled_caught or self._journal.degraded is not None:
             raise DeletionRefused("the journal could not be synced")
 
-    async def _delete(self, process: HelperProcess, **more: object) -> None:
-        """`hashes`: carry out all deletions ever known again, and these."""
+    async def _delete(
+        self, process: HelperProcess, found: frozenset[bytes] | None = None, **more: object
+    ) -> None:
+        """`found`: those that it is about, None after a crash, when only their hashes are known.
+        `hashes`: carry out all deletions ever known again, and these."""
         deleted: list[bytes] = []
 
         def hear(message: Message) -> None:
@@ -342,6 +351,8 @@ class Roller:
 
         await process.run(self._a_job("delete", **more), hear)
         await self._hide(deleted)
+        if self._forget_cached is not None:
+            await self._forget_cached(found)
         await self._show()
         await self._end_deletion()
 

@@ -13,12 +13,13 @@ LATENCY: Final = "CAST(round(r.latency_ms) AS BIGINT)"
 FIRST_TOKEN: Final = "CAST(round(r.time_to_first_token_ms) AS BIGINT)"  # noqa: S105
 CACHED: Final = "r.outcome = 'cache_hit'"
 NOT_CACHED_ID: Final = "00000000-0000-0000-0000-000000000000"
+REFERENCE: Final = f"coalesce(r.cache_reference_id, CAST('{NOT_CACHED_ID}' AS UUID))"
 REQUEST_MODEL: Final = "coalesce(r.request_model, r.model)"
 
 WIDE: Final[dict[str, Field]] = {
     "request_id": Field("uuid", "r.request_id"),
     "organization_id": Field("uuid", "r.organization_id"),
-    "cache_reference_id": Field("uuid", f"CAST('{NOT_CACHED_ID}' AS UUID)"),
+    "cache_reference_id": Field("uuid", REFERENCE),
     "model": Field("text", "r.model"),
     "provider": Field("text", "r.provider"),
     "user_id": Field("text", "r.user_id"),
@@ -44,7 +45,7 @@ WIDE: Final[dict[str, Field]] = {
     "response_created_at": Field("time", "r.response_created_at"),
     "threat": Field("flag", "r.status = -4"),
     "cached": Field("flag", CACHED),
-    "cache_enabled": Field("flag", "FALSE"),
+    "cache_enabled": Field("flag", "coalesce(r.cache_enabled, FALSE)"),
     "is_passthrough_billing": Field("flag", "FALSE"),
     "helicone-score-feedback": Field("flag", "r.feedback"),
     "properties": Field("text", "map_extract_value(r.properties, {key})", nested=True),

@@ -108,8 +108,8 @@ def helicone_request(row: Row, bodies: Bodies) -> dict[str, Any]:
         "properties": properties,
         "target_url": get("target_url"),
         # all zeros is the contract's word for a miss
-        "cache_reference_id": NOT_CACHED_ID,
-        "cache_enabled": False,
+        "cache_reference_id": id_text(get("cache_reference_id") or NOT_CACHED_ID),
+        "cache_enabled": bool(get("cache_enabled")),
         "updated_at": _time(get("recorded_at")),
         "request_referrer": get("request_referrer"),
         "ai_gateway_body_mapping": "",

@@ -14,7 +14,7 @@ import msgspec
 
 from appliance.core.decoding import Decoded
 from appliance.core.facts import Facts, read_facts, summarise
-from appliance.core.usage import usage_to_map
+from appliance.core.usage import usage_from_map, usage_to_map
 from appliance.core.usage_types import Priced, Usage
 
 __all__ = ["Derived", "PriceOf", "derive", "summarise"]
@@ -47,7 +47,7 @@ def derive(
     exchange_id: bytes = meta["exchange_id"]
     ids = (exchange_id, _request_id(meta.get("request_id"), exchange_id), org)
     return Derived(
-        (*ids, *_request_row(meta, facts, priced), *position),
+        (*ids, *_request_row(meta, facts, priced, price), *position),
         (*ids, *_body_columns(meta, facts, request, response), *position),
     )
 
@@ -58,7 +58,7 @@ def cost_of(meta: dict[str, Any], request: bytes, response: bytes, *, price: Pri
     return _price(meta, read_facts(meta, request, response), price).cost_pico
 
 
-def _request_id(text: str | None, exchange_id: bytes) -> bytes:
+def _request_id(text: str | None, exchange_id: bytes | None) -> bytes | None:
     """The client's id; ours where it gave none that is a UUID (field.md B18)."""
     if text and _UUID.fullmatch(text):
         return bytes.fromhex(text.replace("-", ""))
@@ -70,7 +70,9 @@ def _time(value_us: int | None) -> int | None:
     return None if value_us is None else min(max(0, value_us), TIME_US_MAX)
 
 
-def _request_row(meta: Mapping[str, Any], facts: Facts, priced: Priced) -> tuple[Any, ...]:
+def _request_row(
+    meta: Mapping[str, Any], facts: Facts, priced: Priced, price: PriceOf
+) -> tuple[Any, ...]:
     """The columns between the ids and the position."""
     get = meta.get
     created_at_us, duration_us, ttfb_us = get("created_at_us"), get("duration_us"), get("ttfb_us")
@@ -79,6 +81,7 @@ def _request_row(meta: Mapping[str, Any], facts: Facts, priced: Priced) -> tuple
         ended_at_us = created_at_us + duration_us
     attempts, cost_pico = _attempts(get("attempts") or (), facts, priced.cost_pico)
     not_applied = get("not_applied") or []
+    saved_us = get("cached_latency_us")
     return (
         _time(created_at_us),
         _time(ended_at_us),
@@ -120,8 +123,28 @@ def _request_row(meta: Mapping[str, Any], facts: Facts, priced: Priced) -> tuple
         get("response_bytes"),
         attempts,
         [*not_applied, *facts.notes],
+        bool(get("cache_enabled")),
+        None if saved_us is None else _request_id(get("cache_reference_id"), exchange_id=None),
+        get("cached_exchange_id"),
+        None if saved_us is None else saved_us / 1000,
+        None if saved_us is None else _saved_cost(meta, price),
         None,
     )
+
+
+def _saved_cost(meta: Mapping[str, Any], price: PriceOf) -> int | None:
+    """What the answer would have cost once more (proxy.md 4.6): as known when it was saved, else by
+    what it used."""
+    known: int | None = meta.get("saved_cost_pico")
+    saved = meta.get("saved")
+    if known is not None or not isinstance(saved, dict):
+        return known
+    model, usage = saved.get("model"), saved.get("usage")
+    if not isinstance(model, str) or not isinstance(usage, dict):
+        return None
+    provider = meta.get("gateway_provider") or (meta.get("provider") or "").lower()
+    cost = price(provider, model, usage_from_map(usage), meta.get("created_at_us") or 0).cost_pico
+    return None if cost is None or cost > BIGINT_MAX else cost
 
 
 def _tokens(usage: Usage | None) -> tuple[int | str | None, ...]:

@@ -81,24 +81,25 @@ class Taken:
     policy: Policy
 
 
-def limit(x: Exchange, limits: Limits) -> Taken | None:
-    """Count the request against its policy, if one applies. Raises Refusal 429."""
-    if not x.asks.rate_limit_policy:
-        return None
+def limit(x: Exchange, limits: Limits) -> None:
+    """Count the request against its policy, if one applies; once, whichever target comes to it
+    first. Raises Refusal 429."""
+    if not x.asks.rate_limit_policy or x.counted:
+        return
+    x.counted = True
     try:
         found = _check(x, limits.by_region[x.region])
     except Exception:  # open: a limiter that breaks refuses nobody
         limits.failed()
         _not_applied(x, NOT_APPLIED_FAILED)
-        return None
+        return
     if found is None:
-        return None
-    taken, verdict = found
+        return
+    x.taken, verdict = found
     x.reply_headers += verdict_headers(verdict)
     if verdict.limited:
         x.marks = {**(x.marks or {}), PROPERTY_STATUS: STATUS_LIMITED}
         raise rate_refusal(verdict)
-    return taken
 
 
 def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
@@ -123,8 +124,10 @@ def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
     return Taken(limiter, key, policy), verdict
 
 
-async def charge(x: Exchange, taken: Taken | None, tap: Costed, price: PriceOf) -> None:
-    """What the call has cost, where the policy counts cents; nothing for a reply that was cut."""
+async def charge(x: Exchange, tap: Costed, price: PriceOf) -> None:
+    """What the call has cost, where the policy counts cents; nothing for a reply that was cut or
+    came from the cache."""
+    taken: Taken | None = x.taken
     if taken is None or taken.policy.unit != "cents" or x.outcome != "complete":
         return
     cost_pico = cost_of(tap.facts(), x.body.data, await tap.capture.whole(), price=price)

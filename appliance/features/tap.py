@@ -135,6 +135,8 @@ class Tap:
             facts["degraded"] = x.degraded
         if x.not_applied:
             facts["not_applied"] = x.not_applied
+        if x.hit is not None:
+            facts.update(x.hit)
         if x.marks:
             facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:

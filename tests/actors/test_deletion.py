@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ import trio
 
 from appliance.actors.region import DELETION_PURPOSE, Region, RegionOptions
 from appliance.actors.roller import RollerOptions
+from appliance.core.cache_entry import make_entry
 from appliance.core.derive import derive
 from appliance.core.usage_types import Priced
 from storage import deletion
@@ -26,6 +28,9 @@ from tests.storage.lake_kit import ORG, START_US, all_bytes, exchange_id
 
 WORD = "zanzibar-4711"
 ROLLER = RollerOptions(first_look_s=0.0, look_s=0.01, roll_bytes=2**40, roll_age_s=1e12)
+
+
+NOW_US = time.time_ns() // 1000
 
 
 def free(*_: Any) -> Priced:
@@ -51,7 +56,9 @@ async def served(root: Path) -> AsyncIterator[Region]:
     try:
         async with trio.open_nursery() as nursery:
             await region.start(nursery)
+            await nursery.start(region.cache.run)
             yield region
+            region.cache.close()
             await region.close()
             nursery.cancel_scope.cancel()
     finally:
@@ -59,7 +66,7 @@ async def served(root: Path) -> AsyncIterator[Region]:
 
 
 async def record(region: Region, number: int, text: str) -> bytes:
-    """An exchange whose user, request, reply (in a blob) and score hold the text."""
+    """An exchange whose user, request, reply (in a blob), score and cached answer hold the text."""
     sink = region.blob_sink()
     await sink.write(f"{text} answered".encode() * 20)
     meta = {
@@ -75,7 +82,18 @@ async def record(region: Region, number: int, text: str) -> bytes:
     region.append(KIND_EXCHANGE, ORG, encode_exchange(meta, packed, sink.parts()))
     edit = {"exchange_id": meta["exchange_id"], "request_id": None, "name": text, "value": 1}
     region.append(KIND_SCORE, ORG, msgspec.msgpack.encode({**edit, "edited_at_us": START_US}))
+    entry = make_entry(
+        org=ORG, exchange_id=exchange_id(number), request_id=f"00000000-0000-4000-8000-{number:012d}",
+        created_at_us=NOW_US, age_s=86_400, latency_ms=1, headers=(), has_length=True,
+        chunks=[f"{text} cached".encode()],
+    )  # fmt: skip
+    assert region.cache.save(cache_key(number), entry, 1, NOW_US)
+    assert await region.cache.flush()
     return exchange_id(number)
+
+
+def cache_key(number: int) -> bytes:
+    return b"%016d" % number
 
 
 async def users(region: Region) -> list[str]:
@@ -100,6 +118,8 @@ async def test_hot_and_cold_rows_are_gone_for_good(tmp_path: Path) -> None:
 
         assert await region.roller.forget({"user_id": WORD}) == 2
         assert await users(region) == ["stays", "stays too"]
+        held = [region.cache.lookup(cache_key(number), 1, NOW_US) for number in range(1, 5)]
+        assert [found is not None for found in held] == [False, True, False, True]
         rest = all_bytes(tmp_path)
     for left in (rest, all_bytes(tmp_path)):
         assert WORD.encode() not in left

@@ -162,6 +162,11 @@ PLAIN_ROW = {
         }
     ],
     "not_applied": ["cache;reason=large"],
+    "cache_enabled": False,
+    "cache_reference_id": None,
+    "cached_exchange_id": None,
+    "saved_latency_ms": None,
+    "saved_cost_pico": None,
     "derive_error": None,
     "segment": 3,
     "frame_offset": 4096,
@@ -461,3 +466,16 @@ def test_any_json_gives_a_row(request_value, events, provider):
         )
         for name in ("prompt_tokens", "completion_tokens", "cost_pico"):
             assert row[name] is None or 0 <= row[name] < 2**63
+
+
+def test_a_cached_answer_says_what_it_saved() -> None:
+    other = "0c7c3a52-93a1-4bb0-b55f-60a9c6f4bd01"
+    facts = {
+        "outcome": "cache_hit", "cache_enabled": True, "cache_reference_id": other,
+        "cached_exchange_id": b"e" * 16, "cached_latency_us": 1500, "saved_cost_pico": 7,
+    }  # fmt: skip
+    row, _ = rows(**facts)
+    assert row["cost_pico"] == 0
+    assert row["cache_reference_id"] == bytes.fromhex(other.replace("-", ""))
+    assert (row["cached_exchange_id"], row["saved_latency_ms"]) == (b"e" * 16, 1.5)
+    assert (row["saved_cost_pico"], row["cache_enabled"]) == (7, True)

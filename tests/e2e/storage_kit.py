@@ -133,8 +133,11 @@ def wait_healthy(appliance: Appliance, *, wait_s: float = WAIT_S) -> None:
 
 def everything(appliance: Appliance) -> dict[str, list[Row]]:
     """All columns of all rows as the command gives them, in an order that does not depend on where
-    they lie."""
+    they lie; of all that had ended before."""
+    appliance.query("SELECT 1 AS fresh")  # waits longer for ingest than the command does
     found = {}
+    if appliance.running:
+        appliance.query("SELECT 1")  # waits until all that has ended is in
     with open_source(configuration(appliance)) as source:
         for name in NAMES:
             with source.query(f"SELECT * FROM {name} ORDER BY exchange_id") as result:

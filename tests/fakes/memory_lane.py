@@ -11,6 +11,7 @@ from typing import Any
 
 from appliance import assembly
 from appliance.actors.rate_limiter import RateLimiter
+from appliance.actors.response_cache import ResponseCache
 from appliance.config import Config
 from appliance.door.http1 import FastConnection
 from appliance.door.listener import Door
@@ -87,6 +88,8 @@ class MemoryStore:
         self.journal = self
         self.degraded: str | None = None
         self.payloads: list[bytes] = []
+        self.cache = ResponseCache(2**20)
+        self.cache_secret = b"c" * 32
         self.limiter = RateLimiter(Path("/nonexistent"), b"s" * 32)
 
     def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:

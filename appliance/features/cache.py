@@ -1,0 +1,202 @@
+"""The response cache around one target: an answer from it, or the provider's kept for others
+(proxy.md 4).
+
+Fails open: what cannot be looked up is asked for, what cannot be kept is passed on, and both are
+told where the client asked for caching.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from appliance.actors.cache_body import key_of
+from appliance.actors.cache_collect import Collecting
+from appliance.actors.response_cache import Hit, ResponseCache
+from appliance.core import headers as names
+from appliance.core.cache_control import reads, saves, why_unfit
+from appliance.core.cache_entry import make_entry
+from appliance.core.cache_key import KeyHead
+from appliance.core.cache_reply import (
+    MISS,
+    Replay,
+    hit_facts,
+    hit_headers,
+    read_saved,
+    replay_of,
+)
+from appliance.core.force_format import Gluer
+from appliance.exchange import Exchange, Headers, TapLike, monotonic
+
+ACCEPT_ENCODING = b"accept-encoding"
+TOO_LARGE = "cache-enabled;reason=body-too-large"
+FAILED = "cache-enabled;reason=cache-failed"
+
+
+@dataclass(slots=True)
+class Caches:
+    """What the pipeline asks. `failed` counts a cache that broke."""
+
+    by_region: Mapping[str, ResponseCache]
+    secrets: Mapping[str, bytes]
+    failed: Callable[[], None]
+
+
+def wants_cache(x: Exchange) -> bool:
+    """Whether either half of the cache is asked for, by somebody who is known."""
+    asks = x.asks
+    return (asks.cache_read or asks.cache_save) and not x.identity.failed_open
+
+
+class Caching:
+    """One exchange, one target. `with Caching(…) as caching:`; memory is given back on every way
+    out. It stands in the tap's place for the relay, and passes everything on to it."""
+
+    __slots__ = ("_cache", "_collecting", "_key", "_tap", "x")
+
+    def __init__(self, x: Exchange, tap: TapLike) -> None:
+        self.x = x
+        self._tap = tap
+        self._cache: ResponseCache | None = None
+        self._key = b""
+        self._collecting: Collecting | None = None
+
+    def __enter__(self) -> Caching:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._collecting is not None:
+            self._collecting.release()
+
+    async def hit(self, caches: Caches, fields: Headers) -> Hit | None:
+        """The answer, if there is one. `fields` are the header lines that name the caller."""
+        try:
+            return await self._look(caches, fields)
+        except Exception:  # open: without the cache the provider is asked
+            caches.failed()
+            self._not_applied(FAILED)
+            self._cache = None
+            return None
+
+    async def _look(self, caches: Caches, fields: Headers) -> Hit | None:
+        x, asks = self.x, self.x.asks
+        assert x.aim is not None, "aimed before"
+        key = x.aim.key
+        head = KeyHead(
+            secret=caches.secrets[x.region], region=x.region, org=x.org, method=x.head.method,
+            url=b"%b://%b:%d%b" % (
+                key.scheme.encode(), key.host.encode(), key.port, x.route.path,
+            ),
+            headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
+        )  # fmt: skip
+        found_key = await key_of(head, x.body)
+        if found_key is None:
+            self._not_applied(TOO_LARGE)
+            return None
+        cache = self._cache = caches.by_region[x.region]
+        self._key = found_key
+        if not reads(asks):
+            return None
+        now_us = time.time_ns() // 1000
+        found = cache.lookup(found_key, asks.cache_buckets, now_us)
+        if found is None or isinstance(found, Hit):
+            return found
+        return await cache.fetch(found, now_us)
+
+    async def answered(self, hit: Hit | None) -> bool:
+        """Send the hit. False: there is none that this client can be given, and if it asked for
+        one it is told."""
+        x = self.x
+        if hit is not None:
+            replay = replay_of(hit.entry, x.head.first.get(ACCEPT_ENCODING, b""))
+            if replay is not None:
+                await self._send(hit, replay)
+                return True
+        if x.asks.cache_read and MISS not in x.reply_headers:
+            x.reply_headers.append(MISS)
+        if self._cache is not None and saves(x.asks):
+            self._collecting = self._cache.collect()
+        return False
+
+    async def _send(self, hit: Hit, replay: Replay) -> None:
+        x, entry, tap = self.x, hit.entry, self._tap
+        read_saved(entry, x.asks.facts, x.body.data)
+        x.hit = hit_facts(entry)
+        x.outcome = "cache_hit"
+        x.http_status = 200
+        x.response_type, x.response_coding = entry.content_type, replay.coding
+        x.first_byte_s = monotonic()
+        chunks = replay.chunks or (b"",)
+        last = len(chunks) - 1
+        events = entry.content_type.startswith("text/event-stream")
+        gluer = Gluer() if x.asks.stream_force_format and events else None
+        for index, piece in enumerate(chunks):
+            tap.add(piece)
+            if tap.heavy:
+                await tap.unload()
+            if index == last:
+                await tap.seal("cache_hit")
+            if gluer is not None:
+                piece = gluer.flush(piece) if index == last else gluer.feed(piece)
+            if not x.started:
+                x.started = True
+                headers = [*replay.headers, *hit_headers(entry, hit.bucket), *x.reply_headers]
+                await x.reply.start(
+                    200, entry.reason, headers, replay.length, piece,
+                    last=index == last, trailers=list(entry.trailers),
+                )  # fmt: skip
+            elif index == last:
+                await x.reply.finish(piece, list(entry.trailers))
+            else:
+                await x.reply.write(piece)
+
+    def keep(self, status: int, reason: bytes, headers: Headers, trailers: Headers) -> None:
+        """The reply has ended: keep it for others, if it is whole and good."""
+        x, collecting, cache = self.x, self._collecting, self._cache
+        if collecting is None or cache is None or collecting.why_not:
+            return
+        body = b"".join(collecting.pieces)
+        coding = x.response_coding
+        if why_unfit(status, x.outcome, x.response_type, coding, x.dialect, body):
+            return
+        now_us = time.time_ns() // 1000
+        entry = make_entry(
+            org=x.org, exchange_id=x.exchange_id, request_id=x.request_id, created_at_us=now_us,
+            age_s=x.asks.cache_age_s, latency_ms=int((monotonic() - x.started_s) * 1000),
+            headers=headers, chunks=collecting.pieces,
+            has_length=any(name.lower() == b"content-length" for name, _ in headers),
+            reason=reason, content_type=x.response_type, coding=coding, trailers=trailers,
+        )  # fmt: skip
+        cache.save(self._key, entry, x.asks.cache_buckets, now_us)
+
+    # -- in the tap's place
+
+    @property
+    def heavy(self) -> bool:
+        """The tap's."""
+        return self._tap.heavy
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the provider's reply, as it was received."""
+        self._tap.add(piece)
+        if self._collecting is not None:
+            self._collecting.add(piece)
+
+    async def unload(self) -> None:
+        """The tap's."""
+        await self._tap.unload()
+
+    async def seal(self, outcome: str) -> None:
+        """The tap's."""
+        await self._tap.seal(outcome)
+
+    def _not_applied(self, missed: str) -> None:
+        self.x.not_applied.append(missed)
+        self.x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
