@@ -235,7 +235,8 @@ class Exchange:
         "dialect",
         "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
         "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "started", "started_s", "taken", "tap",
+        "request_id", "response_coding", "response_type", "route", "started", "started_s", "taken",
+        "tap",
     )  # fmt: skip
 
     def __init__(
