@@ -235,8 +235,8 @@ def _read(connection: sqlite3.Connection) -> KeyBook:
 
 
 def _key_row(values: tuple[Any, ...]) -> ProviderKeyRow:
-    row = ProviderKeyRow(*values)
-    return replace(row, byok_enabled=bool(row.byok_enabled))
+    org, provider, name, auth_type, byok_enabled, *rest = values
+    return ProviderKeyRow(org, provider, name, auth_type, bool(byok_enabled), *rest)
 
 
 def _put(connection: sqlite3.Connection, row: ProviderKeyRow) -> None:

@@ -52,14 +52,21 @@ def opened(vault: Vault, row: ProviderKeyRow) -> Found:
 
 
 def settings_of(row: ProviderKeyRow) -> dict[str, str]:
-    """The settings of a key."""
-    found: dict[str, str] = json.loads(row.config)
+    """The settings of a key. Raises ValueError where the file has been damaged."""
+    found = json.loads(row.config)
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise ValueError("its settings are damaged")
     return found
 
 
 def model_of(row: ProviderKeyRow) -> str:
-    """The one model that a key is for, or ""."""
-    return settings_of(row).get(MODEL, "") if MODEL in row.config else ""
+    """The one model that a key is for, or ""; of damaged settings what no model is called."""
+    if MODEL not in row.config:
+        return ""
+    try:
+        return settings_of(row).get(MODEL, "")
+    except ValueError:
+        return row.config
 
 
 class BookIndex:
@@ -67,11 +74,13 @@ class BookIndex:
 
     def __init__(self, book: KeyBook) -> None:
         self._by_id = {row.id: row for row in book.keys}
-        self._by_provider: dict[tuple[bytes, str], list[ProviderKeyRow]] = {}
         self._by_org: dict[bytes, list[ProviderKeyRow]] = {}
         for row in book.keys:
-            self._by_provider.setdefault((row.org, row.provider), []).append(row)
-            self._by_org.setdefault(row.org, []).append(row)
+            rows = self._by_org.get(row.org)
+            if rows is None:
+                self._by_org[row.org] = [row]
+            else:
+                rows.append(row)
         self._proxies = {row.key_hash: row for row in book.proxies}
         self._stand_ins: dict[str, StandIn] = {}
 
@@ -93,8 +102,8 @@ class BookIndex:
             return row if usable else None
         rows = [
             row
-            for row in self._by_provider.get((org, provider), ())
-            if row.byok_enabled and not model_of(row)
+            for row in self._by_org.get(org, ())
+            if row.provider == provider and row.byok_enabled and not model_of(row)
         ]
         return next((row for row in rows if not row.disabled), rows[0] if rows else None)
 

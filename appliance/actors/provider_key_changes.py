@@ -131,7 +131,7 @@ class Changes:
         where = row.base_url if base_url is None else base_url
         if base_url is None and config is not None and any(place in config for place in PLACES):
             where = ""
-        given = settings_of(row) if config is None else config
+        given = _settings(row) if config is None else config
         if base_url == "" and config is None:
             given = {key: value for key, value in given.items() if key not in PLACES}
         settings = check_settings(found, given, where)
@@ -234,6 +234,15 @@ def _known(book: KeyBook, org: bytes, key_id: str) -> ProviderKeyRow:
         404, "provider_key_unknown",
         "There is no provider key of this id; helicone-appliance provider-keys list shows them.",
     )  # fmt: skip
+
+
+def _settings(row: ProviderKeyRow) -> Mapping[str, object]:
+    try:
+        return settings_of(row)
+    except ValueError:
+        raise Refusal(
+            409, "config_invalid", "config: what is stored is damaged, give it anew."
+        ) from None
 
 
 def _check_room(book: KeyBook, org: bytes) -> None:

@@ -248,6 +248,8 @@ class Tiers:
                 book = await self._in_sqlite(partial(change.write, self._store), WRITE_S)
                 self._unsure = False
             except ValueError as error:
+                self._unsure = False
+                await self._keep_snapshot()
                 raise Refusal(409, "provider_key_conflict", f"Not stored: {error}.") from None
             except StateBroken as error:
                 self._fail_sqlite(error)

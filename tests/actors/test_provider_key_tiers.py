@@ -378,6 +378,19 @@ async def test_nothing_is_taken_away_while_the_old_snapshot_may_stay(home: Home)
     assert ring.trouble == ""
 
 
+async def test_a_change_that_is_refused_leaves_every_tier_as_it_was(home: Home) -> None:
+    ring = home.ring()
+    await stored(ring)
+    other = await ring.add(ORG, "openai", Entry(SECOND), name="other")
+    with pytest.raises(Refusal) as refusal:
+        await ring.edit(ORG, other.id, name="openai")
+    assert (refusal.value.status, refusal.value.code) == (409, "provider_key_conflict")
+    home.spoil()
+    for one in (ring, home.ring()):
+        assert await text_of(one) == PLANTED
+        assert await text_of(one, key_id=other.id) == SECOND
+
+
 @pytest.mark.parametrize("died_after", ["snapshot", "sqlite"])
 async def test_a_removal_that_is_cut_short_brings_nothing_back(
     home: Home, died_after: str, monkeypatch: pytest.MonkeyPatch
