@@ -26,7 +26,7 @@ MODULES = {
     "appliance": "exchange pipeline wire",
     "appliance/door": "http1 visit head sweeper",
     "appliance/upstream": "http1 pool",
-    "appliance/features": "admit aim answer call deadlines limit relay retry tap",
+    "appliance/features": "admit aim answer cache call deadlines limit relay retry tap",
     "appliance/actors": "recorder metrics ingest frame_rows",
     "appliance/core": (
         "access chunked credentials derive estimate facts filters framing headers ids "

@@ -73,7 +73,9 @@ class Supervisor:
         try:
             async with trio.open_nursery() as nursery:
                 for seat in self.seats:
-                    await nursery.start(self._keep, seat)
+                    settled = trio.Event()
+                    nursery.start_soon(self._keep, seat, settled)
+                    await settled.wait()
                 task_status.started()
         finally:
             self._ended.set()
@@ -93,10 +95,8 @@ class Supervisor:
             if why:
                 yield seat.name, why
 
-    async def _keep(
-        self, seat: Seat, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        told = False
+    async def _keep(self, seat: Seat, settled: trio.Event) -> None:
+        """`settled` once it has started, or has failed to."""
         in_a_row = 0
         while not self._closing.is_set():
             seat.state = "starting"
@@ -105,9 +105,7 @@ class Supervisor:
                 async with trio.open_nursery() as nursery:
                     await nursery.start(seat.actor.run)
                     seat.state = "running"
-                    if not told:
-                        told = True
-                        task_status.started()
+                    settled.set()
                 if self._closing.is_set():
                     break
                 error: Exception = RuntimeError("ended without being told to")
@@ -117,14 +115,11 @@ class Supervisor:
             seat.state, seat.error = "down", f"{type(error).__name__}: {error}"
             seat.restarts += 1
             self._log.failure(f"actor-{seat.name}", seat.error)
-            if not told:
-                told = True
-                task_status.started()
+            settled.set()
             with trio.move_on_after(min(FIRST_WAIT_S * 2 ** min(in_a_row, 20), LONGEST_WAIT_S)):
                 await self._closing.wait()
         seat.state = "ended"
-        if not told:
-            task_status.started()
+        settled.set()
 
 
 def _first_of(error: Exception) -> Exception:

@@ -83,7 +83,7 @@ async def record(region: Region, number: int, text: str) -> bytes:
     edit = {"exchange_id": meta["exchange_id"], "request_id": None, "name": text, "value": 1}
     region.append(KIND_SCORE, ORG, msgspec.msgpack.encode({**edit, "edited_at_us": START_US}))
     entry = make_entry(
-        org=ORG, exchange_id=exchange_id(number), request_id=f"00000000-0000-4000-8000-{number:012d}",
+        org=ORG, exchange_id=exchange_id(number), request_id=str(number),
         created_at_us=NOW_US, age_s=86_400, latency_ms=1, headers=(), has_length=True,
         chunks=[f"{text} cached".encode()],
     )  # fmt: skip

@@ -86,7 +86,10 @@ def test_a_stream_that_was_cut_is_not_kept(appliance: Appliance, text: str) -> N
 
 
 def test_a_hit_takes_no_token(appliance: Appliance, text: str) -> None:
-    limits: dict[str, Any] = {"helicone-ratelimit-policy": "1;w=3600;s=user", "helicone-user-id": text}
+    limits: dict[str, Any] = {
+        "helicone-ratelimit-policy": "1;w=3600;s=user",
+        "helicone-user-id": text,
+    }
     first, second = (ask(appliance, text, **limits) for _ in range(2))
     assert (first.status, second.status, told(second)) == (200, 200, b"HIT")
     assert ask(appliance, text + "!", **limits).status == 429
