@@ -5,6 +5,7 @@ only counts at the start of a line; inside JSON strings line ends are escaped an
 """
 
 import re
+from collections.abc import Callable
 
 # Longer than any marker with its line start: a marker cut by chunks is whole in tail + next chunk.
 TAIL_BYTES = 64
@@ -19,6 +20,7 @@ _RESPONSES = re.compile(
 )
 _DATA_START = re.compile(rb"[\r\n]data:")
 
+Look = Callable[["TerminalScanner", bytes, bytes], bool]
 ANTHROPIC_DIALECTS = frozenset({"anthropic", "bedrock", "vertex"})
 
 
@@ -39,7 +41,8 @@ class TerminalScanner:
         self._tail = b"\n"
         # A chunk without either cue is ordinary and is not looked at any further.
         self._cue, self._other_cue = b"[DONE]", b"\nevent: "
-        self._look = self._chat
+        # Not bound: a scanner that held itself would be left to the collector.
+        self._look: Look = TerminalScanner._chat
         if dialect in ANTHROPIC_DIALECTS:
             self._expect_messages()
 
@@ -49,7 +52,7 @@ class TerminalScanner:
         window = self._tail + chunk
         self._tail = window[-TAIL_BYTES:]
         if self._cue in window or self._other_cue in window:
-            self._done = self._look(window, chunk)
+            self._done = self._look(self, window, chunk)
             return self._done
         return False
 
@@ -60,13 +63,13 @@ class TerminalScanner:
             self._expect_messages()
             return self._messages(window, chunk)
         if b"\nevent: response." in window:
-            self._look = self._responses
+            self._look = TerminalScanner._responses
             self._cue, self._other_cue = b"complete", b".failed"
             return self._responses(window, chunk)
         return False
 
     def _expect_messages(self) -> None:
-        self._look = self._messages
+        self._look = TerminalScanner._messages
         self._cue, self._other_cue = b"message_stop", b"[DONE]"
 
     def _messages(self, window: bytes, chunk: bytes) -> bool:

@@ -3,11 +3,19 @@ once: bodies of thousands of requests are kept so long, and then the loop stands
 
 import gc
 
-from tests.fakes.memory_lane import MemoryLane, chat
+import pytest
+
+from tests.fakes.memory_lane import REPLY, MemoryLane, chat
+
+STREAM = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+)
 
 
-async def test_exchange_leaves_nothing_to_the_collector():
-    lane = MemoryLane()
+@pytest.mark.parametrize("reply", [REPLY, STREAM])
+async def test_exchange_leaves_nothing_to_the_collector(reply: bytes):
+    lane = MemoryLane(reply)
     await lane.serve([chat()])  # what is made once and kept
     gc.collect()
     gc.disable()
