@@ -1,112 +1,66 @@
-"""The benchmark of the fast lane, side by side with nginx. See `scripts/bench --help`."""
+"""The benchmark, side by side with nginx: figures that the program has to show, and others.
+
+Needs nginx and wrk. Everything runs on loopback; what is compared is interleaved in one run. CPU of
+the appliance counts its helper processes. On a busy machine trust that figure and the ratios.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shutil
-import statistics
+import sys
 import tempfile
-import time
+from collections.abc import Callable
 from pathlib import Path
 
-from bench_rig import (
-    Load,
-    Running,
-    cpu_us,
-    nginx_worker,
-    resident_mb,
-    run_wrk,
-    start_appliance,
-    start_nginx,
-)
+import bench_memory
+import bench_million
+import bench_requests
+import bench_stream
+from bench_report import Report
 
-PATH = "/v1/gateway/oai/v1/chat/completions"
-EVERYTHING = {
-    "Helicone-User-Id": "user-17",
-    "Helicone-Property-Tenant": "acme",
-    "Helicone-Property-Feature": "search",
+Part = Callable[[Path, argparse.Namespace, Report], None]
+PARTS: dict[str, tuple[Part, str]] = {
+    "requests": (bench_requests.main_line, "16 connections, all heads the same"),
+    "heads": (bench_requests.heads, "16 connections, each head another"),
+    "single": (bench_requests.single, "1 connection: latency added to direct"),
+    "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
+    "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
+    "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
+    "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
+    "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
 }
 
 
-def one_round(
-    folder: Path,
-    who: Running,
-    path: str,
-    pid: int,
-    args: argparse.Namespace,
-    headers: dict[str, str],
-    connections: int,
-) -> tuple[Load, float]:
-    """One wrk round: its report and the CPU of the process per request, in microseconds."""
-    before = cpu_us(pid)
-    load = run_wrk(
-        folder, who.url + path, connections=connections, seconds=args.seconds, headers=headers
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parts:\n" + "\n".join(f"  {name:10s}{words}" for name, (_, words) in PARTS.items()),
     )
-    time.sleep(args.settle)
-    return load, (cpu_us(pid) - before) / max(1, load.requests)
-
-
-def requests_part(folder: Path, args: argparse.Namespace) -> None:
-    """nginx direct, nginx proxy_pass and the appliance, interleaved."""
-    upstream = start_nginx(folder / "up")
-    port = int(upstream.url.rpartition(":")[2])
-    floor = start_nginx(folder / "floor", proxy_to=port)
-    began = time.monotonic()
-    ours = start_appliance(folder / "ours", upstream.url, *args.option)
-    print(f"start to ready: {time.monotonic() - began:.2f} s")
-    contenders = [
-        ("upstream alone", upstream, "/v1/chat/completions", nginx_worker(upstream.pid), {}),
-        ("nginx proxy_pass", floor, "/v1/chat/completions", nginx_worker(floor.pid), {}),
-        ("appliance", ours, PATH, ours.pid, EVERYTHING),
-    ]
-    try:
-        for connections in args.connections:
-            figures: dict[str, list[tuple[Load, float]]] = {name: [] for name, *_ in contenders}
-            for _ in range(args.rounds):
-                for name, who, path, pid, headers in contenders:
-                    figures[name].append(
-                        one_round(folder, who, path, pid, args, headers, connections)
-                    )
-            report(figures, connections)
-        print(f"appliance resident: {resident_mb(ours.pid):.0f} MiB")
-    finally:
-        for _, who, *_ in contenders:
-            who.stop()
-
-
-def report(figures: dict[str, list[tuple[Load, float]]], connections: int) -> None:
-    """Medians over the rounds, and the ratio to the floor."""
-    floor = statistics.median(load.per_s for load, _ in figures["nginx proxy_pass"])
-    print(
-        f"\n{connections} connections"
-        + " " * 12
-        + "req/s   ratio   p50 ms   p99 ms  CPU us/req  errors"
-    )
-    for name, rounds in figures.items():
-        per_s = statistics.median(load.per_s for load, _ in rounds)
-        print(
-            f"{name:20s} {per_s:12.0f} {per_s / floor:7.2f}"
-            f" {statistics.median(load.p50_ms for load, _ in rounds):8.2f}"
-            f" {statistics.median(load.p99_ms for load, _ in rounds):8.2f}"
-            f" {statistics.median(cpu for _, cpu in rounds):11.0f}"
-            f" {sum(load.errors for load, _ in rounds):7d}"
-        )
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4, help="length of a round")
-    parser.add_argument("--settle", type=float, default=0.5, help="pause before CPU is read")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--option", action="append", default=[], help="passed on to serve")
+    add = parser.add_argument
+    add("parts", nargs="*", metavar="part", help="which parts, in their order; all without any")
+    add("--rounds", type=int, default=5, help="rounds whose median counts (default 5)")
+    add("--seconds", type=float, default=4, help="length of a round (default 4)")
+    add("--plain", action="store_true", help="the sources as they are, not compiled")
+    add("--requests", type=int, default=200_000, help="between two looks at memory, three times")
+    add("--exchanges", type=int, default=1_000_000, help="of the part `million`")
+    add("--filled", type=Path, help="directory that `million` makes, or finds there and copies")
+    add("--option", action="append", default=[], help="passed on to serve, as --option=--x=y")
     args = parser.parse_args()
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    report = Report()
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        requests_part(folder, args)
+        for name, (part, _) in PARTS.items():
+            if name in args.parts or not args.parts:
+                part(folder / name, args, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return 1 if report.table() else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from compiled import ROOT, compiled
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 CHAT_REPLY = json.dumps(
@@ -63,16 +65,39 @@ def wait_port(port: int, limit_s: float = 20) -> None:
 
 
 def cpu_us(pid: int) -> float:
-    """CPU time of a process with all its threads, in microseconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S * 1e6
+    """CPU time of a process with all its threads and of its helper processes, those that have ended
+    too, in microseconds."""
+    fields = _stat(pid)
+    total = sum(int(field) for field in fields[11:15])
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            with suppress(OSError):  # it has just ended: counted with its parent from now on
+                total += sum(int(field) for field in _stat(int(child))[11:15])
+    return total / TICKS_PER_S * 1e6
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def quiet(pid: int, *, for_s: float = 1.0, limit_s: float = 60.0) -> float:
+    """Waits until the process has had nothing to do for a while; how long ago it had. What the disk
+    and the database still owe to a round belongs to its figures."""
+    began_s = ended_s = time.monotonic()
+    before = cpu_us(pid)
+    while time.monotonic() < min(ended_s + for_s, began_s + limit_s):
+        time.sleep(0.1)
+        now = cpu_us(pid)
+        if now - before > 10_000:
+            ended_s = time.monotonic()
+        before = now
+    return ended_s - began_s
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory in MiB."""
-    return (
-        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
-    )
+    """Resident memory in millions of bytes, as the goals are."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
 
 @dataclass
@@ -86,6 +111,10 @@ class Running:
     def pid(self) -> int:
         return self.process.pid
 
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -95,17 +124,20 @@ class Running:
 
 
 def start_nginx(
-    folder: Path, *, proxy_to: int | None = None, tls: tuple[Path, Path] | None = None
+    folder: Path, *, proxy_to: str | None = None, tls: tuple[Path, Path] | None = None
 ) -> Running:
-    """nginx with one worker: a fixed chat reply, or a proxy_pass to `proxy_to`."""
+    """nginx with one worker: a fixed chat reply, or a proxy_pass to the URL `proxy_to`."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     if proxy_to is None:
         upstream, place = "", f"default_type application/json; return 200 '{CHAT_REPLY}';"
     else:
-        upstream = f"upstream up {{ server 127.0.0.1:{proxy_to}; keepalive 64; }}"
+        scheme, _, address = proxy_to.partition("://")
+        upstream = (
+            f"upstream up {{ server {address}; keepalive 64; keepalive_requests 100000000; }}"
+        )
         place = (
-            "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection '';"
+            f"proxy_pass {scheme}://up; proxy_http_version 1.1; proxy_set_header Connection '';"
             " proxy_buffering off;"
         )
     listen = f"listen 127.0.0.1:{port} backlog=4096"
@@ -128,40 +160,95 @@ def start_nginx(
     return Running(process, f"{'https' if tls else 'http'}://127.0.0.1:{port}")
 
 
+def certificate(folder: Path) -> tuple[tuple[Path, Path], Path]:
+    """Certificate and key for 127.0.0.1, and the authority behind them."""
+    sys.path.insert(0, str(ROOT))
+    from tests.certificates import Authority
+
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = Authority()
+    path = folder / "authority.pem"
+    path.write_bytes(authority.certificate)
+    return authority.issue("127.0.0.1").write(folder, "upstream"), path
+
+
 def nginx_worker(pid: int) -> int:
     """The worker of an nginx master: the process that does the work."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return int(children[0])
 
 
-def start_appliance(folder: Path, upstream_url: str, *options: str) -> Running:
-    """`helicone-appliance serve` on a free port, its OpenAI row pointed at `upstream_url`."""
+def program(*, plain: bool) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of the program: as the wheel has it, compiled, or the sources."""
+    tree = ROOT if plain else compiled()
+    return [sys.executable, "-P", "-m", "appliance.cli"], {**os.environ, "PYTHONPATH": str(tree)}
+
+
+def start_appliance(
+    folder: Path,
+    upstream_url: str,
+    *options: str,
+    plain: bool = False,
+    data: Path | None = None,
+    provider: str = "",
+    port: int = 0,
+) -> Running:
+    """`helicone-appliance serve`, its OpenAI row pointed at `upstream_url`. With a `port` of the
+    caller's it is not waited for."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     conf = folder / "bench.toml"
-    conf.write_text(f'[providers.openai]\nbase_url = "{upstream_url}"\n')
+    conf.write_text(f'[providers.openai]\nbase_url = "{upstream_url}"\n{provider}')
+    command, environ = program(plain=plain)
     process = subprocess.Popen(
         [
-            sys.executable, "-m", "appliance.cli", "serve", "--port", "0", "--config", str(conf),
-            "--data-dir", str(folder / "data"), "--ready-file", str(ready), *options,
+            *command, "serve", "--port", str(port), "--config", str(conf), "--data-dir",
+            str(data or folder / "data"), "--ready-file", str(ready), *options,
         ],
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, cwd=folder, env=environ,
     )  # fmt: skip
+    if port:
+        return Running(process, f"http://127.0.0.1:{port}")
     until = time.monotonic() + 30
-    while not ready.exists() or not ready.read_text().strip():
+    while not ready.exists():
         if process.poll() is not None or time.monotonic() > until:
             raise SystemExit("the appliance did not start")
         time.sleep(0.005)
     return Running(process, json.loads(ready.read_text())["url"])
 
 
+# wrk's own report rounds, so the script tells the figures: microseconds, and counts.
 LUA = """
 wrk.method = "POST"
 wrk.body = [[%s]]
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer sk-provider-0123456789abcdef"
 %s
+done = function(summary, latency)
+  local e = summary.errors
+  io.write(string.format("FIGURES %%d %%d %%f %%f %%d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+# Of 500 callers, each with a head of its own.
+DIFFERING = """
+local heads = {}
+for number = 1, 500 do
+  local headers = {}
+  for name, value in pairs(wrk.headers) do headers[name] = value end
+  headers["Helicone-User-Id"] = "user-" .. number
+  headers["Helicone-Property-Tenant"] = "tenant-" .. number % 37
+  headers["Helicone-Session-Id"] = "session-" .. number * 7919
+  headers["traceparent"] = string.format("00-%032x-%016x-01", number * 7919, number)
+  heads[number] = headers
+end
+local number = 0
+request = function()
+  number = number % 500 + 1
+  return wrk.format(nil, nil, heads[number])
+end
 """
 
 
@@ -177,35 +264,22 @@ class Load:
 
 
 def run_wrk(
-    folder: Path, url: str, *, connections: int, seconds: float, headers: dict[str, str]
+    folder: Path,
+    url: str,
+    *,
+    connections: int,
+    seconds: float,
+    headers: dict[str, str],
+    differing: bool = False,
 ) -> Load:
-    """One round of wrk, one thread."""
+    """One round of wrk, one thread. `differing`: no two heads in a row are the same."""
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
-    script.write_text(LUA % (CHAT_REQUEST, lines))
+    script.write_text(LUA % (CHAT_REQUEST, lines + (DIFFERING if differing else "")))
     out = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(script), url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), url],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    errors = sum(
-        int(n)
-        for n in re.findall(
-            r"(?:Non-2xx or 3xx responses: |read |write |timeout |connect )(\d+)", out
-        )
-    )
-    return Load(
-        int(re.search(r"(\d+) requests in", out)[1]),  # type: ignore[index]
-        float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),  # type: ignore[index]
-        milliseconds(re.search(r"50%\s+(\S+)", out)[1]),  # type: ignore[index]
-        milliseconds(re.search(r"99%\s+(\S+)", out)[1]),  # type: ignore[index]
-        errors,
-    )
-
-
-def milliseconds(text: str) -> float:
-    """wrk's `1.23ms`, `456.00us`, `1.20s`."""
-    if not re.fullmatch(r"([\d.]+)(us|ms|s)", text):
-        print("odd figure from wrk:", text)
-        return 0.0
-    value, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
-    return float(value) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+    _, _, figures = out.rpartition("FIGURES ")
+    requests, took_us, p50_us, p99_us, errors = map(float, figures.split())
+    return Load(int(requests), requests / took_us * 1e6, p50_us / 1000, p99_us / 1000, int(errors))
