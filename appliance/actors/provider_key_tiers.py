@@ -241,25 +241,30 @@ class Tiers:
             if self.book is None or self.sqlite_trouble:
                 raise unavailable()
             change = plan(self.book)
-            self._unsure = True
-            try:
-                if change.takes_away:
-                    await self._drop_snapshot()
-                book = await self._in_sqlite(partial(change.write, self._store), WRITE_S)
-                self._unsure = False
-            except ValueError as error:
-                self._unsure = False
-                await self._keep_snapshot()
-                raise Refusal(409, "provider_key_conflict", f"Not stored: {error}.") from None
-            except StateBroken as error:
-                self._fail_sqlite(error)
-                raise unavailable() from None
-            finally:
-                if self._unsure:
-                    self.wake()
-            self._install(book)
+            refusal = await self._make(change)
             await self._keep_snapshot()
+            if refusal is not None:
+                raise refusal
             return change.result
+
+    async def _make(self, change: Change[T]) -> Refusal | None:
+        """The refusal, where it is certain that nothing was changed."""
+        self._unsure = True
+        try:
+            if change.takes_away:
+                await self._drop_snapshot()
+            self._install(await self._in_sqlite(partial(change.write, self._store), WRITE_S))
+            self._unsure = False
+        except ValueError as error:
+            self._unsure = False
+            return Refusal(409, "provider_key_conflict", f"Not stored: {error}.")
+        except StateBroken as error:
+            self._fail_sqlite(error)
+            raise unavailable() from None
+        finally:
+            if self._unsure:
+                self.wake()
+        return None
 
     async def _drop_snapshot(self) -> None:
         self._snapshot_stamp = None
