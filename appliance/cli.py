@@ -18,7 +18,7 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from appliance import __version__
-from appliance.cli_options import option_flags, takes_options
+from appliance.cli_options import option_flags, plain_flags, takes_options
 from appliance.config_options import ConfigError
 
 PROGRAM = "helicone-appliance"
@@ -48,6 +48,10 @@ Output = Annotated[
 @app.command(help="Run the server. Every option may also stand in the file or the environment.")
 @takes_options
 def serve(flags: dict[str, str]) -> None:
+    raise typer.Exit(run_server(flags))
+
+
+def run_server(flags: dict[str, str]) -> int:
     end_at_once_when_told()
     from appliance.config import load_config
 
@@ -55,7 +59,7 @@ def serve(flags: dict[str, str]) -> None:
     # Imported here, and only once the configuration is known to be good: it is everything.
     from appliance.process import run
 
-    raise typer.Exit(run(config))
+    return run(config)
 
 
 def end_at_once_when_told() -> None:
@@ -257,10 +261,8 @@ def _value(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; what is expected to go wrong is one line on stderr."""
-    command = typer.main.get_command(app)
-    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = command.main(args=given, prog_name=PROGRAM, standalone_mode=False)
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
     except NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return 2
@@ -279,6 +281,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(message)
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _run(given: list[str]) -> object:
+    if given[:1] == ["serve"]:
+        flags = plain_flags(given[1:])
+        if flags is not None:
+            return run_server(flags)
+    command = typer.main.get_command(app)
+    return command.main(args=given, prog_name=PROGRAM, standalone_mode=False)
 
 
 def _complain(message: str) -> None:

@@ -1,7 +1,7 @@
 """The options of `serve` as flags, made from the option table: one place for every name."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,39 @@ def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., No
     return wrapper
 
 
+def plain_flags(arguments: Sequence[str]) -> dict[str, str] | None:
+    """What `serve` was given, where every flag is written out and known; typer would load Pydantic
+    for it, a quarter of the start and 8 MB. None: whatever else is there is typer's, the words for
+    what is wrong with it too."""
+    known = {"--" + "-".join(steps).replace("_", "-"): steps for steps in option_paths(Config)}
+    given: dict[str, str] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        flag, has_value, value = argument.partition("=")
+        positive = "--" + flag.removeprefix("--no-") if flag not in known else flag
+        steps = known.get(positive)
+        if steps is None:
+            return None
+        if _is_switch(steps):
+            if has_value:
+                return None
+            value = str(flag == positive).lower()
+        elif flag != positive:
+            return None
+        elif not has_value:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+        given[".".join(steps)] = value
+    return given
+
+
+def _is_switch(steps: Steps) -> bool:
+    option = find_option(Config, steps)
+    assert option is not None
+    return option.kind.metavar == "true|false"
+
+
 def _parameter(name: str, steps: Steps) -> inspect.Parameter:
     option = find_option(Config, steps)
     assert option is not None
@@ -46,7 +79,7 @@ def _parameter(name: str, steps: Steps) -> inspect.Parameter:
     words = _words(option, steps)
     kind: Any = str | None
     shown = typer.Option(flag, metavar=option.kind.metavar, help=words, show_default=False)
-    if option.kind.metavar == "true|false":
+    if _is_switch(steps):
         kind = bool | None
         shown = typer.Option(f"{flag}/--no-{flag[2:]}", help=words, show_default=False)
     return inspect.Parameter(

@@ -1,0 +1,64 @@
+"""Flags of `serve` that are read without typer: the same as typer reads, or left to it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from appliance import cli
+from appliance.cli_options import plain_flags
+
+PLAIN = [
+    ([], {}),
+    (["--port", "0"], {"port": "0"}),
+    (["--port=0", "--data-dir=/a b/c=d"], {"port": "0", "data_dir": "/a b/c=d"}),
+    (["--http2"], {"http2": "true"}),
+    (["--no-http2"], {"http2": "false"}),
+    (["--http2", "--no-http2"], {"http2": "false"}),
+    (["--port", "1", "--port", "2"], {"port": "2"}),
+    (["--host", ""], {"host": ""}),
+    (["--deadlines-first-byte", "5s"], {"deadlines.first_byte": "5s"}),
+]
+LEFT = [
+    ["--help"],
+    ["--prot", "1"],
+    ["--por", "1"],
+    ["--port"],
+    ["--port", "--http2"],
+    ["--port", "-1"],
+    ["--http2=true"],
+    ["--no-port", "1"],
+    ["-p", "1"],
+    ["more"],
+    ["--", "--port", "1"],
+]
+
+
+@pytest.mark.parametrize(("arguments", "flags"), PLAIN)
+def test_the_same_as_typer(
+    arguments: list[str], flags: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(cli, "run_server", lambda given: said.append(given) or 0)
+    typer.main.get_command(cli.app).main(args=["serve", *arguments], standalone_mode=False)
+    assert plain_flags(arguments) == said[0] == flags
+
+
+@pytest.mark.parametrize("arguments", LEFT)
+def test_left_to_typer(arguments: list[str]) -> None:
+    assert plain_flags(arguments) is None
+
+
+def test_a_plain_start_loads_no_pydantic() -> None:
+    program = (
+        "import sys; from appliance import cli; cli.run_server = lambda flags: 7;"
+        "assert cli.main(['serve', '--port', '0']) == 7;"
+        "assert not {'pydantic', 'rich'} & set(sys.modules)"
+    )
+    paths = {name: os.environ[name] for name in os.environ if name.startswith("PYTHON")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=paths, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
