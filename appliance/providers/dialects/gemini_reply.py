@@ -36,8 +36,8 @@ def reply_to_chat(reply: Json, *, model: str, created: int, id: str) -> Json:
         raise error_in_200(reply)
     seed = string(reply.get("responseId")) or id
     choices = []
-    for candidate in candidates:
-        said = Said(seed, index_of(candidate))
+    for position, candidate in enumerate(candidates):
+        said = Said(seed, index_of(candidate, position))
         said.take(candidate)
         said.take_logprobs(candidate)
         choices.append(said.choice())
@@ -225,9 +225,10 @@ def candidates_of(reply: Json) -> list[Json]:
     return [candidate for candidate in candidates if type(candidate) is dict]
 
 
-def index_of(candidate: Json) -> int:
+def index_of(candidate: Json, position: int) -> int:
+    """Which choice a candidate is: by its place among the others where it does not say."""
     index = candidate.get("index")
-    return index if type(index) is int else 0
+    return index if type(index) is int else position
 
 
 def error_to_chat(status: int, body: bytes) -> tuple[int, Json]:

@@ -6,7 +6,7 @@ What it cannot say goes whole into the field that takes JSON Schema: nothing of 
 from appliance.providers.dialects.common import Json, mapping, string
 
 DEPTH_MAX = 32
-# References are written out at each place, which can make much of little.
+# References are written out at each place, which can make much of little, or lead in a circle.
 NODES_MAX = 2000
 SAME = frozenset({
     "type", "title", "description", "items", "properties", "required", "enum", "nullable",
@@ -34,12 +34,11 @@ def put_schema(target: Json, schema: Json, *, name: str, name_of_json: str) -> N
 class _Writer:
     """Writes one schema; references are those of the whole."""
 
-    __slots__ = ("_nodes", "_open", "_root")
+    __slots__ = ("_nodes", "_root")
 
     def __init__(self, root: Json) -> None:
         self._root = root
         self._nodes = 0
-        self._open: list[str] = []  # references on the way down: none may lead back to itself
 
     def write(self, value: object, depth: int) -> Json:
         self._nodes += 1
@@ -59,8 +58,6 @@ class _Writer:
 
     def _follow(self, schema: Json, depth: int) -> Json:
         reference = string(schema.pop("$ref"))
-        if reference in self._open:
-            raise Inexpressible
         found: object = None
         for start in REFERENCES:
             if reference.startswith(start):
@@ -68,10 +65,7 @@ class _Writer:
                 found = mapping(self._root.get(place)).get(reference.removeprefix(start))
         if type(found) is not dict:
             raise Inexpressible
-        self._open.append(reference)
-        written = self.write({**found, **schema}, depth + 1)
-        self._open.pop()
-        return written
+        return self.write({**found, **schema}, depth + 1)
 
     def _combine(self, schema: Json, depth: int) -> Json:
         """One of several. With nothing beside it: Gemini takes no other field there."""

@@ -70,8 +70,8 @@ class StreamToChat:
             self._usage = usage  # each is the whole so far
         self._feedback.update(mapping(event.get("promptFeedback")))
         self._seed = self._seed or string(event.get("responseId")) or self._id
-        for candidate in candidates_of(event):
-            index = index_of(candidate)
+        for position, candidate in enumerate(candidates_of(event)):
+            index = index_of(candidate, position)
             if not 0 <= index < CHOICES_MAX:
                 continue
             self._open(index, out)

@@ -201,13 +201,16 @@ def test_the_order_of_the_chunks():
     assert (usage["choices"], usage["usage"]) == ([], samples.CHAT_USAGE)
 
 
-def test_many_candidates_are_many_choices():
-    one, two = ({"content": {"parts": [{"text": text}]}, "index": index, "finishReason": "STOP"}
+@pytest.mark.parametrize("numbered", [True, False])
+def test_many_candidates_are_many_choices(numbered):
+    one, two = ({"content": {"parts": [{"text": text}]}, "finishReason": "STOP",
+                 **({"index": index} if numbered else {})}
                 for index, text in enumerate("ab"))  # fmt: skip
     source = {"candidates": [one, two], "usageMetadata": samples.USAGE}
     found = reply_to_chat(source, **HEAD)["choices"]
     assert [(one["index"], one["message"]["content"]) for one in found] == [(0, "a"), (1, "b")]
-    final = chat_stream(translated(stream(), samples.sse({**source, "candidates": [two]}, source)))
+    alone = {"candidates": [{**two, "index": 1}]}
+    final = chat_stream(translated(stream(), samples.sse(alone, source)))
     assert [(one["index"], one["message"]["content"], one["finish_reason"])
             for one in final["choices"]] == [(0, "a", "stop"), (1, "bb", "stop")]  # fmt: skip
 

@@ -55,10 +55,10 @@ LOOP = {"$defs": {"T": thing(next={"$ref": "#/$defs/T"})}, "$ref": "#/$defs/T"}
 DEEP = TEXT
 for _ in range(DEPTH_MAX + 1):
     DEEP = thing(a=DEEP)
-# A few lines that are a million when they are written out.
-BOMB = {"$defs": {f"T{n}": thing(a={"$ref": f"#/$defs/T{n + 1}"}, b={"$ref": f"#/$defs/T{n + 1}"})
-                  for n in range(20)}, "$ref": "#/$defs/T0"}  # fmt: skip
-BOMB["$defs"]["T20"] = TEXT
+# A few lines that are many thousand when they are written out.
+BOMB = {"$defs": {f"T{n}": thing(**{name: {"$ref": f"#/$defs/T{n + 1}"} for name in "abcd"})
+                  for n in range(7)}, "$ref": "#/$defs/T0"}  # fmt: skip
+BOMB["$defs"]["T7"] = TEXT
 
 
 @pytest.mark.parametrize(
