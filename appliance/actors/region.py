@@ -4,7 +4,6 @@ actors that keep them going. Two regions share nothing.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weigh
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
 from appliance.actors.rate_limiter import RateLimiter
+from appliance.actors.recent import Recent
 from appliance.actors.response_cache import DISK_BYTES_MAX, ResponseCache
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
@@ -120,8 +120,7 @@ class Region:
             options=options.roller,
         )
         self._frame_bytes = FRAME_BYTES + (SEAL_BYTES if self.keys is not None else 0)
-        self._recent: dict[tuple[bytes, str], Position] = {}
-        self._recent_order: deque[tuple[Position, tuple[bytes, str]]] = deque()
+        self._recent = Recent(RECENT_MAX)
         # What the recorder calls on every exchange: the journal's own method, nothing between.
         self.append = self.journal.append
         self.settle = self.journal.settle
@@ -155,17 +154,9 @@ class Region:
     def note_recent(self, org: bytes, request_id: str, payload_bytes: int) -> None:
         """The frame that was just appended can be read before ingest has seen it. Forgotten once
         its row is in."""
-        order = self._recent_order
-        ingested = self.ingest.position
-        while order and (order[0][0] < ingested or len(order) >= RECENT_MAX):
-            old, key = order.popleft()
-            if self._recent.get(key) == old:
-                del self._recent[key]
         end = self.journal.written
-        key = (org, request_id)
-        position = Position(end.segment, end.offset - self._frame_bytes - payload_bytes)
-        self._recent[key] = position
-        order.append((position, key))
+        begin = Position(end.segment, end.offset - self._frame_bytes - payload_bytes)
+        self._recent.note(org, request_id, begin, self.ingest.position)
 
     @property
     def degraded(self) -> str | None:
@@ -174,7 +165,7 @@ class Region:
 
     def find_recent(self, org: bytes, request_id: str) -> Position | None:
         """Where the newest exchange of this id lies, if its row is not in the database yet."""
-        return self._recent.get((org, request_id))
+        return self._recent.find(org, request_id)
 
     def read_rows(self, position: Position) -> FrameRows | None:
         """The rows of one frame, straight from the journal; None when it is so large that making
