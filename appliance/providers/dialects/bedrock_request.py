@@ -205,7 +205,9 @@ def _reasoning(chat: Json, vendor: str, name: str) -> Json:
     """How much to think, in the words of the model's maker: Converse has none of its own."""
     effort = "none" if chat.get("disable_reasoning") else chat.get("reasoning_effort")
     options = object_at(chat.get("reasoning_options") or {}, "reasoning_options")
-    check_part(options, frozenset(), "reasoning_options", SERVICE)
+    # A budget is told by the effort beside it.
+    known = frozenset() if effort is None else frozenset({"budget_tokens"})
+    check_part(options, known, "reasoning_options", SERVICE)
     if effort is None:
         return {}
     if effort != "none" and string(effort) not in EFFORTS:
