@@ -42,18 +42,18 @@ def appliance(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="session")
 def hasty(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    """The program with short deadlines."""
+    """The program with short deadlines, though not so short that a busy machine meets them."""
     from tests.fakes.appliance import Appliance
 
     config = """
 [deadlines]
 connect = "0.3s"
-first_byte = "0.3s"
-gap = "0.3s"
-total = "1.2s"
-client_write = "0.4s"
-client_head = "0.4s"
-client_body = "0.4s"
+first_byte = "0.6s"
+gap = "0.6s"
+total = "2s"
+client_write = "0.6s"
+client_head = "0.8s"
+client_body = "0.8s"
 client_idle = "1s"
 """
     with Appliance(tmp_path_factory.mktemp("hasty"), provider, config=config) as running:

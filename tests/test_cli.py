@@ -4,9 +4,9 @@ or a directory that a stand-in holds open."""
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 import types
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from appliance.door.control import serve_control
 from appliance.errors import Refusal
 from storage.query import QueryFailed
 from storage.state import DEFAULT_ORGANIZATION_ID, State
+from tests.fakes.patience import soonest
 
 HELP_S_MAX = 0.25
 HASH = "ab" * 32
@@ -46,13 +47,19 @@ def process(*arguments: str, environ: dict | None = None) -> subprocess.Complete
 # As processes.
 
 
-def test_help_is_quick_and_names_every_command() -> None:
-    took = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = process("--help")
-        took.append(time.perf_counter() - began)
-    assert done.returncode == 0
+def test_help_is_quick() -> None:
+    def show() -> float:
+        """Of the processor, which others may hold meanwhile."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert process("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    soonest(show, HELP_S_MAX)
+
+
+def test_help_names_every_command() -> None:
+    done = process("--help")
     words = done.stdout.split()
     commands = [
         "serve",
@@ -66,7 +73,6 @@ def test_help_is_quick_and_names_every_command() -> None:
         "version",
     ]
     assert [name for name in commands if name not in words] == []
-    assert min(took) <= HELP_S_MAX
 
 
 def test_help_imports_nothing_heavy() -> None:

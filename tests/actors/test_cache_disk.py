@@ -44,7 +44,7 @@ async def test_a_disk_that_fails_costs_only_its_tier(tmp_path: Path) -> None:
 async def test_a_disk_that_fails_from_the_start(tmp_path: Path) -> None:
     cache, store = cache_over(tmp_path)
     store.error = OSError(errno.EROFS, "Read-only file system")
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(cache.run)
             await until(lambda: cache.failing)

@@ -142,7 +142,7 @@ async def test_it_outlives_a_restart(tmp_path: Path, keys: SegmentKeys | None) -
 
 async def test_running_it_writes_and_closing_it_loses_nothing(tmp_path: Path) -> None:
     cache, _ = cache_over(tmp_path)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(cache.run)
             cache.save(key_of("a"), entry(b"1"), 1, NOW_US)

@@ -134,7 +134,7 @@ async def test_hanging_up_or_speaking_out_of_turn_cancels(nursery, tmp_path, out
     stream = await trio.open_unix_socket(tmp_path / "control.sock")
     async with stream:
         await stream.send_all(frame({"command": "wait", "arguments": {}}))
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await began.wait()
             if out_of_turn:
                 await stream.send_all(b"x")
@@ -159,7 +159,7 @@ async def test_hanging_up_or_speaking_out_of_turn_cancels(nursery, tmp_path, out
 async def test_bad_requests(root, sent, words) -> None:
     async with await trio.open_unix_socket(root / "control.sock") as stream:
         await stream.send_all(sent)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             answer = await stream.receive_some()
         assert words in str(unframe(answer[4:]))
 
@@ -177,7 +177,7 @@ async def test_the_number_of_commands_is_bounded(root, monkeypatch) -> None:
 async def test_a_resting_connection_is_closed(monkeypatch, root) -> None:
     monkeypatch.setattr(control, "REST_S", 0.01)
     async with await trio.open_unix_socket(root / "control.sock") as stream:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             assert await stream.receive_some() == b""
 
 

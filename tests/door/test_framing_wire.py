@@ -135,7 +135,7 @@ def behind(mark: str) -> bytes:
 
 
 def refused(appliance: Appliance, raw: bytes) -> Reply:
-    with appliance.client(timeout_s=5) as client:
+    with appliance.client() as client:
         with suppress(OSError):  # it may be refused before all of it was sent
             client.send(raw)
         reply = client.reply()
@@ -225,7 +225,7 @@ def test_the_full_lane_reads_no_message_that_the_fast_lane_refuses(
 ) -> None:
     mark = str(uuid.uuid4())
     provider.clear()
-    with appliance.client(timeout_s=5) as client:
+    with appliance.client() as client:
         assert client.call("/healthcheck", method="GET").status == 200
         client.send(raw + behind(mark))
         assert client.ended() in ("cut", "reset")
@@ -257,7 +257,7 @@ def test_bodies_do_not_leak_into_the_next_request(
 
 def test_header_bomb_in_pieces(appliance: Appliance) -> None:
     """The bound holds while the end of the head has not been seen."""
-    with appliance.client(timeout_s=5) as client:
+    with appliance.client() as client:
         client.send(POST)
         with suppress(OSError):
             for _ in range(100):

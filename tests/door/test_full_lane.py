@@ -86,7 +86,7 @@ async def lane(app: App) -> AsyncIterator[FullLane]:
         body_sink=lambda region: None,
         body_bytes_max=1000,
     )
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             await nursery.start(made.run)
             yield made
@@ -177,7 +177,7 @@ async def test_a_client_that_reads_nothing_is_cut(caplog: pytest.LogCaptureFixtu
         with socket.create_connection(listener.getsockname()) as client:
             ours, _ = listener.accept()
             wire = PlainWire(ours)
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await made.serve(wire, GET, Watch(wire), b"http")
             ended.append("served")
             wire.close()

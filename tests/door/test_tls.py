@@ -34,7 +34,7 @@ async def meet(tls: ServerTls, context: ssl.SSLContext) -> dict[str, object]:
         https_compatible=True,
     )
     inner = PlainWire(left)
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(stream.send_all, b"ping")

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.fakes.appliance import ROOT
+from tests.fakes.patience import PATIENCE_S
 
-WAIT_S = 10.0
 
-
-def until(true: Callable[[], object], wait_s: float = WAIT_S) -> None:
+def until(true: Callable[[], object], wait_s: float = PATIENCE_S) -> None:
     """Wait until it is so."""
     until_s = time.monotonic() + wait_s
     while not true():
@@ -39,7 +38,7 @@ def run(
         env=environment(directory, environ),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
     )
 
 

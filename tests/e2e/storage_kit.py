@@ -23,10 +23,10 @@ from appliance.config import Config, load_config
 from appliance.control_client import ControlClient
 from appliance.output import all_rows
 from tests.fakes.appliance import CHAT, ROOT, Appliance, Row
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.raw_client import Reply
 
 MIB = 1024 * 1024
-WAIT_S = 20.0
 NAMES = "requests", "bodies"
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounts file systems")
@@ -115,7 +115,7 @@ def metric(appliance: Appliance, name: str) -> float:
     return sum(map(float, found))
 
 
-def wait_until(holds: Callable[[], object], what: str = "", *, wait_s: float = WAIT_S) -> None:
+def wait_until(holds: Callable[[], object], what: str = "", *, wait_s: float = PATIENCE_S) -> None:
     """Polls: what is waited for happens in another process."""
     until_s = time.monotonic() + wait_s
     while not holds():
@@ -123,7 +123,7 @@ def wait_until(holds: Callable[[], object], what: str = "", *, wait_s: float = W
         time.sleep(0.02)
 
 
-def wait_healthy(appliance: Appliance, *, wait_s: float = WAIT_S) -> None:
+def wait_healthy(appliance: Appliance, *, wait_s: float = PATIENCE_S) -> None:
     """Until nothing is degraded any more."""
     until_s = time.monotonic() + wait_s
     while told := reasons(appliance):
@@ -235,7 +235,7 @@ def injected(
         yield tracer
     finally:
         tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+        tracer.wait(PATIENCE_S)
 
 
 def is_traced(pid: int) -> bool:

@@ -26,7 +26,7 @@ def test_deadlines_of_a_provider(provider: Provider, tmp_path: Path) -> None:
         began_s = time.monotonic()
         reply = appliance.call(CHAT, ASK, {"x-fake": "fake-stall"})
         assert reply.status == 504
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 15
         assert "first_byte" in reply.json["error"]["message"]
         row = appliance.row(reply.id)
         assert (row["outcome"], row["status"]) == ("timeout_first_byte", 504)

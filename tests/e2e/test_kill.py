@@ -108,7 +108,7 @@ def one_round(appliance: Appliance, random_: random.Random, seen: Seen) -> None:
     killer.wait(random_.uniform(*LOAD_S))
     appliance.kill()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -46,7 +46,7 @@ def test_streams_are_finished_or_cut_and_recorded(tmp_path: Path, provider: Prov
         short.read_until(b"0\r\n\r\n")
         assert long.ended() == "cut"
         assert appliance.wait() == 0
-    assert 0.9 < time.monotonic() - began_s < 4
+    assert 0.9 < time.monotonic() - began_s < 15
     rows = {row["request_id"]: row for row in map(as_text, appliance.query_offline(SQL))}
     assert rows[ids[0]]["outcome"] == "complete"
     assert rows[ids[1]]["outcome"] == "cut"
@@ -65,7 +65,7 @@ def test_nothing_open_stops_at_once(tmp_path: Path, provider: Provider) -> None:
         reply = appliance.call(CHAT, {**ASK, "model": "gpt-4o"})
         began_s = time.monotonic()
         assert appliance.stop() == 0
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < 15  # of 30 s of grace
         assert [row["outcome"] for row in appliance.query_offline(SQL)] == ["complete"]
         assert reply.end == "clean"
         assert "ERROR" not in appliance.log

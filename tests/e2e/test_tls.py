@@ -151,7 +151,7 @@ def test_a_stopped_server_ends_idle_connections_at_once(provider: Provider, tmp_
             for client in (fast, full, fresh):
                 assert client.ended() in ("cut", "reset")
             assert appliance.wait() == 0
-            assert time.monotonic() - began_s < 5
+            assert time.monotonic() - began_s < 15
         appliance.start()
 
 

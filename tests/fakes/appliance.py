@@ -19,15 +19,15 @@ from typing import Any, Self
 from appliance.config import load_config
 from appliance.control_client import ControlClient
 from tests import PROGRAM_PATH
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import RawClient, Reply
 
-START_S = 30.0
-STOP_S = 20.0
+START_S = STOP_S = 60.0
 # The program but for taking no disk for slow: what is held up here is the machine's doing.
 PATIENT = "tests.fakes.patient_program"
 IMPATIENT = "appliance.cli"
-FRESH_S = 20.0
+FRESH_S = PATIENCE_S
 POLL_S = 0.01
 ROOT = Path(__file__).parents[2]
 OAI = "/v1/gateway/oai"
@@ -204,7 +204,7 @@ class Appliance:
     def rows(self, request_id: str) -> list[Row]:
         return self.query(f"SELECT * FROM requests WHERE request_id = '{request_id}'")
 
-    def row(self, request_id: str, *, wait_s: float = 5.0) -> Row:
+    def row(self, request_id: str, *, wait_s: float = PATIENCE_S) -> Row:
         """The one row of an exchange; waits for one that is still being ended."""
         until_s = time.monotonic() + wait_s
         while not (found := self.rows(request_id)):

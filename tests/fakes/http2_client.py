@@ -13,7 +13,9 @@ import h2.connection
 import h2.events
 from h2.errors import ErrorCodes
 
-TIMEOUT_S = 10.0
+from tests.fakes.patience import PATIENCE_S
+
+TIMEOUT_S = PATIENCE_S
 Headers = list[tuple[bytes, bytes]]
 
 

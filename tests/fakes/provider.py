@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import trio
 
-WAIT_S = 10.0
+from tests.fakes.patience import PATIENCE_S
 
 
 @dataclass
@@ -183,12 +183,12 @@ class Provider:
 
     def __enter__(self) -> Provider:
         self._thread.start()
-        assert self._started.wait(WAIT_S)
+        assert self._started.wait(PATIENCE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._token.run_sync_soon(self._scope.cancel)
-        self._thread.join(WAIT_S)
+        self._thread.join(PATIENCE_S)
         if self.errors:
             raise ExceptionGroup("in scripts", self.errors)
 
@@ -219,7 +219,7 @@ class Provider:
     def clear(self) -> None:
         self.received.clear()
 
-    def find(self, mark: str | bytes, *, wait_s: float = WAIT_S) -> Received:
+    def find(self, mark: str | bytes, *, wait_s: float = PATIENCE_S) -> Received:
         """The newest request with `mark` in its head; waits for it to arrive."""
         sought = mark if isinstance(mark, bytes) else mark.encode()
         with self._arrived:

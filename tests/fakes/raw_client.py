@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 10.0
+from tests.fakes.patience import PATIENCE_S
+
+TIMEOUT_S = PATIENCE_S
 Headers = list[tuple[bytes, bytes]]
 
 

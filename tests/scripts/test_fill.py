@@ -17,7 +17,7 @@ COUNT = 400
 def fill(directory: Path) -> list[bytes]:
     """The payloads that were written."""
     command = [sys.executable, REPOSITORY / "scripts/fill.py", str(COUNT), directory]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONSAFEPATH": ""}
     done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
     assert f"{COUNT} of {COUNT}" in done.stderr
     frames = read_frames(directory, Position(0, 0), upto=None, keys=None, on_damage=None)

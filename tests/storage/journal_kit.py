@@ -57,7 +57,7 @@ class FaultyDisk(Disk):
     def write(self, descriptor: int, data: bytes | bytearray) -> int:
         name = self._names[descriptor]
         self.calls.append(("write", name))
-        assert self.hold_write.wait(10)
+        assert self.hold_write.wait(30)
         fault = self.fail_write(name)
         if isinstance(fault, OSError):
             raise fault
@@ -66,7 +66,7 @@ class FaultyDisk(Disk):
     def fsync(self, descriptor: int) -> None:
         name = self._names[descriptor]
         self.calls.append(("fsync", name))
-        assert self.hold.wait(10)
+        assert self.hold.wait(30)
         if error := self.fail_fsync(name):
             raise error
         super().fsync(descriptor)
@@ -106,7 +106,7 @@ async def running(directory: Path, disk: Disk | None = None, **changes: object) 
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while not condition():  # noqa: ASYNC110 - looks at what threads do
             await trio.sleep(0.0005)
 

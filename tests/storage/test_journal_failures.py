@@ -158,7 +158,7 @@ async def test_strict_replies_do_not_hang_on_a_dead_disk(tmp_path: Path) -> None
     options = {"durability": "strict", "reply_wait_s": 0.01}
     async with running(tmp_path, disk, **options) as journal:
         disk.fail_write = disk.fail_fsync = disk.fail_open = lambda name: BROKEN
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             await journal.settle(journal.append(KIND_SCORE, ORG, b"x"))
         assert journal.stats.late_records == 1
         disk.fail_write = disk.fail_fsync = disk.fail_open = lambda name: None

@@ -28,7 +28,7 @@ async def main(root):
                 await journal.settle(ticket)
         print("degraded", journal.degraded, flush=True)
         (root / "ballast").unlink()
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             while journal.degraded:
                 await trio.sleep(0.01)
         print("recovered", number, journal.stats.records_dropped, flush=True)

@@ -45,7 +45,7 @@ async def listening(handler, host="127.0.0.1"):
     """A server for the length of the block; gives its port."""
     async with trio.open_nursery() as nursery:
         listeners = await nursery.start(partial(trio.serve_tcp, handler, 0, host=host))
-        with trio.fail_after(10):
+        with trio.fail_after(30):
             yield listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel("the test is done")
 

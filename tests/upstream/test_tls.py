@@ -63,7 +63,7 @@ async def connected(trusted, peer: Peer, **options) -> AsyncIterator[TlsWire]:
             right.close()
 
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(run)
                 yield wire
