@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.fakes.appliance import Appliance
     from tests.fakes.provider import Provider
+
+# What scripts/test-long asks for. How long an example takes says more of the machine.
+settings.register_profile(
+    "new", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
 
 # Imports are inside: tests of single files should not pay for a server.
 
