@@ -46,7 +46,8 @@ ASSISTANT_FIELDS = frozenset({
     *MESSAGE_FIELDS, "tool_calls", "refusal", "reasoning", "reasoning_content",
     "reasoning_details", "annotations",
 })  # fmt: skip
-CALL_FIELDS = frozenset({"id", "type", "function", "index", "cache_control"})
+# `extra_content` is what Google signed: nobody else can read it.
+CALL_FIELDS = frozenset({"id", "type", "function", "index", "cache_control", "extra_content"})
 TIERS = {"auto": "auto", "default": "standard_only"}
 UNMARKABLE = ("thinking", "redacted_thinking")
 DEFAULT_MARK = {"type": "ephemeral"}

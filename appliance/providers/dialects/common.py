@@ -6,6 +6,7 @@ The form between dialects is a Chat Completions body as a dict, with the gateway
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -48,7 +49,15 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "verbosity": ("medium",),
 }
 
-encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(value: object) -> bytes:
+    """JSON. Half of a surrogate pair, which only an escape can spell, stays an escape."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 class ModelFacts(Protocol):

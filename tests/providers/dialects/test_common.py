@@ -12,6 +12,7 @@ from appliance.providers.dialects.common import (
     call_id,
     check_fields,
     data_uri,
+    encode,
     failed_result,
     reasoning_text,
 )
@@ -158,3 +159,8 @@ def test_small_helpers():
     check_fields({"a": None, "n": 1, "b": 2}, frozenset({"b"}), "It")
     with pytest.raises(Refusal, match=r"^n: It cannot"):
         check_fields({"n": 3}, frozenset(), "It")
+
+
+def test_half_a_surrogate_pair_stays_an_escape() -> None:
+    assert encode({"text": "\ud83d!"}) == b'{"text":"\\ud83d!"}'
+    assert encode({"text": "é"}) == '{"text":"é"}'.encode()
