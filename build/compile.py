@@ -119,6 +119,9 @@ def compile_into(place: Path) -> None:
             [*options, *PATHS], opt_level=OPTIMIZATION, debug_level="0", multi_file=True,
             target_dir=temporary, group_name="helicone_appliance",
         )  # fmt: skip
+        for extension in extensions:  # another compiler than ours may have more to say
+            flags = extension.extra_compile_args
+            extension.extra_compile_args = [flag for flag in flags if flag != "-Werror"]
         command = Parallel(Distribution({"ext_modules": extensions}))
         command.build_lib, command.build_temp = str(place), temporary
         command.parallel = workers
