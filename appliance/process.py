@@ -40,6 +40,7 @@ from appliance.pipeline import House, handle
 from appliance.services import Gauges, services_of
 
 POOL_SWEEP_S = 15.0
+REST_S = 15.0
 
 
 def run(config: Config) -> int:
@@ -202,6 +203,7 @@ class Server:
                 actors.start_soon(self.rings.run)
                 await actors.start(self.actors.run)
                 actors.start_soon(self._sweep_pool)
+                actors.start_soon(self._rest)
                 actors.start_soon(resident.keep_small)
                 await actors.start(self.full.run)
                 async with trio.open_nursery() as doors:
@@ -291,6 +293,14 @@ class Server:
         while True:
             await trio.sleep(POOL_SWEEP_S)
             self.house.pool.sweep()
+
+    async def _rest(self) -> None:
+        """What readers left in the databases' memory goes, also while nothing comes in."""
+        while True:
+            await trio.sleep(REST_S)
+            for region in self.regions.values():
+                if (analytics := region.ingest.analytics) is not None:
+                    await trio.to_thread.run_sync(analytics.rest)
 
 
 def say(text: str) -> None:

@@ -83,6 +83,7 @@ class Analytics:
         self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
         # What goes in as a log of writes must fit when it is read again: or it never opens.
         self.row_bytes_max = place.memory_bytes_max // 3
+        self._owes_checkpoint = False
         self._queries: dict[Query, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
         self._connection = duckdb.connect(":memory:", config=_config(place))
@@ -118,12 +119,9 @@ class Analytics:
         if not batch.blocks:
             for _ in batch.pack():
                 pass
-        if batch.largest_bytes > WRITING_ROW_BYTES_MAX:
-            with writing():
-                self._memory.make_room(self._connection.cursor())
-        elif not self._queries:
-            self._memory.save(self._connection.cursor())
-        with self._transaction() as views:
+        large = batch.largest_bytes > WRITING_ROW_BYTES_MAX
+        compared = bool(batch.rewritten or batch.superseding or batch.deletions)
+        with self._transaction(room=large or compared) as views:
             known = self._known(views, batch.rewritten)
             replaced = self._replace(views, batch) if batch.superseding else False
             for table, block in batch.blocks.items():
@@ -170,16 +168,14 @@ class Analytics:
     def swap_lake(self, view: LakeView, *, drop_upto_segment: int) -> None:
         """One transaction: views over the new files, hot rows of rolled segments deleted, the
         generation stored. Queries that run keep the old files: see `oldest_generation`."""
-        with writing():
-            self._memory.make_room(self._connection.cursor())
-        with self._transaction() as views:
+        with self._transaction(room=True) as views:
             self._adopt(replace(views, lake=view), drop_upto_segment)
         self.position = max(self.position, Position(drop_upto_segment + 1, 0))
 
     def hide(self, exchange_ids: Sequence[bytes]) -> None:
         """Deleted exchanges: gone from the hot tables, and from the views though the lake still
         holds them."""
-        with self._transaction() as views:
+        with self._transaction(room=True) as views:
             self._hide([_text(exchange_id) for exchange_id in exchange_ids])
             self._show(replace(views, hidden=True))
 
@@ -202,10 +198,19 @@ class Analytics:
             f" WHERE database_name = '{STORE}'"
         )
         with self._writing, writing():
-            self._memory.make_room(self._connection.cursor())
+            self._memory.make_room(self._connection.cursor(), reader=False)
             self._run(f"CHECKPOINT {STORE}")
             found = self._connection.cursor().execute(sql).fetchone()
         return int(found[0]) if found else 0
+
+    def rest(self) -> None:
+        """Give back memory that nobody uses any more. Does nothing while somebody writes."""
+        if self._writing.acquire(blocking=False):
+            try:
+                with contextlib.suppress(duckdb.Error):  # it may have been closed
+                    self._save_memory()
+            finally:
+                self._writing.release()
 
     def close(self) -> None:
         for query in list(self._queries):
@@ -296,8 +301,13 @@ class Analytics:
     # -- within a transaction
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[ViewState]:
+    def _transaction(self, *, room: bool) -> Iterator[ViewState]:
+        """`room`: it may need as much memory as a reader."""
         with self._writing, writing():
+            if room:
+                self._memory.make_room(self._connection.cursor(), reader=False)
+            else:
+                self._save_memory()
             before, position = self._views, self.position
             try:
                 self._run("BEGIN TRANSACTION")
@@ -310,6 +320,23 @@ class Analytics:
                 with contextlib.suppress(duckdb.Error):
                     self._run("ROLLBACK")
                 raise
+            if room:
+                self._owes_checkpoint = not self._place.in_memory
+                self._save_memory()
+
+    def _save_memory(self) -> None:
+        """Large texts lie in memory until a checkpoint, and 256 KiB for each row group that lost
+        rows. Not while somebody reads: then DuckDB makes no checkpoint."""
+        if self._queries:
+            return
+        if self._owes_checkpoint:
+            try:
+                self._run(f"CHECKPOINT {STORE}")
+            except duckdb.Error as error:
+                self.broken = self.broken or is_fatal(error)
+                return
+            self._owes_checkpoint = False
+        self._memory.save(self._connection.cursor())
 
     def _known(self, views: ViewState, exchange_ids: set[bytes]) -> list[str]:
         """Which of them have a row, hot or cold."""

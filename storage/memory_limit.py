@@ -28,16 +28,18 @@ class MemoryLimit:
         self._is_raised = True
         self._asked_at_s = -math.inf
 
-    def make_room(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Before anything that sorts, joins or deletes much. By any cursor that is not at work."""
+    def make_room(self, cursor: duckdb.DuckDBPyConnection, *, reader: bool = True) -> None:
+        """Before anything that sorts, joins or deletes much. By any cursor that is not at work.
+        A reader often comes again; what is written meanwhile would fill the room kept for it."""
         with self._lock:
-            self._asked_at_s = time.monotonic()
+            if reader:
+                self._asked_at_s = time.monotonic()
             if not self._is_raised:
                 _set(cursor, self._bytes_max)
                 self._is_raised = True
 
     def save(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """When nobody reads. Does nothing soon after `make_room`."""
+        """When nobody reads. Does nothing soon after a reader's `make_room`."""
         if self._fixed or not self._is_raised:
             return
         with self._lock, contextlib.suppress(duckdb.Error):  # more is in use just now: later

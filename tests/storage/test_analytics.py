@@ -225,7 +225,43 @@ def test_memory_is_kept_for_readers_and_given_back_after_them(
         query.fetch()
     analytics.ingest(batch_of([3]), Position(1, 3))
     assert limit() == "24.0 MiB"
+    analytics.query("FROM requests").close()
+    analytics.rest()
+    assert limit() == "24.0 MiB"
     analytics.close()
+
+
+def test_memory_for_writing_much_is_given_back_at_once(tmp_path: Path) -> None:
+    """What is written in the next seconds would fill it, with blocks that nobody reads."""
+
+    def state() -> tuple[str, int]:
+        (row,) = analytics._run(
+            "SELECT current_setting('memory_limit'), (SELECT sum(memory_usage_bytes)"
+            " FROM duckdb_memory() WHERE tag = 'BASE_TABLE')"
+        ).fetchall()
+        return row
+
+    analytics = opened(tmp_path / "a.duckdb")
+    for number in range(20):
+        analytics.ingest(batch_of(range(number * 50, number * 50 + 50)), Position(1, number + 1))
+        analytics._run("CHECKPOINT store")  # each leaves row groups of its own
+    limit, used = state()
+    assert limit == "24.0 MiB"
+    analytics.hide([exchange_id(number) for number in range(0, 1000, 2)])
+    limit, used_after = state()
+    assert limit == "24.0 MiB"
+    assert used_after <= used + 2 * 2**20
+    analytics.close()
+
+
+def test_memory_is_not_taken_from_who_writes(tmp_path: Path) -> None:
+    analytics = opened(tmp_path / "a.duckdb")
+    with analytics._transaction(room=True):
+        analytics.rest()
+        (row,) = analytics._run("SELECT current_setting('memory_limit')").fetchall()
+        assert row == ("128.0 MiB",)
+    analytics.close()
+    analytics.rest()
 
 
 KILLED = """
