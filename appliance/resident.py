@@ -15,7 +15,7 @@ from pathlib import Path
 import trio
 
 SMAPS = Path("/proc/self/smaps")
-FIRST_S = 5.0  # the stores are open by then
+FIRST_S = 2.0  # the stores are open by then
 EVERY_S = 60.0
 SLICE_LINES = 100  # 0.2 ms
 # glibc gives each thread a heap of its own, where what it frees stays. It also keeps buffers of up
