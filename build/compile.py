@@ -21,7 +21,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 VARIABLE = "HELICONE_APPLIANCE_COMPILE"
 # What runs for every request and every record. Modules that need not be fast stay out: each costs a
 # newcomer up to a second. So do those with msgspec's classes, whose options mypyc drops. What else
-# it makes of Python without a word: scripts/tidy.py, tests/build.
+# it makes of Python without a word: scripts/tidy.py, tests/compiled.
 MODULES = {
     "appliance": "exchange pipeline wire",
     "appliance/door": "http1 visit head sweeper",

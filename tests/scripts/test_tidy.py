@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tests.build.by_path import module_at
+from tests.compiled.by_path import module_at
 
 tidy = module_at("scripts/tidy.py")
 

@@ -14,7 +14,7 @@ import pytest
 
 from appliance.config import load_config
 from tests import PROGRAM_PATH
-from tests.build.by_path import ROOT, module_at
+from tests.compiled.by_path import ROOT, module_at
 
 hook = module_at("build/compile.py")
 
