@@ -22,6 +22,7 @@ import msgspec
 from appliance.actors.batch_wire import ANSWER, ARGUMENT, Ask, Gathered
 from appliance.actors.lake_jobs import packed_keys
 from storage.batch import Batch
+from storage.frames import Position
 from storage.packed import restore
 from storage.vault import SegmentKeys
 
@@ -63,27 +64,55 @@ class BatchHelper:
         self._answer_s = answer_s
         self._process: subprocess.Popen[bytes] | None = None
         self._memory = bytearray()
+        self._asked: Ask | None = None  # and not answered yet
+        self._is_stale = False
         self.started = 0
 
     def gather(self, ask: Ask) -> tuple[Gathered, Batch]:
-        """Raises BatchHelperEnded, and OSError where no process can be had."""
+        """Raises BatchHelperEnded, and OSError where no process can be had. Where more is to come
+        it is asked for at once, so that it is made while this batch goes into the database."""
         process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
         try:
-            process.stdin.write(msgspec.json.encode(ask) + b"\n")
-            sizes = self._read(process.stdout, bytearray(ANSWER.size))
-            header_bytes, memory_bytes = ANSWER.unpack(sizes)
-            header = self._read(process.stdout, bytearray(header_bytes))
-            memory = self._memory_of(memory_bytes)
-            self._read(process.stdout, memoryview(memory)[:memory_bytes])
+            if self._asked is not None and not self._fits(self._asked, ask):
+                self._answer(process)
+            if self._asked is None:
+                self._say(process, ask)
+            gathered, memory = self._answer(process)
+            if not gathered.failed and gathered.end < ask.goal:
+                self._say(process, msgspec.structs.replace(ask, start=gathered.end))
         except (EOFError, BrokenPipeError):
             self.close()
             raise BatchHelperEnded(f"the helper of ingest ended: {process.poll()}") from None
-        gathered = msgspec.msgpack.decode(header, type=Gathered)
         if gathered.failed:
             raise BatchHelperEnded(gathered.failed)
         return gathered, restore(gathered.description, memory)
+
+    def is_ahead(self, start: Position) -> bool:
+        """Whether the batch from there on has been asked for."""
+        return self._asked is not None and self._asked.start == start
+
+    def forget(self) -> None:
+        """What was read ahead may have been deleted since: it is read again."""
+        self._is_stale = True
+
+    def _fits(self, asked: Ask, ask: Ask) -> bool:
+        """The journal may have grown since."""
+        return not self._is_stale and asked == msgspec.structs.replace(ask, goal=asked.goal)
+
+    def _say(self, process: subprocess.Popen[bytes], ask: Ask) -> None:
+        assert process.stdin is not None
+        process.stdin.write(msgspec.json.encode(ask) + b"\n")
+        self._asked, self._is_stale = ask, False
+
+    def _answer(self, process: subprocess.Popen[bytes]) -> tuple[Gathered, bytearray]:
+        assert process.stdout is not None
+        sizes = self._read(process.stdout, bytearray(ANSWER.size))
+        header_bytes, memory_bytes = ANSWER.unpack(sizes)
+        header = self._read(process.stdout, bytearray(header_bytes))
+        memory = self._memory_of(memory_bytes)
+        self._read(process.stdout, memoryview(memory)[:memory_bytes])
+        self._asked = None
+        return msgspec.msgpack.decode(header, type=Gathered), memory
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +123,7 @@ class BatchHelper:
         """End the process, if there is one. A `gather` that waits for it fails."""
         process, self._process = self._process, None
         self._memory = bytearray()
+        self._asked = None
         if process is None:
             return
         process.kill()

@@ -199,6 +199,8 @@ class Ingest:
         try:
             self.analytics = analytics = await self._in_thread(self._open_analytics)
             self._row_bytes_max = analytics.row_bytes_max
+            if self._helper is not None:
+                self._helper.forget()
             self._advanced(analytics.position)
             while self._renewal is None and await self._frames_to_come(analytics):
                 batch, end = await self._gather(self.position)
@@ -285,7 +287,8 @@ class Ingest:
         goal = self._journal.synced
         if self._helper is None:
             return await self._gather_here(start, goal)
-        if _bytes_between(self._root, start, goal) < self._options.helper_bytes:
+        few = _bytes_between(self._root, start, goal) < self._options.helper_bytes
+        if few and not self._helper.is_ahead(start):
             batch, end = await self._gather_here(start, goal)
             if end > start or start >= goal:
                 return batch, end

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -101,6 +102,12 @@ class Inline:
         gathered = batching.gather(self.root, None, self.own, ask, buffers)
         return gathered, restore(gathered.description, bytearray(b"".join(joined(buffers))))
 
+    def is_ahead(self, start: Position) -> bool:
+        return False
+
+    def forget(self) -> None:
+        """Nothing was read ahead."""
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -174,6 +181,47 @@ async def test_one_that_had_rested_is_replaced(tmp_path: Path) -> None:
             assert helper.pid is not None
             os.kill(helper.pid, 9)
         assert house.ingest.stats.failures == 0
+
+
+# Ten bytes of journal to a batch; `counted` is the number of the ask.
+COUNTING = """
+import msgspec
+from appliance.actors.batch_wire import Ask, Gathered
+from appliance.batching import _say
+from storage.batch import Batch
+from storage.packed import describe
+asks, answers = os.fdopen(0, "rb", buffering=0), os.fdopen(1, "wb", buffering=0)
+asks.readline()
+number = 0
+while line := asks.readline():
+    ask, number, batch = msgspec.json.decode(line, type=Ask), number + 1, Batch()
+    end = (1, min(ask.start[1] + 10, ask.goal[1]))
+    _say(answers, Gathered(end=end, counted=number, description=describe(batch, [])), [])
+"""
+
+
+def test_the_next_batch_is_asked_for_ahead(tmp_path: Path) -> None:
+    def gathered(start: int, goal: int) -> tuple[int, tuple[int, int]]:
+        found, _ = helper.gather(msgspec.structs.replace(ask, start=(1, start), goal=(1, goal)))
+        return found.counted, found.end
+
+    ask = Ask((1, 0), (1, 0), 10, 10, 10, False, 1, 10)
+    helper = BatchHelper(tmp_path, {}, None, command=command(COUNTING))
+    try:
+        assert not helper.is_ahead(Position(1, 10))
+        assert gathered(0, 30) == (1, (1, 10))
+        assert helper.is_ahead(Position(1, 10))
+        # The journal has grown: what was asked ahead ends where it ended then.
+        assert gathered(10, 45) == (2, (1, 20))
+        # The database was opened anew, what was deleted meanwhile is gone from the journal.
+        helper.forget()
+        assert gathered(20, 45) == (4, (1, 30))
+        # Elsewhere than thought, for whatever reason.
+        assert gathered(35, 45) == (6, (1, 45))
+        assert not helper.is_ahead(Position(1, 45))
+        assert gathered(45, 50) == (7, (1, 50))
+    finally:
+        helper.close()
 
 
 @pytest.mark.parametrize("code", ["os.read(0, 9); os._exit(3)", "import time; time.sleep(60)"])
