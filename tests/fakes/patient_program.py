@@ -1,18 +1,25 @@
-"""The program with a journal that takes no disk for slow.
+"""The program as tests want it on a machine that runs them, clients, a provider and others besides.
 
-A machine that runs tests, clients, a provider and the server on two cores may hold a write up for
-20 ms. The journal would then do what it does for a slow disk: let replies go before their records
-are written, and say so. That has its own tests; no other must meet it by chance.
+Its journal takes no disk for slow: a write may be held up for 20 ms here, and replies would then go
+before their records are written, and say so. Its helper processes wait for no processor that others
+want. Both have tests of their own; no other must meet them by chance.
 """
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 from appliance import assembly, cli
+from appliance.actors import batch_helper, lake_helper
 from appliance.actors.region import RegionOptions
 from appliance.config import Config
 
 PATIENCE_S = 60.0
+EAGER = """
+import os, runpy, sys
+os.nice = lambda by: 0
+runpy.run_module(sys.argv[1], run_name="__main__")
+"""
 
 options_of = assembly.region_options
 
@@ -23,6 +30,12 @@ def patient_options(config: Config, name: str) -> RegionOptions:
     return replace(options, journal=journal)
 
 
+def eager(command: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    return lambda: [sys.executable, "-c", EAGER, command()[-1]]
+
+
 if __name__ == "__main__":
     assembly.region_options = patient_options
+    batch_helper.helper_command = eager(batch_helper.helper_command)
+    lake_helper.helper_command = eager(lake_helper.helper_command)
     sys.exit(cli.main())
