@@ -130,7 +130,7 @@ def test_an_own_origin_has_the_scheme_of_the_listener(secure: Appliance) -> None
 def test_a_client_that_leaves_inside_the_handshake_or_shakes_too_slowly(
     provider: Provider, tmp_path: Path
 ) -> None:
-    config = tls_config(tmp_path) + '[deadlines]\nclient_head = "0.3s"\n'
+    config = tls_config(tmp_path) + '[deadlines]\nclient_head = "1s"\n'
     with Appliance(tmp_path, provider, config=config) as appliance:
         with appliance.client() as gone:
             gone.send(b"\x16\x03\x01\x02\x00")
