@@ -5,6 +5,7 @@ Closing the client cancels what the server does for it.
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,9 +60,10 @@ class ControlClient:
     def replies(self, command: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Run a command: its replies up to and including `done`. Raises ControlError."""
         try:
-            self._socket.sendall(
-                frame({"command": command, "arguments": arguments}, REQUEST_BYTES_MAX)
-            )
+            request = frame({"command": command, "arguments": arguments}, REQUEST_BYTES_MAX)
+            # Closed before it was asked: a server with too many commands. What it said is there.
+            with suppress(BrokenPipeError):
+                self._socket.sendall(request)
             while True:
                 reply = self._receive()
                 if reply.get("kind") == "error":

@@ -174,6 +174,15 @@ async def test_the_number_of_commands_is_bounded(root, monkeypatch) -> None:
     assert await in_thread(run_command, root, "echo", {})
 
 
+def test_a_server_that_says_no_before_it_was_asked() -> None:
+    server, connection = socket.socketpair()
+    with ControlClient(connection) as client:
+        server.sendall(frame({"kind": "error", "code": "busy", "message": "too many"}))
+        server.close()
+        with pytest.raises(ControlError, match="too many"):
+            client.value("echo", {})
+
+
 async def test_a_resting_connection_is_closed(monkeypatch, root) -> None:
     monkeypatch.setattr(control, "REST_S", 0.01)
     async with await trio.open_unix_socket(root / "control.sock") as stream:
