@@ -35,7 +35,7 @@ from appliance.features.deadlines import Deadlines
 from appliance.features.limit import Limits
 from appliance.log import Log
 from appliance.pipeline import House
-from appliance.providers.price_data import open_book
+from appliance.providers.price_data import load_lists, open_book
 from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
@@ -81,6 +81,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
         RollerOptions(retention_days=config.retention_days, retention_bytes=config.retention_bytes),
         {"prices": jsonable(price_tables(config))},
         config.memory.response_cache // len(regions_of(config)),
+        load_lists,
     )
 
 

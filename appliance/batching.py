@@ -31,7 +31,7 @@ from storage.packed import describe, joined
 from storage.reader import Damage, read_frames
 from storage.vault import SegmentKeys
 
-NICE = 5
+NICE = 15
 IDLE_S = 30.0
 # What 32 MiB of the densest JSON takes stays below; what does not is a record that says so.
 DATA_BYTES_MAX = 1536 * 2**20

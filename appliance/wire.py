@@ -10,7 +10,7 @@ import select
 import socket
 import struct
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import outcome
 import trio
@@ -18,6 +18,9 @@ import trio
 RECV_BYTES_MAX = 65536
 # A peer that always has a full buffer ready must not keep the loop to itself.
 RUSH_MAX = 8
+# A socket whose peer has taken all that went before has room for as much.
+SOON_BYTES_MAX = 16 * 1024
+SOON_MAX = 8
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing resets
 HAS_EPOLL: Final = hasattr(select, "epoll")
 WATCHED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if HAS_EPOLL else 0
@@ -45,6 +48,13 @@ class Wire(Protocol):
     async def send_all(self, data: bytes) -> None:
         """Send it all, with back-pressure. Raises like `recv`."""
 
+    def takes_soon(self, size: int) -> bool:
+        """Whether `send_soon` may be called with so many bytes, until the next `await`."""
+
+    def send_soon(self, data: bytes) -> None:
+        """Send it at the end of the loop's turn, with what others have to send: the last bytes of
+        a message, after which the connection stays and `recv` comes next. A failure shows there."""
+
     def wake(self) -> None:
         """End the wait that is going on, if any, with Woken."""
 
@@ -66,18 +76,38 @@ class Readiness:
 
     Trio registers a socket anew for every wait, which took a tenth of what a request costs. Here
     one task waits, with trio's own means, for this epoll alone.
+
+    What several connections send in one turn goes out in one go: a peer that sleeps is woken by
+    the first message and finds the others. Waking it is half of what sending costs.
     """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._wires: dict[int, PlainWire] = {}
+        self._soon: list[PlainWire] = []
+        self.crowd = 0  # wires that had something to read when last looked at
+
+    def soon(self, wire: PlainWire) -> None:
+        """Let it send what it holds, now or at the end of the turn."""
+        self._soon.append(wire)
+        if len(self._soon) >= SOON_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """All that waits for the end of the turn. Never raises."""
+        if self._soon:
+            wires, self._soon = self._soon, []
+            for wire in wires:
+                wire.flush()
 
     async def run(self) -> None:
         """A system task of the loop."""
         try:
             while True:
                 await wait_readable(self._epoll.fileno())
-                for descriptor, events in self._epoll.poll(0):
+                found = self._epoll.poll(0)
+                self.crowd = len(found)
+                for descriptor, events in found:
                     wire = self._wires.get(descriptor)
                     if wire is not None:
                         wire.note(events)
@@ -99,6 +129,16 @@ class Readiness:
                 self._epoll.unregister(descriptor)
 
 
+class _EndOfTurn:
+    """Trio's word for it: after all tasks that could run have run."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self._readiness = readiness
+
+    def before_io_wait(self, timeout: float) -> None:
+        self._readiness.flush()
+
+
 _of_this_run: trio.lowlevel.RunVar[Readiness] = trio.lowlevel.RunVar("readiness")
 
 
@@ -109,13 +149,24 @@ def _readiness() -> Readiness:
         made = Readiness()
         _of_this_run.set(made)
         trio.lowlevel.spawn_system_task(made.run)
+        trio.lowlevel.add_instrument(cast("trio.abc.Instrument", _EndOfTurn(made)))
         return made
 
 
 class PlainWire:
     """Plain TCP on a non-blocking socket."""
 
-    __slots__ = ("_has_edge", "_is_over", "_readiness", "_rush", "_waiting", "sock")
+    __slots__ = (
+        "_has_edge",
+        "_has_sent",
+        "_is_over",
+        "_readiness",
+        "_rush",
+        "_soon",
+        "_unsent",
+        "_waiting",
+        "sock",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -124,6 +175,9 @@ class PlainWire:
         self._has_edge = False  # what came since the last time that all was read
         self._is_over = False
         self._waiting: trio.lowlevel.Task | None = None
+        self._has_sent = False  # since the last `recv`
+        self._soon = b""  # for the end of the turn
+        self._unsent = b""  # what of it did not go: `recv` sends it first
         self._readiness = _readiness() if HAS_EPOLL else None
         if self._readiness is not None:
             self._readiness.add(self)
@@ -143,8 +197,12 @@ class PlainWire:
         # call, waiting first is not. After a full one the reverse holds.
         must_wait = not 0 < self._rush < RUSH_MAX
         while True:
+            if self._unsent:
+                await self._send_rest()
             if must_wait:
                 await self._wait()
+                if self._unsent:
+                    continue
                 self._rush = 0
             try:
                 data = self.sock.recv(RECV_BYTES_MAX)
@@ -152,6 +210,7 @@ class PlainWire:
                 self._has_edge = False
                 must_wait = True
                 continue
+            self._has_sent = False
             if len(data) == RECV_BYTES_MAX:
                 self._rush += 1
             else:
@@ -179,7 +238,50 @@ class PlainWire:
         self._waiting = None
         return trio.lowlevel.Abort.SUCCEEDED
 
+    def takes_soon(self, size: int) -> bool:
+        return (
+            self._readiness is not None
+            and self._readiness.crowd > 1
+            and not self._has_sent
+            and size <= SOON_BYTES_MAX
+            and self.sock.fileno() >= 0
+        )
+
+    def send_soon(self, data: bytes) -> None:
+        assert self._readiness is not None
+        self._has_sent = True
+        self._soon = data
+        self._readiness.soon(self)
+
+    def flush(self) -> None:
+        """Send what `send_soon` took. What does not go wakes the task that waits in `recv`, and
+        so does a failure: there it reads why."""
+        data, self._soon = self._soon, b""
+        if not data:
+            return
+        try:
+            sent = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.note(OVER)
+            return
+        if sent < len(data):
+            self._unsent = data[sent:]
+            task, self._waiting = self._waiting, None
+            if task is not None:
+                reschedule(task)
+
+    async def _send_rest(self) -> None:
+        data, self._unsent = self._unsent, b""
+        await self.send_all(data)
+
     async def send_all(self, data: bytes) -> None:
+        if self._soon:
+            self.flush()
+        if self._unsent:
+            await self._send_rest()
+        self._has_sent = True
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
@@ -218,12 +320,15 @@ class PlainWire:
 
     def close(self) -> None:
         if self.sock.fileno() >= 0:
+            if self._soon:
+                self.flush()
             self.wake()
             if self._readiness is not None:
                 self._readiness.remove(self)
             self.sock.close()
 
     def abort(self) -> None:
+        self._soon = b""
         with suppress(OSError):
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.close()

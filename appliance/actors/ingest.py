@@ -20,7 +20,7 @@ import trio
 from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded
 from appliance.actors.batch_wire import Ask
 from appliance.actors.frame_rows import LARGE_BYTES, Exchange, FrameDeriver, weight_of
-from storage.analytics import Analytics, AnalyticsFailed
+from storage.analytics import ROW_GROUP_ROWS, Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
 from storage.journal import JournalStats
@@ -50,8 +50,8 @@ class JournalTail(Protocol):
 class IngestOptions:
     """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
 
-    rows_max: int = 2_000
-    text_bytes_max: int = 4 * 2**20  # of bodies in a batch; one larger body comes alone
+    rows_max: int = ROW_GROUP_ROWS
+    text_bytes_max: int = 8 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.5
     helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
@@ -94,8 +94,10 @@ class Ingest:
         helper: BatchHelper | None = None,
         keys: SegmentKeys | None = None,
         options: IngestOptions | None = None,
+        prepare: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`prepare` is called once, in a thread, before rows are derived in this process."""
         self.analytics: Analytics | None = None
         self.position = Position(0, 0)
         self.stats = IngestStats()
@@ -108,6 +110,7 @@ class Ingest:
         self._helper = helper
         self._keys = keys
         self._options = options or IngestOptions()
+        self._prepare: Callable[[], None] | None = prepare
         self._clock = clock
         self._limiter = trio.CapacityLimiter(1)
         self._waiting = trio.CancelScope()
@@ -335,6 +338,9 @@ class Ingest:
         # Read on the loop: what was just written is in the page cache, and Python work in a second
         # thread would cost every request more than the reading does.
         await self._in_thread(_warm, self._root, start)
+        if self._prepare is not None:
+            prepare, self._prepare = self._prepare, None
+            await self._in_thread(prepare)
         for frame in read_frames(
             self._root, start, upto=goal, keys=self._keys, on_damage=self._damaged
         ):

@@ -53,6 +53,7 @@ class RegionOptions:
     roller: RollerOptions
     job: Mapping[str, Any]
     cache_bytes_max: int = 64 * 2**20
+    prepare: Callable[[], None] = lambda: None  # before the first rows are derived here; may block
 
 
 class _Every:
@@ -108,6 +109,7 @@ class Region:
             remove=self._remove,
             helper=self.batch_helper,
             keys=self.keys,
+            prepare=options.prepare,
         )
         self.roller = Roller(
             self.lake,

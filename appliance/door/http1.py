@@ -299,7 +299,11 @@ class FastConnection:
             out.append(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
         if last:
             self._end(out, trailers)
-        await self._send(b"".join(out))
+        data = b"".join(out)
+        if last and self._keep and self.wire.takes_soon(len(data)):
+            self.wire.send_soon(data)
+        else:
+            await self._send(data)
 
     async def write(self, piece: bytes) -> None:
         """Send one piece of the body."""

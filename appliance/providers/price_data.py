@@ -234,6 +234,11 @@ def _find(provider_list: str, name: str) -> Any:  # noqa: ANN401 - types.ModelIn
     return provider.find_model(name, all_providers=list(_providers().values()))
 
 
+def load_lists() -> None:
+    """What the first price takes 120 ms for, done beforehand, in a thread."""
+    _providers()
+
+
 @cache
 def _providers() -> dict[str, Any]:
     from genai_prices.data import providers

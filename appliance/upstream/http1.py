@@ -246,7 +246,11 @@ async def send_request(
             if body.trailers:
                 data = encode_chunk(data) + encode_last(body.trailers)
             watch.sending = len(data) > SURELY_TAKEN_BYTES
-            await wire.send_all(head + data)
+            data = head + data
+            if wire.takes_soon(len(data)):
+                wire.send_soon(data)
+            else:
+                await wire.send_all(data)
             return True
         watch.sending = True
         await wire.send_all(head)

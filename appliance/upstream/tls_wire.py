@@ -11,6 +11,7 @@ import trio
 
 from appliance.wire import Wire
 
+RECORD_OVERHEAD_BYTES = 1024  # much more than it is
 SEND_BYTES_MAX = 65536  # encrypted at a time, so that large bodies are not held twice
 
 
@@ -130,6 +131,17 @@ class TlsWire:
             self._broken = False
         finally:
             self._sending = False
+
+    def takes_soon(self, size: int) -> bool:
+        """Where nothing else is on its way out."""
+        if self._sending or self._broken or self._out.pending:
+            return False
+        return self._inner.takes_soon(size + RECORD_OVERHEAD_BYTES)
+
+    def send_soon(self, data: bytes) -> None:
+        """See Wire. `takes_soon` has said yes."""
+        self._tls.write(data)
+        self._inner.send_soon(self._out.read())
 
     def wake(self) -> None:
         """End the wait that is going on, if any, with Woken."""

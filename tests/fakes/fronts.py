@@ -25,6 +25,7 @@ class Front:
         self.errors: list[str] = []
         self.connections = 0
         self._open: list[socket.socket] = []
+        self._pumps: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -33,11 +34,17 @@ class Front:
     def __exit__(self, *_: object) -> None:
         end(self._listener)
         self.hang_up()
+        for thread in self._pumps:
+            thread.join(WAIT_S)
+        for sock in self._open:
+            sock.close()
 
     def hang_up(self) -> None:
-        """End the connections that are open."""
+        """End the connections that are open. Closed they are once nobody is at work with them: TLS
+        keeps the number, and would write its farewell to whoever has it next."""
         for sock in self._open:
-            end(sock)
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def greet(self, client: socket.socket) -> tuple[socket.socket, int] | None:
         """The client's connection as it is from now on, and the port to join it with."""
@@ -68,7 +75,9 @@ class Front:
         there = socket.create_connection(("127.0.0.1", port), WAIT_S)
         there.settimeout(None)
         self._open += [client, there]
-        threading.Thread(target=pump, args=(client, there), daemon=True).start()
+        forth = threading.Thread(target=pump, args=(client, there), daemon=True)
+        forth.start()
+        self._pumps += [forth, threading.current_thread()]
         pump(there, client)
 
 

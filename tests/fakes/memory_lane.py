@@ -54,6 +54,12 @@ class MemoryWire:
     async def send_all(self, data: bytes) -> None:
         self.sent.append(data)
 
+    def takes_soon(self, size: int) -> bool:
+        return False
+
+    def send_soon(self, data: bytes) -> None:
+        raise AssertionError("it does not")
+
     def wake(self) -> None:
         return
 

@@ -24,6 +24,16 @@ def test_bodies_come_back(data: bytes) -> None:
     assert unpack(BodyPacker().pack(data), no_blobs) == data
 
 
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 2048, 2049])
+def test_a_small_body_is_stored_as_it_is_in_a_frame_that_every_zstd_reads(size: int) -> None:
+    data = (b'{"a": 1}' * 300)[:size]
+    [[_, length, stored]] = BodyPacker().pack(data)
+    assert length == size
+    assert zstandard.frame_content_size(stored) == size
+    assert zstandard.ZstdDecompressor().decompress(stored) == data
+    assert (data in stored) == (size <= 2048)
+
+
 def test_an_exchange_comes_back() -> None:
     meta = {"exchange_id": bytes(16), "properties": {"a": "b"}, "http_status": None, "ok": True}
     request = BodyPacker().pack(b"question")
