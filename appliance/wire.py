@@ -20,7 +20,7 @@ RECV_BYTES_MAX = 65536
 RUSH_MAX = 8
 # A socket whose peer has taken all that went before has room for as much.
 SOON_BYTES_MAX = 16 * 1024
-SOON_MAX = 8
+SOON_MAX = 16
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: closing resets
 HAS_EPOLL: Final = hasattr(select, "epoll")
 WATCHED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET if HAS_EPOLL else 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import re
 import statistics
 import threading
 import time
+import urllib.request
 from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,8 @@ IDLE = 1000
 LOOKS = 3
 SAMPLE_S = 0.1
 STEP_S = 5.0
+LAG = re.compile(r'^helicone_appliance_ingest_lag_frames\{region="us"\} (\S+)$', re.MULTILINE)
+LAG_S_MAX = 120.0
 KEY = {"Authorization": "Bearer sk-provider-0123456789abcdef", "Content-Type": "application/json"}
 
 
@@ -122,6 +126,22 @@ class Watch:
             self.samples.append(resident_mb(self.pid))
 
 
+def ingested(server: Running) -> float:
+    """Waits until all that was recorded has its row; seconds that took."""
+    began_s = time.monotonic()
+    while True:
+        with urllib.request.urlopen(server.url + "/metrics", timeout=10) as reply:
+            found = LAG.search(reply.read().decode())
+        if found is None:
+            raise SystemExit("/metrics does not tell how far ingest is behind")
+        took_s = time.monotonic() - began_s
+        if float(found[1]) == 0:
+            return took_s
+        if took_s > LAG_S_MAX:
+            raise SystemExit(f"ingest was still {found[1]} exchanges behind after {took_s:.0f} s")
+        time.sleep(0.05)
+
+
 def tell_memory(
     folder: Path, server: Running, args: Namespace, report: Report, where: str, *, looks: int
 ) -> None:
@@ -136,7 +156,8 @@ def tell_memory(
                     folder, server.url + OURS, connections=16, seconds=STEP_S, headers=EVERYTHING
                 )
                 total += load.requests
-        behind_s = max(behind_s, quiet(server.pid))
+        behind_s = max(behind_s, ingested(server))
+        quiet(server.pid)
         rest.append(resident_mb(server.pid))
         report.note(
             f"{total:,} requests: {rest[-1]:.1f} MB at rest; under load"
