@@ -11,7 +11,7 @@ import time
 
 import duckdb
 
-WRITING_BYTES_MAX = 20 * 2**20
+WRITING_BYTES_MAX = 24 * 2**20
 # DuckDB holds a text in one block, for a time twice, and again at its checkpoint: rows with more
 # than this need more room.
 WRITING_ROW_BYTES_MAX = 2 * 2**20

@@ -119,6 +119,10 @@ class BatchHelper:
         """Of the process, while there is one."""
         return self._process.pid if self._process is not None else None
 
+    def rest(self) -> None:
+        """Nothing is left to do for now, and the last batch is in the database."""
+        self._memory = bytearray()
+
     def close(self) -> None:
         """End the process, if there is one. A `gather` that waits for it fails."""
         process, self._process = self._process, None

@@ -271,6 +271,8 @@ class Ingest:
             self._failed_in_a_row, self.stats.error = 0, None
             if self._journal.written <= self.position:
                 self._woken_at = None
+                if self._helper is not None:
+                    self._helper.rest()
             with trio.CancelScope() as self._waiting:
                 if self._closing or self._renewal is not None:
                     return False

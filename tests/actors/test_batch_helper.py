@@ -108,6 +108,9 @@ class Inline:
     def forget(self) -> None:
         """Nothing was read ahead."""
 
+    def rest(self) -> None:
+        """Nothing is kept."""
+
     def close(self) -> None:
         """Nothing to end."""
 
