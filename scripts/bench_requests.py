@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +51,15 @@ def line_up(folder: Path, args: Namespace, *, tls: bool = False) -> list[Contend
     if tls:
         pair, authority = certificate(folder)
         provider = f'ca_file = "{authority}"\n'
-    upstream = start_nginx(folder / "up", tls=pair)
-    floor = start_nginx(folder / "floor", proxy_to=upstream.url)
-    ours = start_appliance(
-        folder / "ours", upstream.url, *args.option, plain=args.plain, provider=provider
-    )
+    with ExitStack() as stack:  # what was started ends when the next does not start
+        upstream = start_nginx(folder / "up", tls=pair)
+        stack.callback(upstream.stop)
+        floor = start_nginx(folder / "floor", proxy_to=upstream.url)
+        stack.callback(floor.stop)
+        ours = start_appliance(
+            folder / "ours", upstream.url, *args.option, plain=args.plain, provider=provider
+        )
+        stack.pop_all()
     return [
         Contender("upstream alone", upstream, DIRECT, nginx_worker(upstream.pid), {}),
         Contender("nginx proxy_pass", floor, DIRECT, nginx_worker(floor.pid), {}),

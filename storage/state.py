@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -219,8 +219,13 @@ def now_us() -> int:
 
 
 def _create_private(path: Path) -> None:
-    """Nobody else may read the file, nor those that SQLite lays beside it (they copy its mode)."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    """Nobody else may read the file, nor those that SQLite lays beside it (they copy its mode).
+
+    One that exists is not opened: closing it again would drop the locks that another connection of
+    this process has on it.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -1,5 +1,6 @@
 """State in SQLite: migrations, keys by hash alone, and files that are not what they should be."""
 
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -50,6 +51,25 @@ def test_files_are_private_and_durable(tmp_path: Path) -> None:
     for name, value in pragmas.items():
         assert state._connection.execute(f"PRAGMA {name}").fetchone()[0] == value
     state.close()
+
+
+def locks_on(path: Path) -> list[str]:
+    inode, pid = f":{path.stat().st_ino}", str(os.getpid())
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [
+        " ".join(line) for line in lines if pid in line and any(x.endswith(inode) for x in line)
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="locks are looked up in /proc")
+def test_opening_it_again_keeps_the_locks_of_the_first(tmp_path: Path) -> None:
+    first = State.open(tmp_path / "state.sqlite")
+    held = locks_on(tmp_path / "state.sqlite")
+    assert held
+    second = State.open(tmp_path / "state.sqlite")
+    assert len(locks_on(tmp_path / "state.sqlite")) >= len(held)
+    second.close()
+    first.close()
 
 
 def test_keys_come_and_go(tmp_path: Path) -> None:
