@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WARM_BYTES = 8 * 2**20
+# DuckDB's words, at a statement and at a commit.
+WANTS_MEMORY = ("out of memory", "could not allocate block", "failed to pin block")
 
 
 class JournalTail(Protocol):
@@ -51,7 +53,7 @@ class IngestOptions:
     """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
 
     rows_max: int = ROW_GROUP_ROWS
-    text_bytes_max: int = 8 * 2**20  # of bodies in a batch; one larger body comes alone
+    text_bytes_max: int = 5 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.5
     helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
@@ -221,7 +223,7 @@ class Ingest:
             if words != self.stats.error:
                 log.warning("ingest stands still and will try again: %s", words)
             self.stats.error = words
-            self._out_of_memory += "out of memory" in words.lower()
+            self._out_of_memory += any(sign in words.lower() for sign in WANTS_MEMORY)
             await self._after_failure(isinstance(error, AnalyticsFailed) and error.damaged)
             return False
         return self._renewal is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from appliance.actors.ingest import IngestOptions
 from storage.analytics import AnalyticsFailed
 from storage.analytics_failure import writing
 from storage.batch import Batch
@@ -33,13 +34,10 @@ def batch_of(first: int, rows: int, size: int) -> Batch:
 
 
 # Bytes a side, rows a batch, batches. The many are what the checkpoint's joining of row groups took
-# too much memory for: 2,880 of 8 KiB, 440 of 40, 60 of 400, 20 of 1 MiB.
-TEXTS = [
-    (8 * KIB, 60, 50),
-    (40 * KIB, 20, 30),
-    (400 * KIB, 5, 20),
-    (MIB, 2, 30),
-]
+# too much memory for: 2,880 of 8 KiB, 440 of 40.
+TEXTS = [(8 * KIB, 60, 50), (40 * KIB, 20, 30), (62 * KIB, 40, 16)]
+# Bytes a side of which whole batches did not fit, some of them in commits of 4 MiB.
+LARGE = [66 * KIB, 75 * KIB, 140 * KIB, 160 * KIB, 400 * KIB, MIB]
 
 
 @pytest.mark.parametrize(("size", "rows", "batches"), TEXTS)
@@ -58,6 +56,22 @@ def test_texts_fit_the_writers_memory(
         count = rows * batches
         sql = "SELECT count(*), sum(length(response)) FROM bodies WHERE request LIKE '%end.'"
         assert ask(analytics, sql) == [(count, count * size)]
+    finally:
+        analytics.close()
+
+
+@pytest.mark.parametrize("size", LARGE)
+def test_whole_batches_of_large_texts_fit_and_their_room_is_given_back(
+    tmp_path: Path, size: int
+) -> None:
+    rows, batches = IngestOptions().text_bytes_max // (2 * size) + 1, 8
+    analytics = opened(tmp_path / "analytics.duckdb")
+    try:
+        for number in range(batches):
+            analytics.ingest(batch_of(number * rows, rows, size), Position(1, number + 1))
+            assert not analytics._memory._is_raised
+        sql = "SELECT count(*), sum(length(response)) FROM bodies WHERE request LIKE '%end.'"
+        assert ask(analytics, sql) == [(rows * batches, rows * batches * size)]
     finally:
         analytics.close()
 
