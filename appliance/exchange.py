@@ -136,6 +136,21 @@ class Facts:
         self.found_key = ""
         self.record: dict[str, Any] | None = None
 
+    def copy(self) -> Facts:
+        """The same, to be written to without changing these."""
+        other = Facts()
+        other.asks = self.asks
+        other.credentials = self.credentials
+        other.key_hash = self.key_hash
+        other.cors = self.cors
+        other.identity = self.identity
+        other.key_info = self.key_info
+        other.store_broken = self.store_broken
+        other.aim = self.aim
+        other.found_key = self.found_key
+        other.record = self.record
+        return other
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -225,6 +240,16 @@ class Aim:
         if body.length or self.tells_length:
             return b"%bcontent-length: %d\r\n\r\n" % (self.lines, body.length)
         return self.lines + b"\r\n"
+
+    def with_field(self, name: bytes, old: bytes, value: bytes) -> Aim:
+        """The same with another value in one header line, if that line is sent at all."""
+        lines = self.lines.replace(
+            b"\r\n%b: %b\r\n" % (name, old), b"\r\n%b: %b\r\n" % (name, value), 1
+        )
+        return Aim(
+            self.provider, self.key, lines, self.tells_length, self.deadlines, self.record_path,
+            self.record_url,
+        )  # fmt: skip
 
 
 class Exchange:

@@ -135,5 +135,13 @@ def _without_keys(headers: Headers, found_key: bytes) -> Headers:
     return kept
 
 
+def holds_key(value: bytes, found_key: str) -> bool:
+    """Whether a field with this value is not sent as it is, for a Helicone key in it."""
+    known = b""
+    if len(found_key) >= FOUND_KEY_BYTES_MIN:
+        known = found_key.encode("utf-8", "surrogateescape")
+    return _holds_key(value, known)
+
+
 def _holds_key(value: bytes, found_key: bytes) -> bool:
     return bool(found_key and found_key in value) or KEY_TEXT.search(value) is not None

@@ -80,7 +80,7 @@ class FastConnection:
                 raw, rest = self.data[:end], self.data[end:]
                 framing = visit.again(raw) if visit is not None else None
                 if visit is None or framing is None:
-                    visit = self._new_visit(raw)
+                    visit = self._visit(raw, visit)
                     framing = visit.framing
             except HeadError as error:
                 await self._refuse_malformed(error)
@@ -90,7 +90,10 @@ class FastConnection:
             self.data = rest
             keep = await self._one(visit, framing)
 
-    def _new_visit(self, raw: bytes) -> Visit:
+    def _visit(self, raw: bytes, before: Visit | None) -> Visit:
+        visit = before.like(raw) if before is not None else None
+        if visit is not None:
+            return visit
         head, framing, keep = parse_head(
             raw, scheme=self.scheme, client_address=self.client_address
         )

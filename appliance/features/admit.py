@@ -66,8 +66,10 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
     x.exchange_id = ids.new()
     x.request_id = uuid_text(x.exchange_id)
     x.reply_headers = [(names.REPLY_ID, x.request_id.encode()), SUCCESS]
-    if facts.asks is None:
+    if facts.credentials is None:
         _read_head(x, gate)
+    if facts.asks is None:
+        facts.asks = parse_asks(x.head.first)
     if facts.cors:
         x.reply_headers += facts.cors
     if is_preflight(x):
@@ -122,7 +124,6 @@ def _read_head(x: Exchange, gate: Gate) -> None:
         facts.cors = cors_headers(first, host, gate.rules, proxied=proxied)
     facts.credentials = find_credentials(first, x.route.helicone_key_in_path)
     facts.key_hash = key_hash(facts.credentials)
-    facts.asks = parse_asks(first)
 
 
 def _ask(x: Exchange, gate: Gate) -> None:

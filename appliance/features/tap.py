@@ -110,8 +110,11 @@ class Tap:
             if x.aim is not None and x.aim is x.facts.aim:
                 x.facts.record = aimed
         now_us = time.time_ns() // 1000
+        asks = x.asks
         facts = {
             **aimed,
+            **asks.facts,
+            "properties": asks.properties,
             "exchange_id": x.exchange_id,
             "request_id": x.request_id,
             "created_at_us": x.created_at_us,
@@ -147,12 +150,11 @@ class Tap:
 
 
 def head_facts(x: Exchange) -> dict[str, Any]:
-    """What every exchange with this request head has, as soon as it is known where it goes."""
+    """What every exchange with this request head has, as soon as it is known where it goes, beside
+    what it asks for."""
     head = x.head
     facts: dict[str, Any] = {
         "method": head.method.decode("latin-1"),
-        "properties": x.asks.properties,
-        **x.asks.facts,
     }
     for key, name in (("request_type", b"content-type"), ("request_coding", b"content-encoding")):
         value = head.first.get(name)
