@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from appliance.core.asks import Asks
+    from appliance.core.ask_types import Asks
 
 Headers = list[tuple[bytes, bytes]]
 

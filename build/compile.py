@@ -29,7 +29,7 @@ MODULES = {
     "appliance/features": "admit aim answer cache call deadlines limit relay retry tap",
     "appliance/actors": "recorder metrics ingest frame_rows recent",
     "appliance/core": (
-        "access chunked credentials derive estimate facts filters framing headers ids "
+        "access asks chunked credentials derive estimate facts filters framing headers ids "
         "json_reader keys model_name money price_card prices reply sse terminal text_tokens "
         "urls usage_types"
     ),

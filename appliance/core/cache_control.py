@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from appliance.core.asks import Asks
+from appliance.core.ask_types import Asks
 from appliance.core.decoding import decode_body
 from appliance.core.reply import Reply, is_error_document, is_error_reply, read_reply
 from appliance.core.terminal import TerminalScanner

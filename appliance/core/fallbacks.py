@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from appliance.core import headers as names
-from appliance.core.asks import Asks, CodeRange, Fallback, parse_asks
+from appliance.core.ask_types import Asks, CodeRange, Fallback
+from appliance.core.asks import parse_asks
 from appliance.core.credentials import Credentials, Headers, find_credentials, forward_headers
 from appliance.core.framing import field_fault
 from appliance.core.urls import Target, parse_target

@@ -149,6 +149,13 @@ def field_fault(name: bytes, value: bytes) -> str | None:
     """What is wrong with one header or trailer field, or None."""
     if not name or name.translate(None, _TOKEN):
         return "field name is not a token"
+    return value_fault(value)
+
+
+def value_fault(value: bytes) -> str | None:
+    """What is wrong with the value of a field, or None."""
+    if value.isascii() and value.decode("ascii").isprintable():  # the quick way for nearly all
+        return None
     if value.translate(None, _VALUE):
         return "control character in a field value"
     return None

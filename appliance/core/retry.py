@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from appliance.core import headers as names
-from appliance.core.asks import Asks
+from appliance.core.ask_types import Asks
 from appliance.errors import Refusal
 
 RETRIES_MAX: Final = 50

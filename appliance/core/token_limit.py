@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from appliance.core.asks import TokenLimitHandler
+from appliance.core.ask_types import TokenLimitHandler
 
 Json = dict[str, Any]
 

@@ -8,11 +8,9 @@ time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from appliance.core import headers as names
 from appliance.core.credentials import holds_key
-from appliance.core.framing import LENGTH_DIGITS_MAX, Framing, field_fault
+from appliance.core.framing import LENGTH_DIGITS_MAX, Framing, value_fault
 from appliance.door.route_types import Route
 from appliance.exchange import Facts, Head
 
@@ -42,15 +40,17 @@ def split_length(raw: bytes) -> tuple[bytes, bytes, bytes]:
     return raw, b"", b""
 
 
-@dataclass(slots=True)
 class Changed:
     """A field at its place in the head: its old value, and its new one."""
 
-    at: int
-    name: bytes
-    lowered: bytes
-    old: bytes
-    value: bytes
+    __slots__ = ("at", "lowered", "name", "old", "value")
+
+    def __init__(self, at: int, name: bytes, lowered: bytes, old: bytes, value: bytes) -> None:
+        self.at = at
+        self.name = name
+        self.lowered = lowered
+        self.old = old
+        self.value = value
 
 
 class Visit:
@@ -144,7 +144,7 @@ class Visit:
                 return None
         elif lowered not in VARYING or holds_key(value, self.facts.found_key):
             return None
-        if not value or value.strip() != value or field_fault(name, value) is not None:
+        if not value or value.strip() != value or value_fault(value):
             return None
         return Changed(at, name, lowered, old, value)
 

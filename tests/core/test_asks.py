@@ -5,15 +5,8 @@ from typing import Any
 import pytest
 
 from appliance.core import headers as names
-from appliance.core.asks import (
-    NOTHING_ASKED,
-    READERS,
-    Asks,
-    CodeRange,
-    Fallback,
-    cache_age_s,
-    parse_asks,
-)
+from appliance.core.ask_types import NOTHING_ASKED, Asks, CodeRange, Fallback
+from appliance.core.asks import READERS, cache_age_s, parse_asks
 from appliance.errors import Refusal
 
 ID = "123E4567-E89B-72D3-A456-426614174000"

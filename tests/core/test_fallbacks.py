@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from appliance.core.asks import Asks, parse_asks
+from appliance.core.ask_types import Asks
+from appliance.core.asks import parse_asks
 from appliance.core.fallbacks import (
     BODY_HEADERS,
     ENTRIES_MAX,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.asks import Asks, parse_asks
+from appliance.core.ask_types import Asks
+from appliance.core.asks import parse_asks
 from appliance.core.retry import (
     RETRIES_MAX,
     WAIT_MS_MAX,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.asks import TokenLimitHandler
+from appliance.core.ask_types import TokenLimitHandler
 from appliance.core.token_limit import (
     CHUNK_CHARACTERS_MAX,
     budget_tokens,

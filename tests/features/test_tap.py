@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from appliance.actors.recorder import INLINE_BYTES_MAX, Recorder
-from appliance.core.asks import Asks
+from appliance.core.ask_types import Asks
 from appliance.exchange import Attempt, Body, Exchange
 from appliance.features.tap import FLAG_SUPERSEDES, Tap
 from storage.blobs import Blobs
