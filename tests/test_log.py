@@ -136,6 +136,7 @@ def test_a_closed_stderr_is_survived() -> None:
     log.error("nobody listens")
     log.close()
     log.error("after the end")
+    assert not any(thread.name == "log" for thread in threading.enumerate())
     os.close(writing)
 
 

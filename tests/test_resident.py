@@ -115,5 +115,13 @@ def test_the_heap_is_tamed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    asked = []
+
+    class Library:
+        def __getattr__(self, name: str) -> object:
+            asked.append(name)
+            raise AttributeError(name)
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Library())
     resident.tame_heap()
+    assert asked == ["mallopt"]

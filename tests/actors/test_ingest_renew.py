@@ -84,10 +84,15 @@ async def test_a_removal_that_fails_is_tried_again(tmp_path: Path) -> None:
 
 
 async def test_a_renewal_ends_with_the_server(tmp_path: Path) -> None:
+    tries = 0
+
     def remove() -> None:
+        nonlocal tries
+        tries += 1
         raise OSError("busy")
 
     async with trio.open_nursery() as nursery, running(tmp_path, remove=remove) as house:
         await house.settled()
         nursery.start_soon(house.ingest.renew)
         await trio.testing.wait_all_tasks_blocked(0.01)
+    assert tries, "the renewal was under way"

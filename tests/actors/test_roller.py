@@ -298,6 +298,7 @@ async def test_a_quiet_segment_is_closed_after_an_hour(tmp_path: Path):
     house = House(tmp_path, options=replace(QUICK, roll_age_s=-1e9))
     async with trio.open_nursery() as nursery:
         await house.until(nursery, lambda: house.rotated)
+    assert house.rotated
 
 
 async def test_retention_runs_and_says_what_it_cannot_free(tmp_path: Path):

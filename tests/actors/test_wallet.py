@@ -109,6 +109,7 @@ async def test_what_nobody_waits_for_is_stored_soon(path: Path) -> None:
     async with running(path, usd=5) as rig:
         rig.wallet.settle(await held(rig, credits_call()), USD)
         await until(lambda: not rows(path, "SELECT id FROM ledger_holds"))
+        assert rig.spent() == USD
 
 
 async def test_each_hold_resolves_once(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Bodies that credits pay for (proxy.md 6.9; internals.md 7, ptb-validation)."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -71,7 +72,9 @@ def test_the_fields_of_the_contract() -> None:
     ],
 )
 def test_chats_that_pass(body: dict[str, Any]) -> None:
+    before = copy.deepcopy(body)
     check_chat(body)
+    assert body == before
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def test_a_second_one_waits_as_long_as_told_and_names_the_holder(tmp_path: Path)
 def test_it_gets_the_lock_when_the_holder_leaves(tmp_path: Path) -> None:
     first = Root.open(tmp_path)
     second = Root.open(tmp_path, wait_s=1.0, sleep=lambda _: first.close())
-    second.close()
+    with second, pytest.raises(RootBusy):
+        Root.open(tmp_path, wait_s=0)
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:

@@ -258,8 +258,11 @@ async def test_recovery_needs_no_traffic(tmp_path: Path) -> None:
     disk.fail_open = lambda name: BROKEN
     async with running(tmp_path, disk) as journal:
         await until(lambda: journal.stats.failures >= 2)
+        assert journal.degraded is not None
         disk.fail_open = lambda name: None
         await until(lambda: journal.degraded is None)
+        journal.append(KIND_SCORE, ORG, b"x")
+    assert payloads(tmp_path) == [b"x"]
 
 
 async def test_tries_that_failed_leave_no_litter_on_a_full_disk(tmp_path: Path) -> None:

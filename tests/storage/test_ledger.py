@@ -164,6 +164,8 @@ def test_a_file_of_before_gets_its_tables(tmp_path: Path, monkeypatch: pytest.Mo
         State.open(path).close()
     store = LedgerStore.open(path)
     store.commit(topped_up())
+    assert len(store.load(0).accounts) == len(topped_up().accounts)
+    assert store.check() == []
     store.close()
 
 

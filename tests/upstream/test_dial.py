@@ -366,12 +366,15 @@ async def test_through_a_tls_proxy(names, tmp_path):
     ca = TlsSettings(str(CA.write(tmp_path)))
     async with (
         listening(secured(echo, tmp_path)) as target,
-        listening(secured(Proxy(target), tmp_path)) as port,
+        listening(secured(proxy := Proxy(target), tmp_path)) as port,
     ):
         spec = ProxySpec(Origin("https", "proxy.example", port))
         settings = DialSettings(AddressPolicy(), ca, ProxySettings(https=spec))
         origin = Origin("https", "provider.example", 443)
         await speak(await dial(origin, settings, resolver=Resolver()), b"x" * 1000)
+    assert [head.split(b"\r\n")[0] for head in proxy.heads] == [
+        b"CONNECT provider.example:443 HTTP/1.1"
+    ]
 
 
 async def test_plain_targets_are_tunnelled_too(names):

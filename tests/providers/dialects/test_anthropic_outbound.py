@@ -313,4 +313,5 @@ def test_odd_values_of_a_provider_break_nothing(odd):
     for name in samples.CHAT_MESSAGE:
         message_of(reply(**{**samples.CHAT_MESSAGE, name: odd}))
         source = samples.chunks(({**samples.CHAT_MESSAGE, name: odd}, None), usage=None)
-        message_stream(translated(dialect.StreamFromChat(), source))
+        streamed = message_stream(translated(dialect.StreamFromChat(), source))
+        assert streamed["type"] == "message"

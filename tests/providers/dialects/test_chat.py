@@ -110,8 +110,11 @@ def test_what_other_clients_ask_reaches_openai():
     check = completion_create_params.CompletionCreateParamsStreaming
     fields = plain_chat(anthropic.request_to_chat(body))
     check_request(check, fields)
+    assert fields["model"] == MESSAGES["model"]
     body = {**RESPONSES, "stream": True}
-    check_request(check, plain_chat(responses.request_to_chat(body)))
+    fields = plain_chat(responses.request_to_chat(body))
+    check_request(check, fields)
+    assert fields["model"] == RESPONSES["model"]
 
 
 def test_odd_values_are_left_alone_or_refused():
