@@ -45,6 +45,7 @@ class ServerTls:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
         context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # as upstream
         context.set_ciphers(CIPHERS_1_2)
         context.set_alpn_protocols(["h2", "http/1.1"] if self._http2 else ["http/1.1"])
         load_key_pair(context, "tls_cert, tls_key", self._certificate, self._key)

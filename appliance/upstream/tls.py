@@ -55,6 +55,8 @@ def read_context(settings: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies chain and host name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # Some builds of Python take a cut connection for an announced end (3.11.2 of Debian).
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     # A ca_file may name an intermediate or the server's own certificate.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["http/1.1"])

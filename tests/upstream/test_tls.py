@@ -263,6 +263,10 @@ async def test_late_tickets_do_not_make_a_connection_stale(trusted):
     server.close()
 
 
+def test_a_cut_is_told_from_an_end_whatever_python_was_built(trusted):
+    assert not trusted[0].options & ssl.OP_IGNORE_UNEXPECTED_EOF
+
+
 async def test_unasked_data_makes_a_connection_stale(trusted):
     async def babble(stream: trio.SSLStream) -> None:
         await stream.send_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
