@@ -108,7 +108,9 @@ class TlsWire:
             except ssl.SSLZeroReturnError:
                 self._ended = True
                 return b""
-            except ssl.SSLEOFError:
+            except ssl.SSLError as error:
+                if not is_cut(error):
+                    raise
                 self._ended = self.truncated = True
                 return b""
             return self._with_following(data) if self._in.pending else data
@@ -166,10 +168,11 @@ class TlsWire:
             return False
         except ssl.SSLZeroReturnError:
             self._ended = True
-        except ssl.SSLEOFError:
-            self._ended = self.truncated = True
         except ssl.SSLError as error:
-            self._fault = error
+            if is_cut(error):
+                self._ended = self.truncated = True
+            else:
+                self._fault = error
         return True
 
     def close(self) -> None:
@@ -254,3 +257,9 @@ class TlsWire:
             self.sock.send(last_words)
         except OSError:
             return
+
+
+def is_cut(error: ssl.SSLError) -> bool:
+    """Whether the connection ended without TLS having announced it. Python before 3.11.4 has no
+    exception of its own for what OpenSSL 3 says then."""
+    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
