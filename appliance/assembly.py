@@ -11,12 +11,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from appliance.actors.frame_rows import Derive
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
+from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
@@ -25,6 +27,8 @@ from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.derive import PriceOf, derive
 from appliance.core.ids import ExchangeIds
+from appliance.core.provider_credentials import Secret
+from appliance.core.provider_key_input import environment_secrets
 from appliance.core.urls import HostList, Target, TargetPolicy
 from appliance.door.destinations import to_target
 from appliance.door.route_types import Route, Routing
@@ -213,6 +217,30 @@ def key_rings_of(config: Config) -> KeyRings:
     return rings
 
 
+def environment_keys(table: ProviderTable, log: Log) -> dict[str, Secret]:
+    """The providers' keys that the environment has under the names that SDKs use, or under
+    `api_key_env`. What cannot be used is told in the log."""
+    found, wrong = environment_secrets(
+        table.rows.values(), os.environ, lambda name: Path(name).read_text()
+    )
+    for line in wrong:
+        log.warning("environment", reason=line)
+    return found
+
+
+def provider_keys_of(
+    regions: Mapping[str, Region], table: ProviderTable, log: Log
+) -> dict[str, ProviderKeys]:
+    """The ring of provider keys of each region; its state store is there already."""
+    environment = environment_keys(table, log)
+    return {
+        name: ProviderKeys(
+            region.directory, region.vault, table.by_id, environment=environment, region=name
+        )
+        for name, region in regions.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What follows from the configuration alone, and can be wrong in it."""
@@ -256,7 +284,13 @@ def route_to(routing: Routing, target: Target, path: bytes) -> Route:
     return to_target(6, target, path, b"", routing)
 
 
-def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: Log) -> House:
+def house_of(
+    config: Config,
+    regions: Mapping[str, Region],
+    keys: Mapping[str, ProviderKeys],
+    parts: Parts,
+    log: Log,
+) -> House:
     """Everything the pipeline works with."""
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
     recorder.stores.update(regions)
@@ -277,6 +311,7 @@ def house_of(config: Config, regions: Mapping[str, Region], parts: Parts, log: L
         ExchangeIds(),
         parts.dialling,
         partial(route_to, parts.routing),
+        keys,
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
         Caches(
             {name: region.cache for name, region in regions.items()},

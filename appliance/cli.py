@@ -18,7 +18,17 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from appliance import __version__
-from appliance.cli_options import option_flags, plain_flags, takes_options
+from appliance.cli_keys import GROUPS
+from appliance.cli_options import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    Region,
+    option_flags,
+    plain_flags,
+    takes_options,
+    value,
+)
 from appliance.config_options import ConfigError
 
 PROGRAM = "helicone-appliance"
@@ -29,17 +39,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An LLM proxy that records every call, in one process and one directory.",
 )
-keys = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Helicone keys.")
-app.add_typer(keys, name="keys")
+for group, title in GROUPS.items():
+    app.add_typer(group, name=title)
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", metavar="PATH", help="The data directory.")
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="PATH", help="TOML file with options.")
-]
-Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
 ]
@@ -140,65 +142,6 @@ def export(
     run_export(flags, region, since, until, with_bodies=with_bodies, form=form, output=output)
 
 
-@keys.command("create")
-def keys_create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
-    write_only: Annotated[
-        bool, typer.Option("--write-only", help="It may be used for calls, not for reading.")
-    ] = False,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
-    """Make a key. It is shown once; only the key is printed when piped."""
-    from appliance.commands_run import run_create_key
-
-    flags = option_flags(data_dir, config)
-    run_create_key(flags, region, name, write_only=write_only, as_json=as_json)
-
-
-@keys.command("list")
-def keys_list(
-    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked keys as well.")] = False,
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
-    """List keys; what a key is cannot be shown again."""
-    _value(data_dir, config, region, "keys.list", {"revoked": revoked}, as_json)
-
-
-@keys.command("revoke")
-def keys_revoke(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, name or text.")],
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
-    """Take a key out of use; it is refused from the next request on."""
-    _value(data_dir, config, region, "keys.revoke", {"key": key}, as_json)
-
-
-@keys.command("import")
-def keys_import(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON, JSON lines or CSV.")],
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
-    """Take over Helicone's stored key hashes, so that deployed keys keep working.
-
-    The file is an export of helicone_api_keys: api_key_hash, api_key_name, key_permissions, …
-    """
-    from appliance.commands_run import read_import
-
-    _value(data_dir, config, region, "keys.import", {"text": read_import(file)}, as_json)
-
-
 @app.command()
 def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
     """List the providers that are known and configured."""
@@ -215,7 +158,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Check that journal, rows and bodies agree. Exit code 1 when they do not."""
-    _value(data_dir, config, region, "verify", {}, as_json)
+    value(data_dir, config, region, "verify", {}, as_json)
 
 
 @app.command()
@@ -226,7 +169,7 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Make the database anew from the journal and the lake."""
-    _value(data_dir, config, region, "rebuild", {}, as_json)
+    value(data_dir, config, region, "rebuild", {}, as_json)
 
 
 @app.command()
@@ -242,21 +185,6 @@ def version(as_json: AsJson = False) -> None:
     python = ".".join(str(part) for part in sys.version_info[:3])
     facts = {"version": __version__, "compiled": compiled, "python": python}
     print_value({**facts, "platform": sys.platform}, as_json=True)
-
-
-def _value(
-    data_dir: Path | None,
-    config: Path | None,
-    region: str,
-    command: str,
-    arguments: dict[str, object],
-    as_json: bool,
-) -> None:
-    from appliance.commands_run import run_value
-
-    flags = option_flags(data_dir, config)
-    if not run_value(flags, region, command, arguments, as_json=as_json):
-        raise typer.Exit(1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

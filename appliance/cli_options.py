@@ -1,10 +1,10 @@
 """The options of `serve` as flags, made from the option table: one place for every name."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,11 +13,36 @@ from appliance.config_kinds import show_size
 from appliance.config_options import Option, options_of
 from appliance.config_read import Steps, find_option, option_paths
 
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="PATH", help="The data directory.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="PATH", help="TOML file with options.")
+]
+Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 
 def option_flags(data_dir: Path | None, config: Path | None) -> dict[str, str]:
     """The flags that every command has, as the configuration reads them."""
     given = {"data_dir": data_dir, "config": config}
     return {name: str(path) for name, path in given.items() if path is not None}
+
+
+def value(
+    data_dir: Path | None,
+    config: Path | None,
+    region: str,
+    command: str,
+    arguments: Mapping[str, object],
+    as_json: bool,
+) -> None:
+    """Print the value of a command; exit code 1 when it says that something is not well."""
+    from appliance.commands_run import run_value
+
+    flags = option_flags(data_dir, config)
+    if not run_value(flags, region, command, dict(arguments), as_json=as_json):
+        raise typer.Exit(1)
 
 
 def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
-from appliance.commands_keys import KEY_COMMANDS
+from appliance.commands_keys import STATE_COMMANDS
 from appliance.config import Config
 from appliance.control_client import ControlClient, RemoteRows
 from appliance.control_wire import Columns, RowConverter
@@ -127,7 +127,7 @@ class OfflineSource:
 
     def call(self, command: str, arguments: dict[str, Any], progress: Progress) -> object:
         given = {**arguments, "region": self._region}
-        action = KEY_COMMANDS.get(command)
+        action = STATE_COMMANDS.get(command)
         if action is not None:
             return action(self._root.state, given)
         return self._root.run(command, given, progress)

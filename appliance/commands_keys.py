@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from appliance.commands_orgs import ORG_COMMANDS, organization_id
 from appliance.core.keys import generate_key, hash_key, is_key_hash
 from appliance.errors import Refusal
 
@@ -37,7 +38,11 @@ def create_key(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
     region = str(arguments.get("region") or "us")
     key = generate_key(write_only=write_only, region=region)
     row = state.add_api_key(
-        name, hash_key(key), permission="w" if write_only else "rw", region=region
+        name,
+        hash_key(key),
+        organization_id=organization_id(state, arguments.get("org")),
+        permission="w" if write_only else "rw",
+        region=region,
     )
     return {"key": key} | shown(row)
 
@@ -74,15 +79,14 @@ def import_keys(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
         else:
             rows.append(_imported(item, number, region))
     known = {organization.id for organization in state.organizations()}
-    for organization_id in sorted({row.organization_id for row in rows} - known):
-        state.add_organization(
-            f"imported {organization_id[:8]}", organization_id=organization_id, region=region
-        )
+    for new in sorted({row.organization_id for row in rows} - known):
+        state.add_organization(f"imported {new[:8]}", organization_id=new, region=region)
     added = state.import_api_keys(rows)
     return {"imported": added, "known_already": len(rows) - added, "deleted_skipped": skipped}
 
 
-KEY_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
+STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
+    **ORG_COMMANDS,
     "keys.create": create_key,
     "keys.list": list_keys,
     "keys.revoke": revoke_key,

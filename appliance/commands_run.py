@@ -67,9 +67,9 @@ def run_export(
 
 
 def run_create_key(
-    flags: Flags, region: str, name: str, *, write_only: bool, as_json: bool
+    flags: Flags, region: str, name: str, *, org: str, write_only: bool, as_json: bool
 ) -> None:
-    arguments = {"name": name, "write_only": write_only}
+    arguments = {"name": name, "write_only": write_only, "org": org}
     with open_source(load_config(flags), region) as source:
         made = source.call("keys.create", arguments, lambda _: None)
     if as_json or not isinstance(made, dict):

@@ -58,7 +58,7 @@ UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
     r"(admin_key|platform_org|trusted_proxies|guard_fail|routers|smtp|otlp)(\..*)?"
-    r"|providers\.[^.]+\.(auth|api_key_env|deadlines\.client_[a-z]+)"
+    r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
 CONNECTIONS_DEFAULT_MAX = 16_384

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from appliance.commands_keys import KEY_COMMANDS
+from appliance.commands_keys import STATE_COMMANDS
+from appliance.commands_orgs import organization_id
+from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
 from storage.analytics import Analytics, AnalyticsFailed
@@ -18,6 +20,7 @@ from storage.query import Query, QueryCancelled, QueryFailed
 
 if TYPE_CHECKING:
     from appliance.actors.key_rings import KeyRings
+    from appliance.actors.provider_keys import ProviderKeys
     from appliance.actors.region import Region
 
 PAGE_ROWS = 200
@@ -151,17 +154,24 @@ class Commands:
     """The commands of one server, by region."""
 
     def __init__(
-        self, regions: Mapping[str, Region], rings: KeyRings, maintain: Mapping[str, Maintenance]
+        self,
+        regions: Mapping[str, Region],
+        rings: KeyRings,
+        keys: Mapping[str, ProviderKeys],
+        maintain: Mapping[str, Maintenance],
     ) -> None:
         self._regions = regions
         self._rings = rings
+        self._keys = keys
         self._maintain = maintain
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
-        for name in KEY_COMMANDS:
-            found[name] = self._key_command(name)
+        for name in STATE_COMMANDS:
+            found[name] = self._state_command(name)
+        for name in RING_COMMANDS:
+            found[name] = self._ring_command(name)
         for name, action in self._maintain.items():
             found[name] = self._maintenance(action)
         return found
@@ -228,11 +238,24 @@ class Commands:
                 await trio.sleep(TAIL_PAUSE_S)
                 await region.ingest.caught_up(FRESH_WAIT_S)
 
-    def _key_command(self, name: str) -> Command:
+    def _state_command(self, name: str) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             ring = self._rings.by_region[self._region(arguments).name]
-            value = await ring.change(lambda state: KEY_COMMANDS[name](state, arguments))
+            value = await ring.change(lambda state: STATE_COMMANDS[name](state, arguments))
             await reply.value(value)
+
+        return run
+
+    def _ring_command(self, name: str) -> Command:
+        async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
+            region = self._region(arguments).name
+            wanted = arguments.get("org")
+            org = await self._rings.by_region[region].change(
+                lambda state: organization_id(state, wanted)
+            )
+            await reply.value(
+                await RING_COMMANDS[name](self._keys[region], org_bytes(org), arguments)
+            )
 
         return run
 

@@ -120,8 +120,8 @@ class Facts:
     """
 
     __slots__ = (
-        "aim", "asks", "cors", "credentials", "found_key", "identity", "key_hash", "key_info",
-        "record", "store_broken",
+        "aim", "aimed", "asks", "brings_own", "cors", "credentials", "found_key", "identity",
+        "key_hash", "key_info", "lent", "record", "store_broken",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -134,6 +134,9 @@ class Facts:
         self.store_broken = False
         self.aim: Aim | None = None
         self.found_key = ""
+        self.brings_own: bool | None = None  # a credential of the provider's
+        self.lent: Any = None  # what is sent in place of one
+        self.aimed: Any = None  # of such, the one that `aim` was made with
         self.record: dict[str, Any] | None = None
 
     def copy(self) -> Facts:
@@ -148,6 +151,9 @@ class Facts:
         other.store_broken = self.store_broken
         other.aim = self.aim
         other.found_key = self.found_key
+        other.brings_own = self.brings_own
+        other.lent = self.lent
+        other.aimed = self.aimed
         other.record = self.record
         return other
 
@@ -217,6 +223,20 @@ class TapLike(Protocol):
         """Write the record: what is sent next is the last byte."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """What goes out in place of the client's header lines and path; `fields` None: its own do.
+    `secret` is the one they were written with, `found_key` the Helicone key taken out of them."""
+
+    secret: Any = None
+    fields: Headers | None = None
+    path: bytes = b""
+    found_key: str = ""
+
+
+CLIENTS_OWN = Lent()
+
+
 @dataclass(slots=True)
 class Aim:
     """Where one attempt goes: the provider's row, the pool's key, and the request head to send but
@@ -260,8 +280,8 @@ class Exchange:
         "dialect",
         "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
         "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "started", "started_s", "taken",
-        "tap",
+        "request_id", "response_coding", "response_type", "route", "stand_in", "started",
+        "started_s", "taken", "tap",
     )  # fmt: skip
 
     def __init__(
@@ -284,6 +304,7 @@ class Exchange:
         self.asks_usage = False
         self.identity: Any = None
         self.found_key = ""
+        self.stand_in: Any = None  # the proxy key that came where the provider's belongs
         self.org = b""
         self.region = "us"
         self.exchange_id = b""
@@ -295,7 +316,7 @@ class Exchange:
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
         self.counted = False
-        self.taken: Any = None  # the bucket of the rate limit
+        self.taken: list[Any] = []  # the buckets of the rate limits
         self.marks: dict[str, str] | None = None  # properties of the record that are ours
         self.reply_headers: Headers = []
         self.degraded = ""

@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from appliance import assembly
 from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
+from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import DELETION_PURPOSE
+from appliance.commands_orgs import organization_id
+from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
 from appliance.config import Config
 from appliance.errors import Refusal
 from appliance.maintenance import report_value
@@ -130,12 +135,22 @@ class Offline:
         return query
 
     def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> object:
-        """`verify` and `rebuild`. Raises Refusal for a command that needs a server."""
+        """`verify`, `rebuild`, provider keys. Raises Refusal for what needs a server."""
         if command == "verify":
             return self._verify(lambda frames: progress({"done": frames}))
         if command == "rebuild":
             return self._rebuild(lambda frames: progress({"done": frames}))
+        if command in RING_COMMANDS:
+            return trio.run(self._on_ring, command, arguments)
         raise Refusal(400, "needs_server", f"{command} needs a running server")
+
+    async def _on_ring(self, command: str, arguments: dict[str, Any]) -> object:
+        """A command on the provider keys, whose ring lives as long as that takes."""
+        org = organization_id(self.state, arguments.get("org"))
+        table = assembly.provider_table(self._config)
+        region = str(arguments.get("region") or "us")
+        ring = ProviderKeys(self._directory, self._vault, table.by_id, region=region)
+        return await RING_COMMANDS[command](ring, org_bytes(org), arguments)
 
     def _verify(self, progress: Callable[[int], None]) -> dict[str, Any]:
         def opened(lake: Lake) -> Analytics:

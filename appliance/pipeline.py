@@ -27,6 +27,7 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.lend import Rings, lend, lend_along, stand_for
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import client_headers, relay
@@ -51,6 +52,7 @@ class House:
     ids: ExchangeIds
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
+    keys: Rings
     limits: Limits
     caches: Caches
     price: PriceOf
@@ -71,6 +73,7 @@ async def handle(x: Exchange, house: House) -> None:
     """
     try:
         admit(x, house.gate, house.ids)  # closed: no organisation, no key of ours, no record
+        await stand_for(x, house.keys)  # closed, as that
     except Refusal as refusal:
         house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
         await attempt_reply(x, refuse(x, refusal))
@@ -111,7 +114,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         await fall_back(x, house, tap)
         await charge(x, tap, house.price)
         return
-    x.aim = aim_at(x, house.dialling, limits)
+    lent = await lend(x, house.keys)  # closed: a key of ours goes where it may, or nothing does
+    x.aim = aim_at(x, lent, house.dialling, limits)
     if x.asks.mock_response is not None:
         body = mock_body(x.asks.mock_response)
         x.outcome = "mock"
@@ -129,7 +133,8 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
         for entry in entries:
             await fallbacks.enter(entry)
             limits = house.deadlines.of(x)
-            x.aim = aim_along(x, entry.way, entry.fields, house.dialling, limits)
+            lent = await lend_along(x, entry.way, entry.fields, house.keys)
+            x.aim = aim_along(x, entry.way, lent, house.dialling, limits)
             if await answer(x, house, tap, limits, entry.fields, entry.given_up):
                 return
     finally:

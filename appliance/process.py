@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from appliance import assembly, maintenance, resident
+from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
 from appliance.actors.supervisor import Supervisor
@@ -69,8 +70,9 @@ async def serve(config: Config, log: Log) -> int:
         for name in parts.rings.by_region:
             regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
-        house = assembly.house_of(config, regions, parts, log)
-        server = Server(config, log, house, regions, parts, listeners)
+        keys = assembly.provider_keys_of(regions, parts.table, log)
+        house = assembly.house_of(config, regions, keys, parts, log)
+        server = Server(config, log, house, regions, keys, parts, listeners)
         await server.run(began_s)
     finally:
         for region in regions.values():
@@ -138,6 +140,7 @@ class Server:
         log: Log,
         house: House,
         regions: dict[str, Region],
+        keys: Mapping[str, ProviderKeys],
         parts: Parts,
         listeners: list[socket.socket],
     ) -> None:
@@ -146,11 +149,13 @@ class Server:
         self.house = house
         self.regions = regions
         self.rings = parts.rings
+        self.keys = keys
         self.actors = Supervisor(log)
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
             self.actors.add(f"limits{tail}", region.limiter)
             self.actors.add(f"cache{tail}", region.cache)
+            self.actors.add(f"provider-keys{tail}", keys[name])
         self.listeners = listeners
         self.ready = False
         self.accepting = trio.CancelScope()
@@ -224,7 +229,7 @@ class Server:
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
-        commands = Commands(self.regions, self.rings, maintenance.COMMANDS).table()
+        commands = Commands(self.regions, self.rings, self.keys, maintenance.COMMANDS).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))

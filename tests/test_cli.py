@@ -18,7 +18,7 @@ import trio
 
 from appliance import __version__, cli, exchange
 from appliance.commands_export import parse_moment
-from appliance.commands_keys import KEY_COMMANDS
+from appliance.commands_keys import STATE_COMMANDS
 from appliance.config import Config
 from appliance.config_read import option_paths
 from appliance.core.keys import hash_key
@@ -403,7 +403,7 @@ async def test_keys_through_the_server(nursery, data_dir, capsys) -> None:
 
     async def create(arguments, reply) -> None:
         await reply.value({"progress": {"done": 1, "total": 1}})
-        await reply.value(KEY_COMMANDS["keys.create"](state, arguments))
+        await reply.value(STATE_COMMANDS["keys.create"](state, arguments))
 
     await nursery.start(serve_control, data_dir / "control.sock", {"keys.create": create})
     assert await in_thread("keys", "create", "live", "--region", "eu") == 0

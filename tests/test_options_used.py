@@ -61,7 +61,7 @@ def test_every_part_of_a_provider_is_known_to_the_table() -> None:
         ({"ADMIN_KEY": "x" * 16}, ["admin_key"]),
         ({"SMTP__HOST": "mail", "SMTP__PORT": "25"}, ["smtp"]),
         ({"HTTP2": "true"}, ["http2 (without tls_cert)"]),
-        ({"PROVIDERS__OAI__AUTH": "bearer"}, ["providers.oai.auth"]),
+        ({"PROVIDERS__OAI__AUTH": "bearer", "PROVIDERS__OAI__API_KEY_ENV": "MY_KEY"}, []),
         ({"PROVIDERS__OAI__DEADLINES__GAP": "3s", "PROVIDERS__OAI__NAME": "X"}, []),
     ],
 )

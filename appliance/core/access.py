@@ -19,6 +19,7 @@ from appliance.core.keys import (
     KeyInfo,
     Permission,
     hash_key,
+    parse_key,
 )
 from appliance.core.urls import HostList, is_host, is_loopback
 from appliance.errors import Refusal
@@ -43,7 +44,7 @@ KEY_UNKNOWN: Final = (
     "the keys; `helicone-appliance keys create NAME` makes one."
 )
 STAND_IN: Final = (
-    "Proxy and customer-portal keys stand in for a provider's key, and none is stored for this one."
+    "Proxy and customer-portal keys stand in for a provider's key: they open nothing else."
 )
 STORE_BROKEN: Final = (
     "The key store cannot be read. Until it is mended only requests that carry their own provider "
@@ -194,14 +195,15 @@ def identify(
     store_broken: bool = False,
     to_built_in: bool = True,
     host_region: str = "",
+    lends: bool = False,
 ) -> Identity:
     """On whose account the request runs. `info` is what the key ring says of its key's hash.
 
     `to_built_in` is true when the target is a built-in provider at its own address, and not one
-    that the client named. Raises Refusal 401 or 503.
+    that the client named. `lends`: the caller looks up proxy keys next, which are nobody's until
+    then. Raises Refusal 401 or 503.
     """
-    if info is not None and credentials.stand_in:
-        # Taken out of what is forwarded, so the provider could only complain of no key at all.
+    if credentials.stand_in and not lends:
         raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
     if info is not None:
         return Identity(info.org, info.key_id, info.permission, info.region, info.stream_usage)
@@ -212,7 +214,8 @@ def identify(
             return Identity(b"", region=host_region or REGION_DEFAULT, failed_open=True)
         raise Refusal(503, "key_store_broken", STORE_BROKEN, headers={"Retry-After": "30"})
     if credentials.stand_in:
-        raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
+        stand_in = parse_key(credentials.stand_in)
+        return Identity(b"", region=stand_in.region if stand_in is not None else REGION_DEFAULT)
     if rules.mode == "keys":
         code, text = (
             ("key_unknown", KEY_UNKNOWN) if credentials.key else ("key_missing", KEY_MISSING)

@@ -151,6 +151,8 @@ class Visit:
     def _facts_after(self, changed: list[Changed]) -> Facts:
         """The facts of this head with some of its lines changed."""
         facts = self.facts.copy()
+        if facts.lent is not None:  # header lines of its own, in which nothing was changed
+            facts.aim = facts.lent = None
         for change in changed:
             if change.lowered[:9] == names.PREFIX:
                 facts.asks = None

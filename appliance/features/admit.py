@@ -102,6 +102,7 @@ def _identify(x: Exchange, gate: Gate, info: KeyInfo | None, *, store_broken: bo
         store_broken=store_broken,
         to_built_in=x.route.built_in,
         host_region=x.route.region,
+        lends=True,
     )
     if identity.region not in gate.regions:
         raise region_closed(identity.region)

@@ -13,7 +13,7 @@ from appliance.config import Deadlines
 from appliance.core.credentials import forward_headers
 from appliance.core.urls import parse_target, scrub
 from appliance.errors import Refusal
-from appliance.exchange import Aim, Exchange, Headers
+from appliance.exchange import Aim, Exchange, Headers, Lent
 from appliance.providers.table import Provider
 from appliance.upstream.pool import PoolKey
 
@@ -41,33 +41,42 @@ def _base(url: str) -> _Base:
     return _Base(target.scheme, target.host, target.port, netloc, target.origin)
 
 
-def aim_at(x: Exchange, dialling: Callable[[Provider], Hashable], deadlines: Deadlines) -> Aim:
+def aim_at(
+    x: Exchange, lent: Lent, dialling: Callable[[Provider], Hashable], deadlines: Deadlines
+) -> Aim:
     """The Aim of this exchange, from its route. `dialling` gives the pool key's settings for a
     provider. Raises Refusal 400 when the target is no URL."""
     facts = x.facts
     aim = facts.aim
-    if aim is None or x.found_key != facts.found_key or x.region != aim.key.region:
-        fields = forward_headers(x.head.headers, x.found_key)
-        aim = facts.aim = aim_along(x, x.route, fields, dialling, deadlines)
-        facts.found_key = x.found_key
+    if (
+        aim is None
+        or lent is not facts.aimed
+        or x.found_key != facts.found_key
+        or x.region != aim.key.region
+    ):
+        sent = lent
+        if lent.fields is None:
+            sent = Lent(None, forward_headers(x.head.headers, x.found_key), x.route.path)
+        aim = facts.aim = aim_along(x, x.route, sent, dialling, deadlines)
+        facts.found_key, facts.aimed = x.found_key, lent
     return aim
 
 
 def aim_along(
     x: Exchange,
     route: Any,  # noqa: ANN401 - the door's Route, which lies above
-    fields: Headers,
+    lent: Lent,
     dialling: Callable[[Provider], Hashable],
     deadlines: Deadlines,
 ) -> Aim:
-    """The Aim along a route, with these header lines. Raises Refusal 400."""
+    """The Aim along a route, with the header lines and path of `lent`. Raises Refusal 400."""
     provider = route.provider
     assert provider is not None, "a proxied route has one"
     base = _base(route.base_url)
     return Aim(
         provider,
         PoolKey(base.scheme, base.host, base.port, dialling(provider), x.region),
-        head_lines(x.head.method, route.path, base.host_line, fields),
+        head_lines(x.head.method, lent.path, base.host_line, lent.fields or []),
         x.head.method in LENGTH_ALWAYS,
         deadlines,
         scrub(x.route.record_path.decode("latin-1")),

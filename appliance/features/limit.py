@@ -84,22 +84,42 @@ class Taken:
 def limit(x: Exchange, limits: Limits) -> None:
     """Count the request against its policy, if one applies; once, whichever target comes to it
     first. Raises Refusal 429."""
-    if not x.asks.rate_limit_policy or x.counted:
+    if x.counted or not (x.asks.rate_limit_policy or x.stand_in is not None):
         return
     x.counted = True
     try:
-        found = _check(x, limits.by_region[x.region])
+        verdict = _check_all(x, limits.by_region[x.region])
     except Exception:  # open: a limiter that breaks refuses nobody
         limits.failed()
         _not_applied(x, NOT_APPLIED_FAILED)
         return
-    if found is None:
+    if verdict is None:
         return
-    x.taken, verdict = found
     x.reply_headers += verdict_headers(verdict)
     if verdict.limited:
         x.marks = {**(x.marks or {}), PROPERTY_STATUS: STATUS_LIMITED}
         raise rate_refusal(verdict)
+
+
+def _check_all(x: Exchange, limiter: Limiter) -> Verdict | None:
+    """Against the proxy key's own limits, then the policy that the request names: the first that
+    says no, else the last."""
+    verdict: Verdict | None = None
+    if x.stand_in is not None:
+        properties = x.stand_in.properties
+        for policy in x.stand_in.policies:
+            key = limiter.key(x.org, policy, "", properties)
+            assert key is not None, "its segment is always there"
+            verdict = limiter.check(key, policy, time.time_ns() // 1000)
+            if verdict.limited:
+                return verdict
+            x.taken.append(Taken(limiter, key, policy))
+    if x.asks.rate_limit_policy:
+        found = _check(x, limiter)
+        if found is not None:
+            taken, verdict = found
+            x.taken.append(taken)
+    return verdict
 
 
 def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
@@ -127,11 +147,15 @@ def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
 async def charge(x: Exchange, tap: Costed, price: PriceOf) -> None:
     """What the call has cost, where the policy counts cents; nothing for a reply that was cut or
     came from the cache."""
-    taken: Taken | None = x.taken
-    if taken is None or taken.policy.unit != "cents" or x.outcome != "complete":
+    if not x.taken or x.outcome != "complete":
+        return
+    due: list[Taken] = [taken for taken in x.taken if taken.policy.unit == "cents"]
+    if not due:
         return
     cost_pico = cost_of(tap.facts(), x.body.data, await tap.capture.whole(), price=price)
-    if cost_pico:
+    if not cost_pico:
+        return
+    for taken in due:
         taken.limiter.charge_cents(taken.key, taken.policy, cost_pico, time.time_ns() // 1000)
 
 

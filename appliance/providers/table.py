@@ -219,7 +219,7 @@ def merged(row: Provider | None, row_id: str, given: Mapping[str, Any]) -> Provi
     if row is None:
         if "base_url" not in values:
             raise ValueError(f"providers.{row_id}.base_url is missing: {row_id} is not built in")
-        row = Provider(id=row_id, base_url="", doc="[providers]")
+        row = Provider(id=row_id, base_url="", doc="[providers]", auth=_auth_of_new(values))
     changes: dict[str, Any] = {}
     if "base_url" in values:
         # Hosts stay the row's, so that a provider is known by its usual hosts as well.
@@ -244,6 +244,16 @@ def merged(row: Provider | None, row_id: str, given: Mapping[str, Any]) -> Provi
     if "deadlines" in values:
         changes["deadlines"] = dict(values["deadlines"])
     return replace(row, **changes)
+
+
+def _auth_of_new(values: Mapping[str, Any]) -> str:
+    """Of a provider that only the configuration knows. What runs on one's own machine or network
+    (Ollama, vLLM) asks for no key, unless a key is named."""
+    try:
+        private = is_private(parse_target(str(values["base_url"])).host)
+    except ValueError:
+        return "bearer"  # refused in a moment
+    return "none" if private and "api_key_env" not in values else "bearer"
 
 
 def _netloc(row_id: str, base_url: str) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ ENVIRONMENT = {
     for name in ("openai", "anthropic", "azure", "bedrock", "vertex", "google-ai-studio", "mine")
 }
 TABLE = ProviderTable.from_config({
-    "mine": {"base_url": "http://10.0.0.5:8000/llm/v1"},
+    "mine": {"base_url": "http://10.0.0.5:8000/llm/v1", "auth": "bearer"},
     "groq": {"base_url": "https://relay.corp.example/groq"},
 })  # fmt: skip
 

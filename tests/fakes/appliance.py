@@ -49,6 +49,7 @@ class Appliance:
         config: str = "",
         environ: dict[str, str] | None = None,
         program: str = PATIENT,
+        lends: bool = False,
     ) -> None:
         self.directory = directory
         self.data = directory / "data"
@@ -70,7 +71,7 @@ class Appliance:
         self.pid = 0
         self.provider = provider
         directory.mkdir(parents=True, exist_ok=True)
-        self.config.write_text(config + providers_toml(provider))
+        self.config.write_text(config + providers_toml(provider, lends=lends))
 
     def __enter__(self) -> Self:
         self.start()
@@ -220,11 +221,15 @@ class Appliance:
         return found[0]
 
 
-def providers_toml(provider: Provider | None) -> str:
+def providers_toml(provider: Provider | None, *, lends: bool = False) -> str:
+    """The fake in place of two providers. Without `lends` it asks for no credential, so that a
+    request without one goes to it as it came."""
     if provider is None:
         return ""
+    auth = "" if lends else 'auth = "none"\n'
     return "".join(
-        f'\n[providers.{name}]\nbase_url = "{provider.url}"\n' for name in ("openai", "anthropic")
+        f'\n[providers.{name}]\nbase_url = "{provider.url}"\n{auth}'
+        for name in ("openai", "anthropic")
     )
 
 

@@ -13,6 +13,8 @@ from appliance import assembly
 from appliance.actors.rate_limiter import RateLimiter
 from appliance.actors.response_cache import ResponseCache
 from appliance.config import Config
+from appliance.core.provider_credentials import Found, Secret
+from appliance.core.proxy_keys import StandIn
 from appliance.door.http1 import FastConnection
 from appliance.door.listener import Door
 from appliance.door.route_types import RequestHead, Route
@@ -94,12 +96,14 @@ class MemoryStore:
         self.journal = self
         self.degraded: str | None = None
         self.payloads: list[bytes] = []
+        self.orgs: list[bytes] = []
         self.cache = ResponseCache(2**20)
         self.cache_secret = b"c" * 32
         self.limiter = RateLimiter(Path("/nonexistent"), b"s" * 32)
 
     def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
         self.payloads.append(payload)
+        self.orgs.append(org)
 
     async def settle(self, ticket: Any) -> None:
         return
@@ -120,6 +124,27 @@ class MemoryStore:
         return found
 
 
+class MemoryRing:
+    """Provider keys by organisation, provider and id; those in `slow` have to be loaded."""
+
+    def __init__(self) -> None:
+        self.environment: dict[str, Secret] = {}
+        self.keys: dict[tuple[bytes, str, str], Found] = {}
+        self.slow: dict[tuple[bytes, str, str], Found] = {}
+        self.stand_ins: dict[str, StandIn] = {}
+        self.loads = 0
+
+    def find(self, org: bytes, provider_id: str, key_id: str = "") -> Found | None:
+        return self.keys.get((org, provider_id, key_id))
+
+    async def load(self, org: bytes, provider_id: str, key_id: str = "") -> Found | None:
+        self.loads += 1
+        return self.slow.get((org, provider_id, key_id))
+
+    async def stand_in(self, text: str) -> StandIn | None:
+        return self.stand_ins.get(text)
+
+
 class MemoryLane:
     """A house with `config`, whose provider answers with `reply`."""
 
@@ -132,7 +157,9 @@ class MemoryLane:
         parts = replace(assembly.parts_of(self.config, []), rings=self.ring)
         regions: Any = {"us": self.store}
         log = Log("error", "text")
-        self.house = assembly.house_of(self.config, regions, parts, log)
+        self.provider_keys = MemoryRing()
+        rings: Any = {"us": self.provider_keys}
+        self.house = assembly.house_of(self.config, regions, rings, parts, log)
         self.house.pool = Pool(self._dial)
         self.routing = parts.routing
         full: Any = SimpleNamespace(join=lambda *_: None)

@@ -1,0 +1,190 @@
+"""Whose credential goes to the provider: the client's own, a stored key, the environment's, none.
+
+Closed: where a key of ours is needed and none may go, the request is refused and nothing is sent.
+What is decided lies in `core/provider_credentials.py`; here it is found, and written into requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import trio
+
+from appliance.core import headers as names
+from appliance.core.credential_header import with_secret
+from appliance.core.credentials import find_credentials, forward_headers
+from appliance.core.keys import KeyInfo
+from appliance.core.provider_credentials import (
+    Found,
+    Secret,
+    brings_own,
+    credential_for,
+    wants_ours,
+)
+from appliance.core.proxy_keys import StandIn, check_stand_in
+from appliance.core.urls import parse_target
+from appliance.errors import Refusal
+from appliance.exchange import CLIENTS_OWN, Body, Exchange, Headers, Lent
+from appliance.providers.sigv4 import AwsKey, signed
+
+SIGNED_STYLE = "aws-sigv4"
+# Of which a signature needs the digest; the providers that want one take less.
+SIGNED_BYTES_MAX = 32 * 1024 * 1024
+
+
+class Ring(Protocol):
+    """What is asked of a region's provider keys."""
+
+    @property
+    def environment(self) -> Mapping[str, Secret]:
+        """The keys that the process was started with, by provider."""
+
+    def find(self, org: bytes, provider_id: str, key_id: str = "") -> Found | None:
+        """A key that is in memory."""
+
+    async def load(self, org: bytes, provider_id: str, key_id: str = "") -> Found | None:
+        """The key from another tier. Raises Refusal 503."""
+
+    async def stand_in(self, text: str) -> StandIn | None:
+        """The proxy key with this text. Raises Refusal 503."""
+
+
+Rings = Mapping[str, Ring]
+
+
+async def stand_for(x: Exchange, rings: Rings) -> None:
+    """Admission of a proxy key (proxy.md 1.7): the request is its organisation's, in its limits.
+
+    Closed: raises Refusal 401 for one that is not on file, 503 when that cannot be said.
+    """
+    text = x.facts.credentials.stand_in
+    if not text:
+        return
+    provider = x.route.provider
+    info: KeyInfo | None = x.facts.key_info
+    found = await rings[x.region].stand_in(text)
+    x.stand_in = check_stand_in(found, provider.id if provider is not None else "", info)
+    x.org = x.stand_in.org
+    x.identity = replace(x.identity, org=x.org, failed_open=False)
+
+
+async def lend(x: Exchange, rings: Rings) -> Lent:
+    """The credential for the one target of a request, worked out once for all requests with the
+    same head that are lent the same key. Raises Refusal 401, 503; 413 where it has to be signed."""
+    if x.asks.mock_response is not None:
+        return CLIENTS_OWN  # nothing is sent
+    facts = x.facts
+    provider = x.route.provider
+    if facts.brings_own is None:
+        facts.brings_own = brings_own(facts.credentials, x.head.first, x.route.path)
+    if facts.brings_own and provider.auth != SIGNED_STYLE:
+        return CLIENTS_OWN
+    secret = await _secret_of(
+        x, x.route, x.head.first, rings[x.region], own=facts.brings_own, lent=facts.lent
+    )
+    if secret is None:
+        return CLIENTS_OWN
+    lent: Lent | None = facts.lent
+    if lent is None or secret is not lent.secret or x.found_key != lent.found_key:
+        lent = await _written(x, x.route, forward_headers(x.head.headers, x.found_key), secret)
+        facts.lent = None if _is_signed(provider, secret) else lent
+    return lent
+
+
+async def lend_along(x: Exchange, route: Any, fields: Headers, rings: Rings) -> Lent:  # noqa: ANN401
+    """The same for one target of several, to which these header lines go."""
+    first = {name.lower(): value for name, value in reversed(fields)}
+    own = brings_own(find_credentials(first), first, route.path)
+    secret = None
+    if not own or route.provider.auth == SIGNED_STYLE:
+        secret = await _secret_of(x, route, first, rings[x.region], own=own, lent=None)
+    if secret is None:
+        return Lent(None, fields, route.path)
+    return await _written(x, route, fields, secret)
+
+
+async def _secret_of(
+    x: Exchange,
+    route: Any,  # noqa: ANN401 - the door's Route, which lies above
+    first: Mapping[bytes, bytes],
+    ring: Ring,
+    *,
+    own: bool,
+    lent: Lent | None,
+) -> Secret | None:
+    """The secret that is written into the request; None where it goes as the client sent it."""
+    provider = route.provider
+    if own:
+        return _aws_of(first)
+    if not wants_ours(provider, own=own):
+        return None
+    stand_in: StandIn | None = x.stand_in
+    key_id = stand_in.key_id if stand_in is not None else ""
+    found = ring.find(x.org, provider.id, key_id)
+    if found is None:
+        found = await ring.load(x.org, provider.id, key_id)
+    secret = found.secret if found is not None else None
+    if secret is not None and lent is not None and secret is lent.secret:
+        return secret
+    if found is None and stand_in is not None:
+        check_stand_in(None, provider.id, None)  # the key that it stood for is gone: refused
+    return credential_for(
+        provider, route.base_url, route.path,
+        own=own, org=x.org, stored=found, environment=ring.environment,
+    ).secret  # fmt: skip
+
+
+def _aws_of(first: Mapping[bytes, bytes]) -> Secret | None:
+    """The pair of keys that a client hands over so that we sign (proxy.md 1.5)."""
+    access, second = first.get(names.AWS_ACCESS_KEY), first.get(names.AWS_SECRET_KEY)
+    if not access or not second:
+        return None
+    session = first.get(names.AWS_SESSION_TOKEN, b"")
+    return Secret(*(part.decode("latin-1").strip() for part in (access, second, session)))
+
+
+def _is_signed(provider: Any, secret: Secret) -> bool:  # noqa: ANN401 - a Provider
+    return provider.auth == SIGNED_STYLE and secret.is_pair
+
+
+async def _written(x: Exchange, route: Any, fields: Headers, secret: Secret) -> Lent:  # noqa: ANN401
+    written = with_secret(fields, route.path, route.provider.auth, secret)
+    if written.scheme == "sign":
+        key = AwsKey(*secret.parts())
+        target = parse_target(route.base_url)
+        lines = signed(
+            written.fields, method=x.head.method, host=target.netloc.encode("ascii"),
+            path=written.path, body_sha256=await _digest(x.body), key=key,
+            region=_aws_region(target.host), now_s=time.time(),
+        )  # fmt: skip
+        return Lent(secret, lines, written.path, x.found_key)
+    if written.scheme == "mint":
+        raise Refusal(
+            501, "service_account_not_built",
+            "Calls of Vertex with a stored service account are not part of this version. Send an "
+            "access token in Authorization.",
+        )  # fmt: skip
+    return Lent(secret, written.fields, written.path, x.found_key)
+
+
+async def _digest(body: Body) -> str:
+    if body.spill is None:
+        return hashlib.sha256(body.data).hexdigest()
+    if body.length > SIGNED_BYTES_MAX:
+        raise Refusal(
+            413, "body_too_large",
+            "A request that is signed (AWS) has at most 32 MiB. Send a smaller body.",
+        )  # fmt: skip
+    spill = body.spill
+    data = await trio.to_thread.run_sync(spill.begin, body.length)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _aws_region(host: str) -> str:
+    """bedrock-runtime.eu-west-1.amazonaws.com"""
+    labels = host.split(".")
+    return labels[1] if len(labels) > 3 and labels[-2:] == ["amazonaws", "com"] else "us-east-1"
