@@ -258,7 +258,8 @@ def _missing(provider: ProviderRow, org: bytes) -> str:
         f"one: helicone-appliance provider-keys add {provider.id} (it is read from stdin)"
     )
     if org == DEFAULT_ORGANIZATION and provider.key_env:
-        return f"{how}, or start the server with {' and '.join(provider.key_env[:2])} set."
+        joined = " and " if provider.auth == "aws-sigv4" else " or "
+        return f"{how}, or start the server with {joined.join(provider.key_env[:2])} set."
     return how + "."
 
 

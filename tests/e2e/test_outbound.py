@@ -32,7 +32,8 @@ QUOTED = "user:p%40ss%3Aw%2Frd-canary"
 
 
 def openai_at(url: str, *lines: str) -> str:
-    return "\n".join(["[providers.openai]", f'base_url = "{url}"', *lines]) + "\n"
+    front = ["[providers.openai]", f'base_url = "{url}"', 'auth = "none"']
+    return "\n".join([*front, *lines]) + "\n"
 
 
 def trusting(directory: Path) -> str:
@@ -172,7 +173,8 @@ def test_calls_go_through_the_proxy_with_its_password(provider: Provider, tmp_pa
                     replies = [client.call(CHAT, ask) for ask in (ASK, STREAM)]
                 assert [(reply.status, reply.end) for reply in replies] == [(200, "clean")] * 2
                 assert proxy.asked == ["CONNECT llm.example.com:443 HTTP/1.1"]
-                unknown = to(appliance, "https://my.openai.azure.com")
+                url = "https://my.openai.azure.com"
+                unknown = to(appliance, url, Authorization="Bearer sk-of-the-client")
                 assert unknown.status == 502
                 assert "403" in message(unknown)
             assert "canary" not in appliance.log + str(unknown)
@@ -201,6 +203,7 @@ def test_plain_targets_are_tunnelled_too_and_no_proxy_is_obeyed(
         }  # fmt: skip
         config = openai_at("http://plain.example.com")
         config += f'[providers.direct]\nbase_url = "http://direct.example.com:{provider.port}"\n'
+        config += 'auth = "none"\n'
         with Appliance(tmp_path, config=config, environ=environ) as appliance:
             assert appliance.call(CHAT, ASK).status == 200
             assert proxy.asked == ["CONNECT plain.example.com:80 HTTP/1.1"]
@@ -310,7 +313,8 @@ def test_a_name_that_is_rebound_is_judged_where_it_is_dialled(
         name = f"rebound-{number}.openai.azure.com"
         names.tell({name: address})
         url = f"http://{name}:{provider.port}"
-        reply = to(appliance, url, **{"Helicone-Auth": f"Bearer {KEY}"})
+        theirs = {"Helicone-Auth": f"Bearer {KEY}", "Authorization": "Bearer sk-of-the-client"}
+        reply = to(appliance, url, **theirs)
         assert (reply.status, reply.json["error"]["code"]) == (403, "target_refused")
         assert "allow_targets" in message(reply)
     assert not provider.received

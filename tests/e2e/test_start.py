@@ -205,15 +205,12 @@ password = "canary"
 [otlp]
 endpoint = "http://127.0.0.1:4318"
 [providers.openai]
-auth = "x-api-key"
-api_key_env = "SOME_KEY"
 [providers.openai.deadlines]
 client_write = "5s"
 first_byte = "5s"
 """
 NAMED = [
     "admin_key", "platform_org", "trusted_proxies", "guard_fail", "routers", "smtp", "otlp",
-    "providers.openai.auth", "providers.openai.api_key_env",
     "providers.openai.deadlines.client_write",
 ]  # fmt: skip
 
