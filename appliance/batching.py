@@ -66,7 +66,10 @@ def make_deriver(job: Job, keys: SegmentKeys | None) -> FrameDeriver:
 
 def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: float = IDLE_S) -> int:
     """`asks` is raw: what a buffer held would not be seen as there."""
-    job = json.loads(asks.readline())
+    told = asks.readline()
+    if not told.endswith(b"\n"):
+        return 0  # whoever started this is gone already
+    job = json.loads(told)
     keys = _keys(job.get("keys"))
     deriver = make(job, keys)
     # A batch is a hundred thousand objects without a cycle: collected while it grows they are
@@ -74,7 +77,7 @@ def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: flo
     gc.disable()
     while select.select([asks], [], [], idle_s)[0]:
         line = asks.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             break
         ask = msgspec.json.decode(line, type=Ask)
         buffers: list[memoryview] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -338,6 +339,14 @@ def test_a_resting_process_ends() -> None:
         others.flush()
         make: Any = lambda job, keys: deriver()  # noqa: E731
         assert batching.serve(asks, io.BytesIO(), make, idle_s=0) == 0
+
+
+@pytest.mark.parametrize("told", [b"", b'{"ro', b'{"root": "/x"}\n', b'{"root": "/x"}\n{"sta'])
+def test_one_whose_server_was_killed_says_nothing(told: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance.batching"], input=told, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_coded_bodies_weigh_more() -> None:
