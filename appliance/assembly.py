@@ -25,21 +25,24 @@ from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
+from appliance.core.attempts import StoredKey
 from appliance.core.derive import PriceOf, derive
 from appliance.core.ids import ExchangeIds
 from appliance.core.provider_credentials import Secret
 from appliance.core.provider_key_input import environment_secrets
 from appliance.core.urls import HostList, Target, TargetPolicy
-from appliance.door.destinations import to_target
+from appliance.door.destinations import to_provider, to_target
 from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
 from appliance.features.admit import Gate
 from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
+from appliance.features.gateway import Gateway
 from appliance.features.limit import Limits
 from appliance.log import Log
 from appliance.pipeline import House
 from appliance.providers.price_data import load_lists, open_book
+from appliance.providers.registry import ModelRegistry
 from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
@@ -284,6 +287,19 @@ def route_to(routing: Routing, target: Target, path: bytes) -> Route:
     return to_target(6, target, path, b"", routing)
 
 
+def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
+    """The gateway over the registry and these providers."""
+    keyless = {
+        row.id: (StoredKey(row.id),)
+        for row in table.rows.values()
+        if row.configured and row.auth == "none"
+    }
+    return Gateway(
+        ModelRegistry(table), table.rows,
+        lambda provider, path: to_provider(9, provider, path, b"", routing), keyless,
+    )  # fmt: skip
+
+
 def house_of(
     config: Config,
     regions: Mapping[str, Region],
@@ -312,6 +328,7 @@ def house_of(
         parts.dialling,
         partial(route_to, parts.routing),
         keys,
+        gateway_of(parts.table, parts.routing),
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
         Caches(
             {name: region.cache for name, region in regions.items()},

@@ -280,7 +280,7 @@ class Exchange:
         "dialect",
         "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
         "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "stand_in", "started",
+        "request_id", "response_coding", "response_type", "route", "sent", "stand_in", "started",
         "started_s", "taken", "tap",
     )  # fmt: skip
 
@@ -312,6 +312,7 @@ class Exchange:
         self.dialect = ""
         self.aim: Aim | None = None
         self.tap: TapLike | None = None
+        self.sent: Body | None = None  # what a provider is sent, where that is not what came
         self.attempts: list[Attempt] = []
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it

@@ -12,7 +12,7 @@ from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
-from appliance.exchange import Exchange, Headers, monotonic
+from appliance.exchange import CLIENTS_OWN, Exchange, Headers, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
 from appliance.features.aim import aim_along, aim_at
 from appliance.features.answer import (
@@ -27,8 +27,10 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
-from appliance.features.lend import Rings, lend, lend_along, stand_for
+from appliance.features.gateway import Gateway, GatewayCall, gateway_call
+from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
+from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
@@ -53,6 +55,7 @@ class House:
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
     keys: Rings
+    gateway: Gateway
     limits: Limits
     caches: Caches
     price: PriceOf
@@ -73,7 +76,8 @@ async def handle(x: Exchange, house: House) -> None:
     """
     try:
         admit(x, house.gate, house.ids)  # closed: no organisation, no key of ours, no record
-        await stand_for(x, house.keys)  # closed, as that
+        if x.facts.credentials is not None and x.facts.credentials.stand_in:
+            await stand_for(x, house.keys)  # closed, as that
     except Refusal as refusal:
         house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)
         await attempt_reply(x, refuse(x, refusal))
@@ -109,13 +113,19 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
     tap.hold_request()
+    if x.route.is_gateway and x.asks.mock_response is None:
+        await through_gateway(x, house, tap)
+        await charge(x, tap, house.price)
+        return
     await ask_for_usage(x)
     if x.route.falls_back:
         await fall_back(x, house, tap)
         await charge(x, tap, house.price)
         return
-    lent = await lend(x, house.keys)  # closed: a key of ours goes where it may, or nothing does
-    x.aim = aim_at(x, lent, house.dialling, limits)
+    if not x.route.is_gateway:
+        # closed: a key of ours goes where it may, or nothing does
+        lent = CLIENTS_OWN if keeps_own(x) else await lend(x, house.keys)
+        x.aim = aim_at(x, lent, house.dialling, limits)
     if x.asks.mock_response is not None:
         body = mock_body(x.asks.mock_response)
         x.outcome = "mock"
@@ -139,6 +149,63 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
                 return
     finally:
         fallbacks.close()
+
+
+async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
+    """The calls that may answer, one after the other, until one does; else one reply for all."""
+    ring = house.keys[x.region]
+    gateway = await gateway_call(x, house.gateway, ring)  # closed: what cannot be read is refused
+    limit(x, house.limits)
+    for candidate in gateway.candidates:
+        try:
+            key_id = candidate.key.key_id
+            found = await stored_key(x, candidate.endpoint.provider, key_id, ring)
+            fields = gateway.enter(candidate, found)
+            lent = await lend_along(x, x.route, fields, house.keys, key_id)
+            limits = house.deadlines.of(x)
+            x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+        except Refusal as refusal:
+            if gateway.forbidden(candidate, refusal):
+                break
+            continue
+        if await call_candidate(x, house, tap, limits, gateway):
+            return
+    status, body, headers = gateway.last_word()
+    x.outcome = x.outcome or gateway.outcome
+    await own_reply(x, status, headers, body)
+
+
+async def call_candidate(
+    x: Exchange, house: House, tap: Tap, limits: Timing, gateway: GatewayCall
+) -> bool:
+    """One candidate of the gateway, called until its reply is final. False: it was none that a
+    client is given, and how it ended is kept."""
+    assert x.aim is not None, "aimed before"
+    retrying = Retrying(x)
+    while True:
+        try:
+            async with Call(x, x.aim, house.pool) as reply:
+                if not retrying.after(reply):
+                    if not 200 <= reply.status <= 299:
+                        await gateway.refused_by(reply)
+                        x.attempts[-1].why_next = f"status_{reply.status}"
+                        return False
+                    assert gateway.reply_map is not None, "entered before"
+                    await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
+                    return True
+        except UpstreamFailed as failure:
+            if x.started:
+                raise
+            if not retrying.after_failure(failure):
+                gateway.failed(failure, status_of(failure))
+                return False
+        except Woken:
+            phase = x.reply.watch.expired
+            if x.started or not too_late(x):
+                raise
+            gateway.failed(timeout_failure(phase, limits), 504)
+            return False
+        await retrying.wait()
 
 
 async def answer(
@@ -240,12 +307,11 @@ def too_late(x: Exchange) -> bool:
 
 def log_call(x: Exchange, house: House) -> None:
     """One line for a call that ended well (`access_log`)."""
-    assert x.aim is not None, "answered, so it had an aim"
     house.log.info(
         "call",
         method=x.head.method.decode("latin-1"),
-        path=x.aim.record_path,
-        provider=x.aim.provider.id,
+        path=x.aim.record_path if x.aim is not None else "",
+        provider=x.aim.provider.id if x.aim is not None else "",
         status=x.http_status,
         outcome=x.outcome,
         ms=round((monotonic() - x.started_s) * 1000, 1),

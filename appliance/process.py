@@ -35,7 +35,7 @@ from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
-from appliance.exchange import Exchange, Head
+from appliance.exchange import Head
 from appliance.log import LibraryHandler, Log
 from appliance.pipeline import House, handle
 from appliance.services import Gauges, services_of
@@ -163,6 +163,7 @@ class Server:
         self.routing = parts.routing
         self.dialling = parts.dialling
         self.tls = parts.tls
+        self.handle = partial(handle, house=house)  # the pipeline, for both lanes
         self.full = FullLane(
             AppOnDemand(services_of(self)),
             handle=self.handle,
@@ -183,10 +184,6 @@ class Server:
             log=log,
         )
         house.metrics.gauges.append(Gauges(self))
-
-    async def handle(self, x: Exchange) -> None:
-        """The pipeline, for both lanes."""
-        await handle(x, self.house)
 
     def route(self, head: Head) -> Route:
         """The routing table, for both lanes."""

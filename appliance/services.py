@@ -194,6 +194,7 @@ def services_of(server: Server) -> Services:
         OperationsOf(server),
         AccessOf(server, server.house.gate.rules),
         RecordsOf(server.regions, server.log),
+        server.house.gateway.registry,
     )
 
 

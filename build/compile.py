@@ -24,10 +24,10 @@ VARIABLE = "HELICONE_APPLIANCE_COMPILE"
 # it makes of Python without a word: scripts/tidy.py, tests/compiled.
 MODULES = {
     "appliance": "exchange pipeline wire",
-    "appliance/door": "http1 visit head sweeper",
+    "appliance/door": "http1 visit head listener sweeper",
     "appliance/upstream": "http1 pool",
-    "appliance/features": "admit aim answer cache call deadlines limit relay retry tap",
-    "appliance/actors": "recorder metrics ingest frame_rows recent",
+    "appliance/features": "admit aim answer cache call deadlines lend limit relay retry tap",
+    "appliance/actors": "recorder metrics ingest frame_rows recent region",
     "appliance/core": (
         "access asks chunked credentials derive estimate facts filters framing headers ids "
         "json_reader keys model_name money price_card prices reply sse terminal text_tokens "

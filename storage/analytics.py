@@ -6,6 +6,7 @@ database file itself: closing that descriptor would drop DuckDB's lock.
 # ruff: noqa: S608 - names put into SQL are constants of ours, numbers are formatted, texts are bound
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +40,8 @@ __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 # DuckDB's smallest. A batch of as many rows goes to the file at once, compressed; a smaller one
 # goes into the log, and there once more at a checkpoint: twice the time, twice the bytes.
 ROW_GROUP_ROWS = 2048
+# Less text than this fits whatever it is.
+ROOM_BYTES_MIN = 512 * 1024
 CHECKPOINT_BYTES = 8 * 2**20
 
 
@@ -84,6 +87,9 @@ class Analytics:
         self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
         # What goes in as a log of writes must fit when it is read again: or it never opens.
         self.row_bytes_max = place.memory_bytes_max // 3
+        # Batches with so much text did not fit the writer's memory: what is learned from one.
+        self.room_from_bytes = sys.maxsize
+        self._is_committing = False
         self._owes_checkpoint = False
         self._queries: dict[Query, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
@@ -122,7 +128,20 @@ class Analytics:
                 pass
         large = batch.largest_bytes > WRITING_ROW_BYTES_MAX
         compared = bool(batch.rewritten or batch.superseding or batch.deletions)
-        with self._transaction(room=large or compared) as views:
+        room = large or compared or batch.text_bytes >= self.room_from_bytes
+        try:
+            self._take_in(batch, upto, room=room)
+        except AnalyticsFailed as failure:
+            if room or not failure.wants_memory:
+                raise
+            # How much text fits depends on how well it is compressed.
+            self.room_from_bytes = max(batch.text_bytes // 2, ROOM_BYTES_MIN)
+            if self.broken or self._is_committing:
+                raise  # nobody knows what of it is in: to be opened again, and asked
+            self._take_in(batch, upto, room=True)
+
+    def _take_in(self, batch: Batch, upto: Position, *, room: bool) -> None:
+        with self._transaction(room=room) as views:
             known = self._known(views, batch.rewritten)
             replaced = self._replace(views, batch) if batch.superseding else False
             for table, block in batch.blocks.items():
@@ -310,9 +329,11 @@ class Analytics:
             else:
                 self._save_memory()
             before, position = self._views, self.position
+            self._is_committing = False
             try:
                 self._run("BEGIN TRANSACTION")
                 yield before
+                self._is_committing = True
                 self._run("COMMIT")
                 self._generation = self._generation_of(self._views)
             except BaseException as error:

@@ -13,6 +13,9 @@ _ENVIRONMENT = (
     "could not allocate", "failed to pin block",
 )  # fmt: skip
 
+# A part of them: DuckDB's limit was too low for what it was to do.
+_MEMORY = ("out of memory", "could not allocate block", "failed to pin block")
+
 
 class AnalyticsFailed(Exception):  # noqa: N818 - says whose fault it is in `damaged`
     """A DuckDB error. `damaged`: the file is to blame, it should be set aside and rebuilt."""
@@ -20,6 +23,12 @@ class AnalyticsFailed(Exception):  # noqa: N818 - says whose fault it is in `dam
     def __init__(self, message: str, *, damaged: bool) -> None:
         super().__init__(message)
         self.damaged = damaged
+
+    @property
+    def wants_memory(self) -> bool:
+        """Whether DuckDB's memory limit was too low."""
+        lowered = str(self).lower()
+        return any(words in lowered for words in _MEMORY)
 
 
 @contextlib.contextmanager

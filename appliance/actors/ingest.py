@@ -7,6 +7,7 @@ on. So nothing is lost whatever fails here, and the proxy never waits for it.
 import logging
 import math
 import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,8 +33,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 WARM_BYTES = 8 * 2**20
-# DuckDB's words, at a statement and at a commit.
-WANTS_MEMORY = ("out of memory", "could not allocate block", "failed to pin block")
 
 
 class JournalTail(Protocol):
@@ -123,6 +122,7 @@ class Ingest:
         self._failed_in_a_row = 0
         self._rebuilt_at: Position | None = None
         self._row_bytes_max = 0  # the database's word
+        self._room_from_bytes = sys.maxsize  # of text in a batch; learned from one that did not fit
         self._out_of_memory = 0  # times, at the position where it is
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in
@@ -204,6 +204,7 @@ class Ingest:
         try:
             self.analytics = analytics = await self._in_thread(self._open_analytics)
             self._row_bytes_max = analytics.row_bytes_max
+            analytics.room_from_bytes = self._room_from_bytes
             if self._helper is not None:
                 self._helper.forget()
             self._advanced(analytics.position)
@@ -223,10 +224,19 @@ class Ingest:
             if words != self.stats.error:
                 log.warning("ingest stands still and will try again: %s", words)
             self.stats.error = words
-            self._out_of_memory += any(sign in words.lower() for sign in WANTS_MEMORY)
-            await self._after_failure(isinstance(error, AnalyticsFailed) and error.damaged)
+            failed = error if isinstance(error, AnalyticsFailed) else None
+            if failed is not None and failed.wants_memory and not self._has_learned():
+                self._out_of_memory += 1
+            await self._after_failure(failed is not None and failed.damaged)
             return False
         return self._renewal is None
+
+    def _has_learned(self) -> bool:
+        """Whether the next batch of this size gets a reader's memory, which this one had not."""
+        known = self._room_from_bytes
+        if self.analytics is not None:
+            self._room_from_bytes = self.analytics.room_from_bytes
+        return self._room_from_bytes < known
 
     async def _removed(self, renewal: trio.Event) -> bool:
         """Whether the old database is out of the way."""

@@ -58,7 +58,7 @@ class Metrics:
 
     def exchange(self, x: Exchange, duration_s: float) -> None:
         """One exchange has ended."""
-        provider = x.route.provider.id
+        provider = x.route.provider.id if x.route.provider is not None else "gateway"
         key = (provider, x.outcome, STATUS_CLASSES[(x.http_status or 0) // 100], x.region)
         exchanges = self._exchanges
         exchanges[key] = exchanges.get(key, 0) + 1

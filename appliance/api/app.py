@@ -7,7 +7,7 @@ No documentation pages: they would load scripts from elsewhere. The schema is at
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import health, requests
+from appliance.api import health, models, requests
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
@@ -37,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.include_router(health.router)
+    app.include_router(models.router)
     app.include_router(requests.router)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)

@@ -15,6 +15,10 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/readycheck"): "public",
     ("GET", "/metrics"): "metrics",
     ("GET", SCHEMA_PATH): "public",
+    ("GET", "/v1/models"): "public",
+    ("GET", "/ai/v1/models"): "public",
+    ("GET", "/ai/models"): "public",
+    ("GET", "/models"): "public",
     ("POST", "/v1/request/query-clickhouse"): "read",
     ("POST", "/v1/request/query"): "read",
     ("POST", "/v1/request/count/query"): "read",
@@ -27,5 +31,5 @@ def rest_paths() -> tuple[tuple[str, str], ...]:
     return tuple(
         (method, "/".join("{}" if part.startswith("{") else part for part in path.split("/")))
         for method, path in PERMISSIONS
-        if path.startswith("/v1/")
+        if path.startswith(("/v1/", "/models"))
     )

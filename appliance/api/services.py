@@ -88,6 +88,13 @@ class Records(Protocol):
         LookupError when it is not there any more."""
 
 
+class Models(Protocol):
+    """The models that the gateway knows."""
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The entries of `GET /v1/models`: those that a name alone reaches."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """All that `create_app` needs."""
@@ -96,3 +103,4 @@ class Services:
     operations: Operations
     access: Access
     records: Records
+    models: Models

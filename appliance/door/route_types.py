@@ -80,6 +80,11 @@ class Route:
         return self.kind in PROXIED or (self.kind is Kind.OPTIONS and not self.own)
 
     @property
+    def is_gateway(self) -> bool:
+        """Whether the body's model says where it goes."""
+        return self.kind is Kind.GATEWAY
+
+    @property
     def built_in(self) -> bool:
         """Whether it goes to a built-in provider at its own address."""
         provider = self.provider

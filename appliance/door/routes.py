@@ -55,10 +55,7 @@ DOORS: Final = (
 )
 NOT_BUILT: Final = {
     "intake": "Log intake is not part of this version. Calls that go through the proxy are logged.",
-    "gateway": (
-        "The AI gateway is not part of this version. Call a provider with its own key: "
-        "/v1/gateway/{provider}/…, or /v1/… with the provider's key in Authorization."
-    ),
+    "router": "Routers are not part of this version. The gateway lists models: /ai/v1/…",
     "generate": "Generate by prompt id is not part of this version.",
     "realtime": "WebSocket connections are not part of this version.",
 }
@@ -151,7 +148,7 @@ def _match(
         facts = _remember_host(host, routing)
     found: Route | None = None
     if facts.worker_type:
-        found = _by_worker(facts, path, query, headers, routing)
+        found = _by_worker(facts, method, path, query, headers, routing)
     if found is None and (path.startswith(b"/v1/gateway/") or path == b"/v1/gateway"):
         found = _by_gateway_path(path, query, headers, routing)
     if found is None and (
@@ -163,7 +160,7 @@ def _match(
             path = path[8:]
         found = _by_target(6, path, query, headers, routing)
     if found is None:
-        found = _by_segment(path, query, routing)
+        found = _by_segment(method, path, query, routing)
     if found is None:
         found = _by_credential(method, path, query, key, headers, routing)
     found.region = facts.region
@@ -206,14 +203,19 @@ def host_facts(host: bytes, routing: Routing) -> HostFacts:
 
 
 def _by_worker(
-    facts: HostFacts, path: bytes, query: bytes, headers: Mapping[bytes, bytes], routing: Routing
+    facts: HostFacts,
+    method: bytes,
+    path: bytes,
+    query: bytes,
+    headers: Mapping[bytes, bytes],
+    routing: Routing,
 ) -> Route | None:
     """Rule 4. HELICONE_API adds nothing: its endpoints are rules 3 and 8."""
     worker = facts.worker_type
     if worker == "HELICONE_API":
         return None
     if worker == "AI_GATEWAY_API":
-        return Route(Kind.GATEWAY, 4, refusal=_not_built("gateway"))
+        return _to_gateway(4, method, path, query)
     if worker == "GENERATE_API":
         return Route(Kind.GATEWAY, 4, refusal=_not_built("generate"))
     if worker == "GATEWAY_API":
@@ -273,15 +275,15 @@ def _by_target(
     return to_target(rule, named_target(headers), path, query, routing)
 
 
-def _by_segment(path: bytes, query: bytes, routing: Routing) -> Route | None:
+def _by_segment(method: bytes, path: bytes, query: bytes, routing: Routing) -> Route | None:
     """Rule 7: /router/{name}/…, /ai/…, /{provider}/…"""
     end = path.find(b"/", 1)
     segment = path[1:end] if end >= 0 else path[1:]
     if segment == b"router" and end >= 0:
         name = path[end + 1 :].partition(b"/")[0].decode("ascii", "replace")
-        return Route(Kind.GATEWAY, 7, router_name=name, refusal=_not_built("gateway"))
+        return Route(Kind.GATEWAY, 7, router_name=name, refusal=_not_built("router"))
     if segment == b"ai":
-        return Route(Kind.GATEWAY, 7, refusal=_not_built("gateway"))
+        return _to_gateway(7, method, path[3:] or b"/", query)
     provider = routing.providers.segments.get(segment)
     if provider is None:
         return None
@@ -303,9 +305,9 @@ def _by_credential(
         own = credentials.own or bool(credentials.stand_in)
         if not own and routing.is_rest(method, path):
             return Route(Kind.OWN, 8, "full", own="rest")
-        if not own:
-            return Route(Kind.GATEWAY, 9, refusal=_not_built("gateway"))
         path = b"/v1" + path if bare else path
+        if not own:
+            return _to_gateway(9, method, path, query)
         anthropic = (
             names.ANTHROPIC_VERSION in headers
             or path == b"/v1/complete"
@@ -316,6 +318,13 @@ def _by_credential(
     if method in (b"GET", b"HEAD") and b"text/html" in headers.get(names.ACCEPT, b"").lower():
         return Route(Kind.OWN, 10, "full", own="ui")
     return Route(Kind.NOT_FOUND, 10, refusal=Refusal(404, "not_found", DOORS))
+
+
+def _to_gateway(rule: int, method: bytes, path: bytes, query: bytes) -> Route:
+    """With or without /v1, as the gateway's own host is called (proxy.md 6.3)."""
+    if method == b"GET" and path in (b"/v1/models", b"/models"):
+        return Route(Kind.OWN, rule, "full", own="rest")
+    return Route(Kind.GATEWAY, rule, "fast", path=path + query)
 
 
 def _not_built(what: str) -> Refusal:

@@ -58,7 +58,8 @@ class Call:
             watch.upstream = connection.wire
             watch.enter("first_byte", aim.deadlines.first_byte_s)
             try:
-                complete = await send_request(connection, aim.head(x.body), x.body, watch)
+                body = x.body if x.sent is None else x.sent
+                complete = await send_request(connection, aim.head(body), body, watch)
                 reply = UpstreamReply(connection)
                 while not await reply.read_head(x.head.method, complete=complete):
                     await x.reply.informational(reply.status, reply.reason, reply.headers)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import trio
 
 from appliance.core import headers as names
+from appliance.core.attempts import StoredKey
 from appliance.core.credential_header import with_secret
 from appliance.core.credentials import find_credentials, forward_headers
 from appliance.core.keys import KeyInfo
@@ -52,6 +53,9 @@ class Ring(Protocol):
     async def stand_in(self, text: str) -> StandIn | None:
         """The proxy key with this text. Raises Refusal 503."""
 
+    async def plan_keys(self, org: bytes) -> Mapping[str, Sequence[StoredKey]]:
+        """What a gateway's plan must know of an organisation's keys. Raises Refusal 503."""
+
 
 Rings = Mapping[str, Ring]
 
@@ -72,19 +76,25 @@ async def stand_for(x: Exchange, rings: Rings) -> None:
     x.identity = replace(x.identity, org=x.org, failed_open=False)
 
 
-async def lend(x: Exchange, rings: Rings) -> Lent:
-    """The credential for the one target of a request, worked out once for all requests with the
-    same head that are lent the same key. Raises Refusal 401, 503; 413 where it has to be signed."""
-    if x.asks.mock_response is not None:
-        return CLIENTS_OWN  # nothing is sent
+def keeps_own(x: Exchange) -> bool:
+    """Whether the request to its one target goes as the client sent it: with a credential of its
+    own, or nowhere at all. Nothing has to be looked up then."""
     facts = x.facts
-    provider = x.route.provider
     if facts.brings_own is None:
         facts.brings_own = brings_own(facts.credentials, x.head.first, x.route.path)
-    if facts.brings_own and provider.auth != SIGNED_STYLE:
-        return CLIENTS_OWN
+    if facts.brings_own and x.route.provider.auth != SIGNED_STYLE:
+        return True
+    return x.asks.mock_response is not None
+
+
+async def lend(x: Exchange, rings: Rings) -> Lent:
+    """The credential for the one target of a request that does not keep its own, worked out once
+    for all requests with the same head that are lent the same key. Raises Refusal 401, 503; 413
+    where it has to be signed."""
+    facts = x.facts
+    provider = x.route.provider
     secret = await _secret_of(
-        x, x.route, x.head.first, rings[x.region], own=facts.brings_own, lent=facts.lent
+        x, x.route, x.head.first, rings[x.region], own=bool(facts.brings_own), lent=facts.lent
     )
     if secret is None:
         return CLIENTS_OWN
@@ -95,13 +105,21 @@ async def lend(x: Exchange, rings: Rings) -> Lent:
     return lent
 
 
-async def lend_along(x: Exchange, route: Any, fields: Headers, rings: Rings) -> Lent:  # noqa: ANN401
-    """The same for one target of several, to which these header lines go."""
+async def lend_along(
+    x: Exchange,
+    route: Any,  # noqa: ANN401 - the door's Route, which lies above
+    fields: Headers,
+    rings: Rings,
+    key_id: str = "",
+) -> Lent:
+    """The same for one target of several, to which these header lines go; with `key_id` it is that
+    stored key which is lent."""
     first = {name.lower(): value for name, value in reversed(fields)}
     own = brings_own(find_credentials(first), first, route.path)
     secret = None
     if not own or route.provider.auth == SIGNED_STYLE:
-        secret = await _secret_of(x, route, first, rings[x.region], own=own, lent=None)
+        ring = rings[x.region]
+        secret = await _secret_of(x, route, first, ring, own=own, lent=None, key_id=key_id)
     if secret is None:
         return Lent(None, fields, route.path)
     return await _written(x, route, fields, secret)
@@ -115,6 +133,7 @@ async def _secret_of(
     *,
     own: bool,
     lent: Lent | None,
+    key_id: str = "",
 ) -> Secret | None:
     """The secret that is written into the request; None where it goes as the client sent it."""
     provider = route.provider
@@ -123,10 +142,8 @@ async def _secret_of(
     if not wants_ours(provider, own=own):
         return None
     stand_in: StandIn | None = x.stand_in
-    key_id = stand_in.key_id if stand_in is not None else ""
-    found = ring.find(x.org, provider.id, key_id)
-    if found is None:
-        found = await ring.load(x.org, provider.id, key_id)
+    key_id = stand_in.key_id if stand_in is not None else key_id
+    found = await stored_key(x, provider.id, key_id, ring)
     secret = found.secret if found is not None else None
     if secret is not None and lent is not None and secret is lent.secret:
         return secret
@@ -136,6 +153,12 @@ async def _secret_of(
         provider, route.base_url, route.path,
         own=own, org=x.org, stored=found, environment=ring.environment,
     ).secret  # fmt: skip
+
+
+async def stored_key(x: Exchange, provider_id: str, key_id: str, ring: Ring) -> Found | None:
+    """The organisation's key for a provider, from the first tier that has it. Raises Refusal."""
+    found = ring.find(x.org, provider_id, key_id)
+    return found if found is not None else await ring.load(x.org, provider_id, key_id)
 
 
 def _aws_of(first: Mapping[bytes, bytes]) -> Secret | None:

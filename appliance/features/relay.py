@@ -13,12 +13,6 @@ from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, monotonic
 from appliance.upstream.http1 import UpstreamReply
 from appliance.wire import Woken
 
-# Hop by hop (RFC 9110 7.6.1); `trailer` stays, since trailers are passed on.
-NOT_PASSED = frozenset(
-    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
-)
-USUAL_CONNECTION = frozenset((b"", b"keep-alive", b"Keep-Alive", b"close"))
-
 
 def client_headers(reply: UpstreamReply, x: Exchange) -> Headers:
     """The provider's header lines, untouched and in order. Ours go after them, once it is known
@@ -30,14 +24,7 @@ def client_headers(reply: UpstreamReply, x: Exchange) -> Headers:
     value = first.get(b"content-encoding")
     if value is not None:
         x.response_coding = value.decode("latin-1")
-    dropped: frozenset[bytes] | set[bytes] = NOT_PASSED
-    connection = first.get(b"connection", b"")
-    if connection not in USUAL_CONNECTION:
-        dropped = NOT_PASSED | {token.strip() for token in connection.lower().split(b",")}
-    if b"content-length" in first and reply.framing.kind not in ("length", "none"):
-        dropped = dropped | {b"content-length"}
-    kept = zip(reply.headers, reply.names, strict=True)
-    return [field for field, name in kept if name not in dropped]
+    return reply.end_to_end()
 
 
 async def relay(x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float) -> None:

@@ -68,6 +68,13 @@ class UpstreamConnection:
         self.wire.close()
 
 
+# Hop by hop (RFC 9110 7.6.1); `trailer` stays, since trailers are passed on.
+NOT_PASSED = frozenset(
+    (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te")
+)
+USUAL_CONNECTION = frozenset((b"", b"keep-alive", b"Keep-Alive", b"close"))
+
+
 class UpstreamReply:
     """The reply to one request: the head, then `piece` until `done`.
 
@@ -126,6 +133,18 @@ class UpstreamReply:
             return False
         self._frame(method, complete)
         return True
+
+    def end_to_end(self) -> Headers:
+        """The header lines that are meant for whoever the reply is passed on to."""
+        first = self.first
+        dropped: frozenset[bytes] | set[bytes] = NOT_PASSED
+        connection = first.get(b"connection", b"")
+        if connection not in USUAL_CONNECTION:
+            dropped = NOT_PASSED | {token.strip() for token in connection.lower().split(b",")}
+        if b"content-length" in first and self.framing.kind not in ("length", "none"):
+            dropped = dropped | {b"content-length"}
+        kept = zip(self.headers, self.names, strict=True)
+        return [field for field, name in kept if name not in dropped]
 
     def _informational(self, status: int) -> None:
         if status < 100:

@@ -110,6 +110,11 @@ class FakeRecords:
         return self.frames[position]
 
 
+class FakeModels:
+    def listed(self) -> list[dict[str, Any]]:
+        return [{"id": "m-1", "object": "model", "created": 1, "owned_by": "maker"}]
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -120,7 +125,8 @@ class House:
         self.operations = FakeOperations()
         self.access = FakeAccess()
         self.records = FakeRecords(self.analytics)
-        services = Services("1.2.3", self.operations, self.access, self.records)
+        self.models = FakeModels()
+        services = Services("1.2.3", self.operations, self.access, self.records, self.models)
         self.app = create_app(services)
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:

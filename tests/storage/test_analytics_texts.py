@@ -76,6 +76,30 @@ def test_whole_batches_of_large_texts_fit_and_their_room_is_given_back(
         analytics.close()
 
 
+@pytest.mark.parametrize("size", [KIB, 2 * KIB, 8 * KIB, 20 * KIB, 85 * KIB, 120 * KIB])
+def test_whole_batches_that_are_hard_to_compress_get_a_readers_memory_where_they_need_it(
+    tmp_path: Path, size: int
+) -> None:
+    """What a proxy at its top speed hands over: replies of one size, 5 MiB of them at once."""
+    options = IngestOptions()
+    rows, batches = min(options.text_bytes_max // (size + 200) + 1, options.rows_max), 10
+    analytics = opened(tmp_path / "analytics.duckdb")
+    try:
+        for number in range(batches):
+            batch = Batch()
+            for at in range(number * rows, (number + 1) * rows):
+                texts = {"request": text(200), "response": text(size)}
+                body = body_row(at, frame_offset=at, **texts)
+                batch.add_exchange(request_row(at, frame_offset=at), body, 0)
+            analytics.ingest(batch, Position(1, number + 1))
+            assert not analytics._memory._is_raised
+        sql = "SELECT count(*), sum(length(response)) FROM bodies WHERE request LIKE '%end.'"
+        assert ask(analytics, sql) == [(rows * batches, rows * batches * size)]
+        assert analytics.position == Position(1, batches)
+    finally:
+        analytics.close()
+
+
 @pytest.mark.parametrize(("rows", "batches"), [(1, 3)])
 def test_the_largest_bodies_that_are_kept(tmp_path: Path, rows: int, batches: int) -> None:
     """32 MiB a side (`record_bytes_max`), with what DuckDB has of 1 GiB; and small ones after."""

@@ -1,0 +1,284 @@
+"""The AI gateway: one request, a list of models, and the calls that may answer it (proxy.md 6).
+
+Which calls those are is decided in `core/attempts.py`, what each is sent in
+`providers/dialects/mapping.py`; here an exchange is turned to one after the other. What the client
+sent stays on record, whatever a provider is sent in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import trio
+
+from appliance.core import headers as names
+from appliance.core.attempt_errors import (
+    AttemptError,
+    aggregate,
+    ends_loop,
+    of_failure,
+    of_no_candidates,
+    of_refusal,
+    of_reply,
+)
+from appliance.core.attempts import (
+    Candidate,
+    StoredKey,
+    candidates_of,
+    chat_for,
+    providers_wanted,
+)
+from appliance.core.credential_header import REPLACED
+from appliance.core.credentials import forward_headers
+from appliance.core.json_reader import read_json
+from appliance.core.model_grammar import ModelPlan, parse_models, requested_model
+from appliance.core.provider_credentials import Found
+from appliance.core.retry import retry_after_s
+from appliance.core.urls import join_base, parse_target
+from appliance.errors import Refusal, UpstreamFailed
+from appliance.exchange import Body, Exchange, Headers
+from appliance.providers.dialects.common import Json, encode
+from appliance.providers.dialects.mapping import (
+    Address,
+    Inbound,
+    ReplyMap,
+    address_of,
+    body_of,
+    chat_of,
+    error_for,
+    extra_headers,
+    is_same,
+    own_body,
+    wire_of,
+)
+from appliance.providers.registry import ModelRegistry
+from appliance.providers.table import Provider
+from appliance.upstream.http1 import UpstreamReply
+
+BODY_BYTES_MAX = 32 * 1024 * 1024
+# Above this a body is parsed off the loop.
+PARSED_HERE_BYTES_MAX = 256 * 1024
+ERROR_BYTES_MAX = 256 * 1024
+NO_MAPPING = "NO_MAPPING"
+NO_CACHE = "cache-enabled;reason=gateway"
+# What is passed to the provider that the model names, as it came but for the model.
+PLAIN_PATHS = ("/embeddings", "/completions", "/moderations", "/images/generations")
+# Of the client's header lines these would speak of another body than the one that is sent.
+OF_THE_BODY = frozenset({
+    b"content-type", b"content-encoding", b"accept", b"accept-encoding", b"anthropic-version",
+    b"anthropic-beta", b"cookie", b"origin", b"referer",
+})  # fmt: skip
+OF_ANTHROPIC = frozenset({b"anthropic-version", b"anthropic-beta"})
+NOT_JSON = (
+    "The gateway reads JSON bodies. Send other ones to the provider itself, at "
+    "/v1/gateway/{provider}/…"
+)
+
+RouteTo = Callable[[Provider, bytes], Any]
+
+
+class Ring(Protocol):
+    """What is asked of a region's provider keys."""
+
+    async def plan_keys(self, org: bytes) -> Mapping[str, Sequence[StoredKey]]:
+        """The keys of an organisation, by provider. Raises Refusal 503."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What the gateway works with. `keyless`: providers of the configuration that ask for none."""
+
+    registry: ModelRegistry
+    providers: Mapping[str, Provider]
+    route_to: RouteTo
+    keyless: Mapping[str, Sequence[StoredKey]]
+
+
+class GatewayCall:
+    """One exchange on its way through the gateway: its candidates, and how each one ended."""
+
+    def __init__(
+        self,
+        x: Exchange,
+        gateway: Gateway,
+        inbound: Inbound,
+        document: Json,
+        plan: ModelPlan,
+        candidates: Sequence[Candidate],
+    ) -> None:
+        self.candidates = candidates
+        self.errors: list[AttemptError] = []
+        self.outcome = "refused"  # of the last call that was made
+        self.reply_map: ReplyMap | None = None
+        self._x = x
+        self._gateway = gateway
+        self._route = x.route
+        self._inbound: Inbound = inbound
+        self._document = document
+        self._chat: Json | None = None
+        self._candidate: Candidate | None = None
+        if not candidates:
+            wanted = providers_wanted(plan, gateway.registry.offers)
+            self.errors = of_no_candidates(plan, wanted)
+
+    def enter(self, candidate: Candidate, found: Found | None) -> Headers:
+        """Turn the exchange to this candidate: route, dialect, and what is sent. `found` is the
+        stored key, None where the environment's is used, or none is asked for. Gives the header
+        lines to send, without a credential. Raises Refusal for what this one cannot be asked."""
+        x, endpoint = self._x, candidate.endpoint
+        self._candidate = candidate
+        streams = self._document.get("stream") is True
+        address = address_of(
+            self._inbound, endpoint, stream=streams,
+            settings=found.config if found is not None else {},
+            base_url=found.base_url if found is not None else "",
+        )  # fmt: skip
+        if self._inbound == "plain":
+            address = address._replace(path=self._route.path.decode("latin-1"))
+        body = self._body(candidate, streams=streams)
+        provider = self._gateway.providers[endpoint.provider]
+        base_url, path = self._way(provider, address)
+        x.route = replace(self._route, provider=provider, base_url=base_url, path=path)
+        x.dialect = wire_of(endpoint).dialect
+        data = encode(body)
+        x.sent = Body(data, None, len(data))
+        self.reply_map = ReplyMap(
+            self._inbound, endpoint,
+            created=x.created_at_us // 1_000_000, id=f"chatcmpl-{x.request_id}",
+            request=self._document,
+        )  # fmt: skip
+        return self._fields(candidate, body)
+
+    def _way(self, provider: Provider, address: Address) -> tuple[str, bytes]:
+        path = address.path.encode("ascii")
+        if address.is_whole:
+            return address.base_url, path
+        if address.base_url:
+            base = parse_target(address.base_url)
+            return address.base_url, join_base(base.path.encode("ascii"), path)
+        way = self._gateway.route_to(provider, path)
+        return way.base_url, way.path
+
+    def _body(self, candidate: Candidate, *, streams: bool) -> Json:
+        endpoint, inbound = candidate.endpoint, self._inbound
+        if is_same(inbound, endpoint) and inbound != "chat":
+            return own_body(inbound, self._document, endpoint)
+        if self._chat is None:
+            self._chat = chat_of(inbound, self._document)
+        chat, dropped = chat_for(candidate, self._chat, requested_model(self._document))
+        for name in dropped:
+            self._missed(f"{name};reason=not-supported-by-model")
+        return body_of(inbound, chat, endpoint, stream=streams)
+
+    def _fields(self, candidate: Candidate, body: Json) -> Headers:
+        """The client's header lines but for its credential and what spoke of its own body."""
+        x = self._x
+        left = REPLACED | OF_THE_BODY
+        if self._inbound in ("native", "messages") and is_same(self._inbound, candidate.endpoint):
+            left -= OF_ANTHROPIC
+        fields = [
+            field
+            for field in forward_headers(x.head.headers, x.found_key)
+            if field[0].lower() not in left
+        ]
+        present = {field[0].lower() for field in fields}
+        fields.append((b"Content-Type", b"application/json"))
+        for name, value in extra_headers(candidate.endpoint, body).items():
+            if name.encode() not in present:
+                fields.append((name.encode(), value.encode()))
+        return fields
+
+    def _missed(self, missed: str) -> None:
+        x = self._x
+        if missed not in x.not_applied:
+            x.not_applied.append(missed)
+            x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+
+    # -- how the candidate that was entered ended
+
+    async def refused_by(self, reply: UpstreamReply) -> None:
+        """The provider said no: its words are kept for the reply to all. Raises like `piece`."""
+        assert self._candidate is not None, "entered"
+        self.outcome = "complete"
+        data = b""
+        while not reply.done and len(data) < ERROR_BYTES_MAX:
+            data += await reply.piece()
+        told = reply.first.get(b"retry-after", b"")
+        wait_s = retry_after_s(told, self._x.created_at_us) if told else None
+        self.errors.append(of_reply(self._candidate, reply.status, data, wait_s))
+
+    def failed(self, failure: UpstreamFailed, status: int) -> None:
+        """The provider did not answer; `status` as a client would see it."""
+        assert self._candidate is not None, "entered"
+        self.outcome = failure.name
+        self.errors.append(of_failure(self._candidate, failure, status))
+
+    def forbidden(self, candidate: Candidate, refusal: Refusal) -> bool:
+        """A rule of ours kept the call from being made. Whether the others are of no use then."""
+        error = of_refusal(candidate, refusal)
+        self.errors.append(error)
+        return ends_loop(error)
+
+    def last_word(self) -> tuple[int, bytes, Headers]:
+        """Status, body and header lines of the reply when no candidate has answered."""
+        found = aggregate(self.errors)
+        status, body = found.status, found.body()
+        if self._inbound == "messages":
+            error = {"error": {"message": found.message, "type": found.code}}
+            status, body = error_for(self._inbound, status, error)
+        headers: Headers = [(b"content-type", b"application/json")]
+        if found.retry_after_s is not None:
+            headers.append((b"retry-after", b"%d" % found.retry_after_s))
+        return status, body, headers
+
+
+async def gateway_call(x: Exchange, gateway: Gateway, ring: Ring) -> GatewayCall:
+    """Read what is asked, and list the calls that may answer it. Raises Refusal 400, 405, 413."""
+    if x.head.method != b"POST":
+        raise Refusal(
+            405, "method_not_allowed",
+            "The gateway is called with POST; GET /v1/models lists its models.",
+            headers={"Allow": "POST, GET"},
+        )  # fmt: skip
+    document = await _document(x)
+    plan = parse_models(requested_model(document), gateway.registry)
+    own = {**gateway.keyless, **await ring.plan_keys(x.org)}
+    candidates = candidates_of(plan, gateway.registry.offers, own_keys=own, platform_keys={})
+    call = GatewayCall(x, gateway, inbound_of(x), document, plan, candidates)
+    if x.asks.cache_read or x.asks.cache_save:
+        call._missed(NO_CACHE)
+    return call
+
+
+def inbound_of(x: Exchange) -> Inbound:
+    """What a client speaks, by the path it calls (proxy.md 6.3)."""
+    path = x.route.path.decode("latin-1").partition("?")[0].lower().rstrip("/")
+    if x.asks.body_mapping == NO_MAPPING:
+        return "native"
+    if x.asks.body_mapping == "RESPONSES" or "/responses" in path:
+        return "responses"
+    if path.endswith("/messages"):
+        return "messages"
+    if path.endswith(PLAIN_PATHS) and not path.endswith("/chat/completions"):
+        return "plain"
+    return "chat"
+
+
+async def _document(x: Exchange) -> Json:
+    body = x.body
+    if body.length > BODY_BYTES_MAX:
+        raise Refusal(413, "body_too_large", "The gateway reads bodies up to 32 MiB.")
+    if b"content-encoding" in x.head.first:
+        raise Refusal(415, "body_coded", "The gateway reads bodies without Content-Encoding.")
+    spill = body.spill
+    if spill is not None:
+        document, fault = await trio.to_thread.run_sync(lambda: read_json(spill.begin(body.length)))
+    elif body.length > PARSED_HERE_BYTES_MAX:
+        document, fault = await trio.to_thread.run_sync(read_json, body.data)
+    else:
+        document, fault = read_json(body.data)
+    if fault or not isinstance(document, dict):
+        raise Refusal(400, "body_invalid", f"The body is no JSON object. {NOT_JSON}")
+    return document

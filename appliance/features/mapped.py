@@ -1,0 +1,156 @@
+"""A provider's reply in the client's own format: the whole, or event by event (proxy.md 6.10).
+
+The record keeps what the provider said, and is written before the last byte leaves, as in
+`relay.py`. Every write of a stream is one or more whole events.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from appliance.core import headers as names
+from appliance.core.decoding import decode_body
+from appliance.core.terminal import TerminalScanner
+from appliance.core.whole_events import WholeEvents
+from appliance.errors import UpstreamFailed
+from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.providers.dialects.mapping import ReplyMap
+from appliance.upstream.http1 import UpstreamReply
+
+REPLY_BYTES_MAX = 32 * 1024 * 1024
+# How long the beginning of an event waits for its end.
+HELD_S = 0.05
+STREAMS = ("text/event-stream", "application/vnd.amazon.eventstream")
+EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+JSON = (b"content-type", b"application/json")
+# They speak of the bytes that the provider sent.
+OF_THE_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"trailer"))
+UNMAPPED = "gateway-mapping;reason=reply-not-understood"
+
+
+async def relay_mapped(
+    x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float, mapping: ReplyMap
+) -> None:
+    """Pass a good reply on in the client's format. Raises UpstreamFailed when it breaks off, or is
+    an error though its status is none; Woken when woken; OSError when the client's side broke."""
+    kind = reply.first.get(b"content-type", b"").decode("latin-1")
+    x.response_type = kind
+    x.response_coding = reply.first.get(b"content-encoding", b"").decode("latin-1")
+    lowered = ((field, field[0].lower()) for field in reply.end_to_end())
+    headers = [field for field, name in lowered if name not in OF_THE_BODY]
+    x.reply.watch.enter("gap", gap_s)
+    if kind.startswith(STREAMS) and not x.response_coding:
+        await _stream(x, reply, tap, gap_s, mapping, headers)
+    else:
+        await _whole(x, reply, tap, gap_s, mapping, headers)
+
+
+async def _whole(
+    x: Exchange,
+    reply: UpstreamReply,
+    tap: TapLike,
+    gap_s: float,
+    mapping: ReplyMap,
+    headers: Headers,
+) -> None:
+    pieces: list[bytes] = []
+    size = 0
+    while not reply.done:
+        piece = await reply.piece()
+        x.reply.watch.enter("gap", gap_s)
+        if piece and not x.first_byte_s:
+            x.first_byte_s = monotonic()
+        pieces.append(piece)
+        size += len(piece)
+        if size > REPLY_BYTES_MAX:
+            raise UpstreamFailed("malformed", "the reply is over 32 MiB: too large to be mapped")
+    data = b"".join(pieces)
+    headers = [*headers, JSON]
+    try:
+        body = mapping.whole(decode_body(data, x.response_coding or None).data)
+    except ValueError:  # open: what is not understood is passed on as it came, and that is said
+        kept = reply.end_to_end()
+        body, headers = data, [field for field in kept if field[0].lower() != b"content-length"]
+        x.not_applied.append(UNMAPPED)
+        x.reply_headers.append((names.REPLY_NOT_APPLIED, UNMAPPED.encode()))
+    tap.add(data)
+    if tap.heavy:
+        await tap.unload()
+    x.http_status = reply.status
+    x.started = True
+    await tap.seal("client_gone" if x.reply.watch.gone else "complete")
+    headers = [*headers, (b"content-length", b"%d" % len(body)), *x.reply_headers]
+    await x.reply.start(reply.status, reply.reason, headers, len(body), body, last=True)
+
+
+async def _stream(
+    x: Exchange,
+    reply: UpstreamReply,
+    tap: TapLike,
+    gap_s: float,
+    mapping: ReplyMap,
+    headers: Headers,
+) -> None:
+    watch = x.reply.watch
+    whole = WholeEvents() if mapping.is_same else None
+    scanner = TerminalScanner(x.dialect)
+    x.http_status = reply.status
+    x.started = True
+    sent = [*headers, EVENTS, *x.reply_headers]
+    try:
+        await x.reply.start(reply.status, reply.reason, sent, None, b"")
+    except OSError:
+        hung_up(x)
+    while True:
+        if not watch.gone:
+            watch.enter("gap", gap_s)
+        piece = await _next(reply, held=bool(whole is not None and whole.held))
+        if piece is None:
+            assert whole is not None, "it holds something"
+            await _write(x, whole.flush())
+            continue
+        if piece:
+            if not x.first_byte_s:
+                x.first_byte_s = monotonic()
+            tap.add(piece)
+            if tap.heavy:
+                await tap.unload()
+        ended = bool(piece) and scanner.feed(piece)
+        if watch.gone:
+            if reply.done:
+                return
+            continue
+        out = whole.feed(piece) if whole is not None else mapping.feed(piece)
+        if ended or reply.done:
+            await tap.seal("complete")
+        if reply.done:
+            out += whole.flush() if whole is not None else mapping.finish()
+            await x.reply.finish(out, [])
+            return
+        if out:
+            await _write(x, out)
+
+
+async def _next(reply: UpstreamReply, *, held: bool) -> bytes | None:
+    """The next piece; None when the beginning of an event has waited for its end long enough."""
+    if not held:
+        return await reply.piece()
+    with trio.move_on_after(HELD_S):
+        return await reply.piece()
+    return None
+
+
+async def _write(x: Exchange, data: bytes) -> None:
+    try:
+        await x.reply.write(data)
+    except OSError:
+        hung_up(x)
+
+
+def hung_up(x: Exchange) -> None:
+    """As in `relay.py`: an OSError of the client's side is raised again unless the reply is to be
+    read on without a client."""
+    watch = x.reply.watch
+    watch.hang_up()
+    if not watch.drain_s:
+        raise

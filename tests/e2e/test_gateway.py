@@ -1,0 +1,283 @@
+"""The AI gateway: the official SDKs call models by name, whoever serves them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.fakes.appliance import Appliance
+from tests.fakes.provider import Provider
+from tests.fakes.raw_client import Reply
+
+KEY = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
+CLAUDE = "claude-sonnet-4-6"
+SAY: Any = [{"role": "user", "content": "Say hello."}]
+TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    }
+]
+FOUND = {"OPENAI_API_KEY": "sk-env-openai", "ANTHROPIC_API_KEY": "sk-env-anthropic"}
+
+
+@pytest.fixture(scope="module")
+def gateway(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    directory = tmp_path_factory.mktemp("gateway")
+    with Appliance(directory, provider, environ=FOUND, lends=True) as appliance:
+        yield appliance
+
+
+@pytest.fixture
+def client(gateway: Appliance, provider: Provider) -> Iterator[openai.OpenAI]:
+    provider.clear()
+    with openai.OpenAI(api_key=KEY, base_url=gateway.url + "/v1", max_retries=0) as client:
+        yield client
+
+
+def newest(appliance: Appliance) -> dict[str, Any]:
+    sql = "SELECT * FROM requests ORDER BY recorded_at DESC, exchange_id DESC LIMIT 1"
+    return appliance.query(sql)[0]
+
+
+def post(appliance: Appliance, path: str, body: object, **headers: str) -> Reply:
+    return appliance.call(path, body, {"Authorization": f"Bearer {KEY}", **headers})
+
+
+def test_every_listed_model_is_known(client: openai.OpenAI) -> None:
+    names = [model.id for model in client.models.list()]
+    assert len(names) == len(set(names)) > 100
+    assert {"gpt-4o", CLAUDE} <= set(names)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/ai/v1/models", "/models", "/ai/models"])
+def test_the_list_needs_no_key(gateway: Appliance, path: str) -> None:
+    with gateway.client() as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        reply = raw.reply()
+    assert reply.status == 200
+    assert reply.json["object"] == "list"
+
+
+@pytest.mark.parametrize("base", ["/v1", "/ai/v1", "/ai"])
+def test_a_model_of_openai(gateway: Appliance, provider: Provider, base: str) -> None:
+    with openai.OpenAI(api_key=KEY, base_url=gateway.url + base, max_retries=0) as client:
+        reply = client.chat.completions.create(model="gpt-4o", messages=SAY)
+    assert reply.choices[0].message.content
+    assert reply.usage is not None
+    received = provider.received[-1]
+    assert received.target == b"/v1/chat/completions"
+    assert received.first(b"authorization") == b"Bearer sk-env-openai"
+    assert KEY.encode() not in received.head
+    row = newest(gateway)
+    assert (row["provider"], row["model"], row["http_status"]) == ("OPENAI", "gpt-4o", 200)
+    assert row["prompt_tokens"] == reply.usage.prompt_tokens
+    assert Decimal(row["cost_usd"]) > 0
+
+
+def test_a_model_of_anthropic_in_openais_words(
+    client: openai.OpenAI, gateway: Appliance, provider: Provider
+) -> None:
+    reply = client.chat.completions.create(model=CLAUDE, messages=SAY, max_tokens=100)
+    received = provider.received[-1]
+    assert received.target == b"/v1/messages"
+    assert received.first(b"x-api-key") == b"sk-env-anthropic"
+    assert received.first(b"authorization") is None
+    assert received.first(b"anthropic-version")
+    assert received.json["max_tokens"] == 100
+    assert reply.object == "chat.completion"
+    assert reply.choices[0].message.content
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage is not None
+    row = newest(gateway)
+    assert (row["provider"], row["outcome"]) == ("ANTHROPIC", "complete")
+    assert row["completion_tokens"] == reply.usage.completion_tokens > 0
+    assert Decimal(row["cost_usd"]) > 0
+    body = gateway.body(row["request_id"])
+    assert json.loads(body["request"])["messages"] == SAY  # what the client sent
+    assert json.loads(body["response"])["type"] == "message"  # what the provider said
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", CLAUDE])
+def test_streams(client: openai.OpenAI, gateway: Appliance, model: str) -> None:
+    whole = client.chat.completions.create(model=model, messages=SAY).choices[0].message.content
+    stream = client.chat.completions.create(
+        model=model, messages=SAY, stream=True, stream_options={"include_usage": True}
+    )
+    text, usage, reasons = "", None, []
+    for chunk in stream:
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            reasons += [choice.finish_reason] if choice.finish_reason else []
+    assert text == whole
+    assert reasons == ["stop"]
+    assert usage is not None
+    row = newest(gateway)
+    assert row["is_stream"] is True
+    assert row["completion_tokens"] == usage.completion_tokens
+
+
+def test_a_stream_is_written_in_whole_events(gateway: Appliance) -> None:
+    for model in ("gpt-4o", CLAUDE):
+        body = {"model": model, "messages": SAY, "stream": True, "max_tokens": 9}
+        reply = post(gateway, "/v1/chat/completions", body)
+        assert reply.status == 200
+        frames = [frame for frame in reply.frames if frame]
+        assert len(frames) > 2
+        assert all(frame.startswith(b"data: ") and frame.endswith(b"\n\n") for frame in frames)
+        assert reply.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_tools_come_back_in_openais_words(client: openai.OpenAI) -> None:
+    for model in ("gpt-4o", CLAUDE):
+        reply = client.chat.completions.create(
+            model=model, messages=SAY, tools=TOOLS, tool_choice="required"
+        )
+        (call,) = reply.choices[0].message.tool_calls or []
+        assert call.type == "function"
+        assert call.function.name == "get_weather"
+        assert isinstance(json.loads(call.function.arguments), dict)
+        assert reply.choices[0].finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", CLAUDE])
+def test_the_responses_api(client: openai.OpenAI, model: str) -> None:
+    reply = client.responses.create(model=model, input="Say hello.")
+    assert reply.output_text
+    assert reply.status == "completed"
+    kinds = [event.type for event in client.responses.create(model=model, input="Hi", stream=True)]
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", CLAUDE])
+def test_the_messages_api_with_the_anthropic_sdk(
+    gateway: Appliance, provider: Provider, model: str
+) -> None:
+    with anthropic.Anthropic(api_key=KEY, base_url=gateway.url, max_retries=0) as client:
+        reply = client.messages.create(model=model, max_tokens=50, messages=SAY)
+        assert reply.type == "message"
+        assert reply.content[0].type == "text"
+        assert reply.stop_reason == "end_turn"
+        with client.messages.stream(model=model, max_tokens=50, messages=SAY) as stream:
+            assert "".join(stream.text_stream) == reply.content[0].text
+        with pytest.raises(anthropic.APIStatusError) as caught:
+            client.messages.create(
+                model=model, max_tokens=5, messages=SAY, extra_headers={"x-fake": "fake-error-429"}
+            )
+    assert caught.value.status_code == 429
+    assert caught.value.body["type"] == "error"  # type: ignore[index]
+
+
+def test_the_next_model_answers_when_the_first_does_not(
+    client: openai.OpenAI, gateway: Appliance, provider: Provider
+) -> None:
+    reply = client.chat.completions.create(model=f"fake-error-500/openai,{CLAUDE}", messages=SAY)
+    assert reply.model == CLAUDE
+    row = newest(gateway)
+    assert [(one["provider"], one["status"], one["why_next"]) for one in row["attempts"]] == [
+        ("OPENAI", 500, "status_500"), ("ANTHROPIC", 200, ""),
+    ]  # fmt: skip
+    assert row["provider"] == "ANTHROPIC"
+
+
+def test_all_failed_says_why_each_did(client: openai.OpenAI, gateway: Appliance) -> None:
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(
+            model="fake-error-503/openai,fake-error-400/openai", messages=SAY
+        )
+    assert caught.value.status_code == 503
+    error = caught.value.response.json()["error"]
+    assert [detail["statusCode"] for detail in error["details"]] == [503, 400]
+    assert error["details"][0]["source"] == "fake-error-503/openai/byok"
+    assert newest(gateway)["http_status"] == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        ({"model": "nosuch-model", "messages": SAY}, 400, "'nosuch-model' is no known model"),
+        ({"messages": SAY}, 400, "no model"),
+        ({"model": 7, "messages": SAY}, 400, "not a string"),
+        ({"model": "gpt-4o,!nobody", "messages": SAY}, 400, "'!nobody'"),
+        ({"model": "grok-4/xai", "messages": SAY}, 400, "no key for xai"),
+        ([1], 400, "no JSON object"),
+        ({"model": CLAUDE, "messages": SAY, "logit_bias": {"1": 1}}, 400, "logit_bias"),
+    ],
+)
+def test_what_cannot_be_asked(
+    gateway: Appliance, provider: Provider, body: object, status: int, says: str
+) -> None:
+    provider.clear()
+    reply = post(gateway, "/v1/chat/completions", body)
+    assert reply.status == status
+    assert says in reply.json["error"]["message"]
+    assert not provider.received
+    assert newest(gateway)["http_status"] == status
+
+
+def test_other_methods(gateway: Appliance) -> None:
+    with gateway.client() as raw:
+        raw.send(b"PUT /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        reply = raw.reply()
+    assert reply.status == 405
+    assert reply.value("allow") == "POST, GET"
+
+
+def test_a_body_in_the_providers_own_format(gateway: Appliance, provider: Provider) -> None:
+    body = {"model": CLAUDE, "max_tokens": 9, "messages": SAY}
+    mapping = {"Helicone-Gateway-Body-Mapping": "NO_MAPPING"}
+    reply = post(gateway, "/v1/chat/completions", body, **mapping)
+    assert reply.status == 200
+    assert reply.json["type"] == "message"
+    assert provider.received[-1].target == b"/v1/messages"
+
+
+def test_embeddings_go_to_the_named_provider(gateway: Appliance, provider: Provider) -> None:
+    name = "text-embedding-3-small"
+    body = {"model": f"{name}/openai", "input": "hello"}
+    reply = post(gateway, "/v1/embeddings", body)
+    assert reply.status == 200
+    assert reply.json["data"][0]["embedding"]
+    received = provider.received[-1]
+    assert (received.target, received.json["model"]) == (
+        b"/v1/embeddings",
+        "text-embedding-3-small",
+    )
+
+
+def test_its_limit_is_taken_once_for_all_attempts(gateway: Appliance) -> None:
+    policy = {"Helicone-RateLimit-Policy": "2;w=3600;s=gateway-test"}
+    policy["Helicone-Property-gateway-test"] = "one"
+    body = {"model": f"fake-error-500/openai,{CLAUDE}", "messages": SAY}
+    statuses = [post(gateway, "/v1/chat/completions", body, **policy).status for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+
+def test_a_stream_that_breaks_off_has_no_clean_end(gateway: Appliance) -> None:
+    for model in ("gpt-4o", CLAUDE):
+        body = {"model": model, "messages": SAY, "stream": True, "max_tokens": 9}
+        reply = post(gateway, "/v1/chat/completions", body, **{"x-fake": "fake-cut-after-3"})
+        assert reply.end != "clean"
+        assert b"[DONE]" not in reply.body
+        assert newest(gateway)["outcome"] == "cut"
+
+
+def test_a_provider_of_the_configuration_needs_no_key(provider: Provider, tmp_path: Path) -> None:
+    config = f'[providers.mine]\nbase_url = "{provider.url}/v1"\n'
+    with Appliance(tmp_path, config=config) as appliance:
+        reply = post(appliance, "/v1/chat/completions", {"model": "llama/mine", "messages": SAY})
+        assert reply.status == 200
+        assert provider.received[-1].first(b"authorization") is None
+        assert newest(appliance)["gateway_provider"] == "mine"
