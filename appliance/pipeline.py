@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
@@ -27,7 +28,6 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
-from appliance.features.gateway import Gateway, GatewayCall, gateway_call
 from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
@@ -40,6 +40,9 @@ from appliance.log import Log
 from appliance.providers.table import Provider
 from appliance.upstream.pool import Pool
 from appliance.wire import Woken
+
+if TYPE_CHECKING:
+    from appliance.features.gateway import Gateway, GatewayCall
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ class House:
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
     keys: Rings
-    gateway: Gateway
+    gateway: Callable[[], Awaitable[Gateway]]
     limits: Limits
     caches: Caches
     price: PriceOf
@@ -154,7 +157,8 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
 async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     """The calls that may answer, one after the other, until one does; else one reply for all."""
     ring = house.keys[x.region]
-    gateway = await gateway_call(x, house.gateway, ring)  # closed: what cannot be read is refused
+    loaded = await house.gateway()
+    gateway = await loaded.call(x, ring)  # closed: what cannot be read is refused
     limit(x, house.limits)
     for candidate in gateway.candidates:
         try:

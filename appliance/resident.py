@@ -17,7 +17,7 @@ import trio
 
 SMAPS = Path("/proc/self/smaps")
 FIRST_S = 1.0  # the stores are open soon after
-EVERY_S = 60.0
+EVERY_S = 15.0
 SLICE_LINES = 100  # 0.1 ms
 PIECE_BYTES = 4 * 2**20  # as long
 # glibc gives each thread a heap of its own, where what it frees stays. It also keeps buffers of up

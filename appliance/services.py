@@ -194,8 +194,20 @@ def services_of(server: Server) -> Services:
         OperationsOf(server),
         AccessOf(server, server.house.gate.rules),
         RecordsOf(server.regions, server.log),
-        server.house.gateway.registry,
+        ModelsOf(server),
     )
+
+
+class ModelsOf:
+    """The gateway's models."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def listed(self) -> list[dict[str, Any]]:
+        """The entries of the list; loads the gateway."""
+        gateway = await self._server.house.gateway()
+        return gateway.registry.listed()
 
 
 class Gauges:

@@ -11,7 +11,7 @@ import time
 
 import duckdb
 
-WRITING_BYTES_MAX = 24 * 2**20
+WRITING_BYTES_MAX = 16 * 2**20
 # DuckDB holds a text in blocks of its own of 256 KiB, for a time twice, once more at a checkpoint:
 # 14 rows with two of 140 KiB do not fit. A batch with a row of more than this needs more room.
 WRITING_ROW_BYTES_MAX = 128 * 2**10

@@ -10,11 +10,11 @@ router = APIRouter(tags=["models"])
 
 
 @router.get("/v1/models", response_class=Response)
-@router.get("/ai/v1/models", response_class=Response, include_in_schema=False)
-@router.get("/ai/models", response_class=Response, include_in_schema=False)
-@router.get("/models", response_class=Response, include_in_schema=False)
+@router.get("/ai/v1/models", response_class=Response)
+@router.get("/ai/models", response_class=Response)
+@router.get("/models", response_class=Response)
 async def models(request: Request) -> Response:
     """Every model that its name alone reaches: `{object: "list", data: [{id, object, created,
     owned_by}]}`, `created` in Unix seconds."""
     services: Services = request.app.state.services
-    return bare({"object": "list", "data": services.models.listed()})
+    return bare({"object": "list", "data": await services.models.listed()})

@@ -31,5 +31,5 @@ def rest_paths() -> tuple[tuple[str, str], ...]:
     return tuple(
         (method, "/".join("{}" if part.startswith("{") else part for part in path.split("/")))
         for method, path in PERMISSIONS
-        if path.startswith(("/v1/", "/models"))
+        if path.startswith("/v1/")
     )

@@ -91,7 +91,7 @@ class Records(Protocol):
 class Models(Protocol):
     """The models that the gateway knows."""
 
-    def listed(self) -> list[dict[str, Any]]:
+    async def listed(self) -> list[dict[str, Any]]:
         """The entries of `GET /v1/models`: those that a name alone reaches."""
 
 

@@ -95,6 +95,24 @@ class Gateway:
     route_to: RouteTo
     keyless: Mapping[str, Sequence[StoredKey]]
 
+    async def call(self, x: Exchange, ring: Ring) -> GatewayCall:
+        """Read what is asked, and list the calls that may answer it. Raises Refusal 400, 405, 413,
+        415, 503."""
+        if x.head.method != b"POST":
+            raise Refusal(
+                405, "method_not_allowed",
+                "The gateway is called with POST; GET /v1/models lists its models.",
+                headers={"Allow": "POST, GET"},
+            )  # fmt: skip
+        document = await _document(x)
+        plan = parse_models(requested_model(document), self.registry)
+        own = {**self.keyless, **await ring.plan_keys(x.org)}
+        candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys={})
+        call = GatewayCall(x, self, inbound_of(x), document, plan, candidates)
+        if x.asks.cache_read or x.asks.cache_save:
+            call.missed(NO_CACHE)
+        return call
+
 
 class GatewayCall:
     """One exchange on its way through the gateway: its candidates, and how each one ended."""
@@ -169,7 +187,7 @@ class GatewayCall:
             self._chat = chat_of(inbound, self._document)
         chat, dropped = chat_for(candidate, self._chat, requested_model(self._document))
         for name in dropped:
-            self._missed(f"{name};reason=not-supported-by-model")
+            self.missed(f"{name};reason=not-supported-by-model")
         return body_of(inbound, chat, endpoint, stream=streams)
 
     def _fields(self, candidate: Candidate, body: Json) -> Headers:
@@ -190,7 +208,8 @@ class GatewayCall:
                 fields.append((name.encode(), value.encode()))
         return fields
 
-    def _missed(self, missed: str) -> None:
+    def missed(self, missed: str) -> None:
+        """Something asked for is not applied: told in the reply and on the record."""
         x = self._x
         if missed not in x.not_applied:
             x.not_applied.append(missed)
@@ -232,24 +251,6 @@ class GatewayCall:
         if found.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % found.retry_after_s))
         return status, body, headers
-
-
-async def gateway_call(x: Exchange, gateway: Gateway, ring: Ring) -> GatewayCall:
-    """Read what is asked, and list the calls that may answer it. Raises Refusal 400, 405, 413."""
-    if x.head.method != b"POST":
-        raise Refusal(
-            405, "method_not_allowed",
-            "The gateway is called with POST; GET /v1/models lists its models.",
-            headers={"Allow": "POST, GET"},
-        )  # fmt: skip
-    document = await _document(x)
-    plan = parse_models(requested_model(document), gateway.registry)
-    own = {**gateway.keyless, **await ring.plan_keys(x.org)}
-    candidates = candidates_of(plan, gateway.registry.offers, own_keys=own, platform_keys={})
-    call = GatewayCall(x, gateway, inbound_of(x), document, plan, candidates)
-    if x.asks.cache_read or x.asks.cache_save:
-        call._missed(NO_CACHE)
-    return call
 
 
 def inbound_of(x: Exchange) -> Inbound:

@@ -6,6 +6,8 @@ The record keeps what the provider said, and is written before the last byte lea
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
 from appliance.core import headers as names
@@ -14,8 +16,10 @@ from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
-from appliance.providers.dialects.mapping import ReplyMap
 from appliance.upstream.http1 import UpstreamReply
+
+if TYPE_CHECKING:
+    from appliance.providers.dialects.mapping import ReplyMap
 
 REPLY_BYTES_MAX = 32 * 1024 * 1024
 # How long the beginning of an event waits for its end.

@@ -111,7 +111,7 @@ class FakeRecords:
 
 
 class FakeModels:
-    def listed(self) -> list[dict[str, Any]]:
+    async def listed(self) -> list[dict[str, Any]]:
         return [{"id": "m-1", "object": "model", "created": 1, "owned_by": "maker"}]
 
 
