@@ -136,9 +136,15 @@ class Analytics:
                 raise
             # How much text fits depends on how well it is compressed.
             self.room_from_bytes = max(batch.text_bytes // 2, ROOM_BYTES_MIN)
-            if self.broken or self._is_committing:
-                raise  # nobody knows what of it is in: to be opened again, and asked
+            if self.broken or (self._is_committing and self._is_in(upto)):
+                raise  # to be opened again, and asked how far it is
             self._take_in(batch, upto, room=True)
+
+    def _is_in(self, upto: Position) -> bool:
+        """Whether the batch up to here was committed, for all that failed after it."""
+        with self._writing, writing():
+            sql = f"SELECT segment, frame_offset FROM {STORE}.ingest_state"
+            return self._run(sql).fetchall() != [tuple(self.position)] or self.position == upto
 
     def _take_in(self, batch: Batch, upto: Position, *, room: bool) -> None:
         with self._transaction(room=room) as views:
