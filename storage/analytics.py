@@ -6,7 +6,6 @@ database file itself: closing that descriptor would drop DuckDB's lock.
 # ruff: noqa: S608 - names put into SQL are constants of ours, numbers are formatted, texts are bound
 
 import contextlib
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +41,11 @@ __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 ROW_GROUP_ROWS = 2048
 # Less text than this fits whatever it is.
 ROOM_BYTES_MIN = 512 * 1024
-CHECKPOINT_BYTES = 8 * 2**20
+# And of so much it is known that it does not: where whole row groups go to the file at once, and
+# where smaller ones gather in the log.
+ROOM_BYTES_USUAL = 4608 * 1024
+ROOM_BYTES_IN_LOG = 2560 * 1024
+CHECKPOINT_BYTES = 5 * 2**20
 
 
 class _Feed:
@@ -88,8 +91,7 @@ class Analytics:
         # What goes in as a log of writes must fit when it is read again: or it never opens.
         self.row_bytes_max = place.memory_bytes_max // 3
         # Batches with so much text did not fit the writer's memory: what is learned from one.
-        self.room_from_bytes = sys.maxsize
-        self._is_committing = False
+        self.room_from_bytes = ROOM_BYTES_USUAL
         self._owes_checkpoint = False
         self._queries: dict[Query, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
@@ -128,23 +130,17 @@ class Analytics:
                 pass
         large = batch.largest_bytes > WRITING_ROW_BYTES_MAX
         compared = bool(batch.rewritten or batch.superseding or batch.deletions)
-        room = large or compared or batch.text_bytes >= self.room_from_bytes
+        gathers = len(batch) < ROW_GROUP_ROWS and batch.text_bytes >= ROOM_BYTES_IN_LOG
+        much = len(batch) > ROW_GROUP_ROWS or batch.text_bytes >= self.room_from_bytes
+        room = large or compared or gathers or much
         try:
             self._take_in(batch, upto, room=room)
         except AnalyticsFailed as failure:
-            if room or not failure.wants_memory:
-                raise
-            # How much text fits depends on how well it is compressed.
-            self.room_from_bytes = max(batch.text_bytes // 2, ROOM_BYTES_MIN)
-            if self.broken or (self._is_committing and self._is_in(upto)):
-                raise  # to be opened again, and asked how far it is
-            self._take_in(batch, upto, room=True)
-
-    def _is_in(self, upto: Position) -> bool:
-        """Whether the batch up to here was committed, for all that failed after it."""
-        with self._writing, writing():
-            sql = f"SELECT segment, frame_offset FROM {STORE}.ingest_state"
-            return self._run(sql).fetchall() != [tuple(self.position)] or self.position == upto
+            # How much text fits depends on how well it is compressed. Not tried again here: after
+            # a commit that failed so DuckDB has been seen to find its own blocks corrupt.
+            if failure.wants_memory and not room:
+                self.room_from_bytes = max(batch.text_bytes // 2, ROOM_BYTES_MIN)
+            raise
 
     def _take_in(self, batch: Batch, upto: Position, *, room: bool) -> None:
         with self._transaction(room=room) as views:
@@ -335,11 +331,9 @@ class Analytics:
             else:
                 self._save_memory()
             before, position = self._views, self.position
-            self._is_committing = False
             try:
                 self._run("BEGIN TRANSACTION")
                 yield before
-                self._is_committing = True
                 self._run("COMMIT")
                 self._generation = self._generation_of(self._views)
             except BaseException as error:

@@ -7,7 +7,6 @@ on. So nothing is lost whatever fails here, and the proxy never waits for it.
 import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +20,7 @@ import trio
 from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded
 from appliance.actors.batch_wire import Ask
 from appliance.actors.frame_rows import LARGE_BYTES, Exchange, FrameDeriver, weight_of
-from storage.analytics import ROW_GROUP_ROWS, Analytics, AnalyticsFailed
+from storage.analytics import ROOM_BYTES_USUAL, ROW_GROUP_ROWS, Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
 from storage.journal import JournalStats
@@ -122,7 +121,7 @@ class Ingest:
         self._failed_in_a_row = 0
         self._rebuilt_at: Position | None = None
         self._row_bytes_max = 0  # the database's word
-        self._room_from_bytes = sys.maxsize  # of text in a batch; learned from one that did not fit
+        self._room_from_bytes = ROOM_BYTES_USUAL  # learned from a batch that did not fit
         self._out_of_memory = 0  # times, at the position where it is
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in

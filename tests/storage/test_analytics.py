@@ -216,7 +216,7 @@ def test_memory_is_kept_for_readers_and_given_back_after_them(
 
     analytics = opened(tmp_path / "a.duckdb")
     analytics.ingest(batch_of([1]), Position(1, 1))
-    assert limit() == "24.0 MiB"
+    assert limit() == "16.0 MiB"
     with analytics.query("FROM requests") as query:
         assert limit() == "128.0 MiB"
         monkeypatch.setattr("storage.memory_limit.KEEP_FOR_READERS_S", 0.0)
@@ -224,10 +224,10 @@ def test_memory_is_kept_for_readers_and_given_back_after_them(
         assert limit() == "128.0 MiB"
         query.fetch()
     analytics.ingest(batch_of([3]), Position(1, 3))
-    assert limit() == "24.0 MiB"
+    assert limit() == "16.0 MiB"
     analytics.query("FROM requests").close()
     analytics.rest()
-    assert limit() == "24.0 MiB"
+    assert limit() == "16.0 MiB"
     analytics.close()
 
 
@@ -246,10 +246,10 @@ def test_memory_for_writing_much_is_given_back_at_once(tmp_path: Path) -> None:
         analytics.ingest(batch_of(range(number * 50, number * 50 + 50)), Position(1, number + 1))
         analytics._run("CHECKPOINT store")  # each leaves row groups of its own
     limit, used = state()
-    assert limit == "24.0 MiB"
+    assert limit == "16.0 MiB"
     analytics.hide([exchange_id(number) for number in range(0, 1000, 2)])
     limit, used_after = state()
-    assert limit == "24.0 MiB"
+    assert limit == "16.0 MiB"
     assert used_after <= used + 2 * 2**20
     analytics.close()
 
