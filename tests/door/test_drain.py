@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
+from appliance.config import Deadlines
 from appliance.door.listener import Door
-from appliance.door.sweeper import Sweeper
 from appliance.exchange import Watch, monotonic
 
 
@@ -22,13 +22,17 @@ class Deaf:
 
 async def test_a_connection_that_was_not_waiting_yet_is_woken_again() -> None:
     resting, busy = Deaf(), Deaf()
-    sweeper = Sweeper()
+    nothing = cast(Any, None)
+    door = Door(
+        handle=nothing, route=nothing, full=nothing, body_sink=nothing, deadlines=Deadlines(),
+        body_bytes_max=1, connections_max=1, log=nothing,
+    )  # fmt: skip
+    sweeper = door.sweeper
     for wakeable, phase in ((resting, "idle"), (busy, "gap")):
         watch = Watch(wakeable)
         watch.enter(phase, 100)
         sweeper.watches[watch] = cast(Any, SimpleNamespace(sock=None))
-    door: Any = SimpleNamespace(sweeper=sweeper, draining=False)
-    Door.drain(door)
+    door.drain()
     assert door.draining
     for _ in range(3):
         await sweeper.sweep(monotonic())

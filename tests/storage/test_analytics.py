@@ -249,7 +249,7 @@ def test_memory_for_writing_much_is_given_back_at_once(tmp_path: Path) -> None:
     analytics.hide([exchange_id(number) for number in range(0, 1000, 2)])
     limit, used_after = state()
     assert limit == "16.0 MiB"
-    assert used_after < 16 * 2**20  # all that hiding read was six times as much
+    assert used_after < 16 * 2**20  # the limit itself
     analytics.close()
 
 
