@@ -23,8 +23,9 @@ class Deaf:
 async def test_a_connection_that_was_not_waiting_yet_is_woken_again() -> None:
     resting, busy = Deaf(), Deaf()
     nothing = cast(Any, None)
+    full = cast(Any, SimpleNamespace(join=lambda *_: None))
     door = Door(
-        handle=nothing, route=nothing, full=cast(Any, SimpleNamespace(join=lambda *_: None)), body_sink=nothing, deadlines=Deadlines(),
+        handle=nothing, route=nothing, full=full, body_sink=nothing, deadlines=Deadlines(),
         body_bytes_max=1, connections_max=1, log=nothing,
     )  # fmt: skip
     sweeper = door.sweeper
