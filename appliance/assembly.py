@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import trio
 
 from appliance.actors.frame_rows import Derive
 from appliance.actors.key_ring import KeyRing
@@ -41,6 +38,7 @@ from appliance.features.admit import Gate
 from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
 from appliance.features.limit import Limits
+from appliance.loading import OnDemand
 from appliance.log import Log
 from appliance.pipeline import House
 from appliance.providers.price_data import load_lists, open_book
@@ -56,8 +54,6 @@ from storage.state import State
 
 if TYPE_CHECKING:
     from appliance.features.gateway import Gateway
-
-LOADING_SWITCH_S = 0.0005
 
 
 def price_tables(config: Config) -> list[Mapping[str, Any]]:
@@ -293,36 +289,9 @@ def route_to(routing: Routing, target: Target, path: bytes) -> Route:
     return to_target(6, target, path, b"", routing)
 
 
-class GatewayOnDemand:
-    """The gateway, loaded by the first request for it: models, dialects and what they need are
-    5 MB and a tenth of a second, which most servers never use."""
-
-    def __init__(self, table: ProviderTable, routing: Routing) -> None:
-        self._make = partial(gateway_of, table, routing)
-        self._loading = trio.Lock()
-        self._loaded: Gateway | None = None
-
-    async def __call__(self) -> Gateway:
-        """Loads in a thread, while the loop goes on."""
-        if self._loaded is None:
-            async with self._loading:
-                if self._loaded is None:
-                    self._loaded = await trio.to_thread.run_sync(loading, self._make)
-        return self._loaded
-
-
-def loading(make: Callable[[], Gateway]) -> Gateway:
-    """Blocking. The loop gets the interpreter's lock back often meanwhile."""
-    usual_s = sys.getswitchinterval()
-    sys.setswitchinterval(LOADING_SWITCH_S)
-    try:
-        return make()
-    finally:
-        sys.setswitchinterval(usual_s)
-
-
 def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
-    """The gateway over the registry and these providers."""
+    """The gateway over the registry and these providers. Loaded when first asked for: models and
+    dialects are 5 MB and a tenth of a second, which most servers never use."""
     from appliance.features.gateway import Gateway
     from appliance.providers.registry import ModelRegistry
 
@@ -365,7 +334,7 @@ def house_of(
         parts.dialling,
         partial(route_to, parts.routing),
         keys,
-        GatewayOnDemand(parts.table, parts.routing),
+        OnDemand(partial(gateway_of, parts.table, parts.routing)),
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
         Caches(
             {name: region.cache for name, region in regions.items()},

@@ -329,3 +329,12 @@ class Exchange:
         self.first_byte_s = 0.0
         self.response_type = ""
         self.response_coding = ""
+
+
+def hung_up(x: Exchange) -> None:
+    """Called for an OSError of the client's side: raises it again unless the reply is to be read
+    on without a client."""
+    watch = x.reply.watch
+    watch.hang_up()
+    if not watch.drain_s:
+        raise

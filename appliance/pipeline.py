@@ -79,7 +79,7 @@ async def handle(x: Exchange, house: House) -> None:
     """
     try:
         admit(x, house.gate, house.ids)  # closed: no organisation, no key of ours, no record
-        if x.facts.credentials is not None and x.facts.credentials.stand_in:
+        if x.facts.credentials.stand_in and not is_preflight(x):
             await stand_for(x, house.keys)  # closed, as that
     except Refusal as refusal:
         house.log.warning("refused", status=refusal.status, code=refusal.code, id=x.request_id)

@@ -15,7 +15,7 @@ from appliance.core.decoding import decode_body
 from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
-from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.exchange import Exchange, Headers, TapLike, hung_up, monotonic
 from appliance.upstream.http1 import UpstreamReply
 
 if TYPE_CHECKING:
@@ -149,12 +149,3 @@ async def _write(x: Exchange, data: bytes) -> None:
         await x.reply.write(data)
     except OSError:
         hung_up(x)
-
-
-def hung_up(x: Exchange) -> None:
-    """As in `relay.py`: an OSError of the client's side is raised again unless the reply is to be
-    read on without a client."""
-    watch = x.reply.watch
-    watch.hang_up()
-    if not watch.drain_s:
-        raise

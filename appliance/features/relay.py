@@ -9,7 +9,7 @@ from __future__ import annotations
 from appliance.core.force_format import Gluer
 from appliance.core.terminal import TerminalScanner
 from appliance.errors import UpstreamFailed
-from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, monotonic
+from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, hung_up, monotonic
 from appliance.upstream.http1 import UpstreamReply
 from appliance.wire import Woken
 
@@ -123,12 +123,3 @@ async def _pieces(
                 await x.reply.write(piece)
             except OSError:
                 hung_up(x)
-
-
-def hung_up(x: Exchange) -> None:
-    """Called for an OSError of the client's side: raises it again unless the reply is to be read
-    on without a client."""
-    watch = x.reply.watch
-    watch.hang_up()
-    if not watch.drain_s:
-        raise

@@ -217,6 +217,14 @@ async def test_a_proxy_key_is_swapped_and_its_calls_are_its_organisations(access
     assert lane.store.orgs == [ACME]
 
 
+async def test_a_preflight_is_answered_before_any_key_is_looked_up():
+    lane = MemoryLane()
+    text = stand_in(lane)
+    lines = ("Access-Control-Request-Method: POST", f"Authorization: Bearer {text}")
+    (reply,) = await lane.serve([ask(*lines).replace(b"POST ", b"OPTIONS ", 1)])
+    assert status(reply) == 204
+
+
 async def test_its_limits_hold_beside_the_requests_own():
     lane = MemoryLane()
     text = stand_in(lane, "2;w=60")
