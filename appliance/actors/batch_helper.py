@@ -69,8 +69,8 @@ class BatchHelper:
         self.started = 0
 
     def gather(self, ask: Ask) -> tuple[Gathered, Batch]:
-        """Raises BatchHelperEnded, and OSError where no process can be had. Where more is to come
-        it is asked for at once, so that it is made while this batch goes into the database."""
+        """Raises BatchHelperEnded, and OSError where no process can be had. Where as much again is
+        to come it is asked for at once, and made while this batch goes into the database."""
         process = self._running()
         try:
             if self._asked is not None and not self._fits(self._asked, ask):
@@ -78,7 +78,7 @@ class BatchHelper:
             if self._asked is None:
                 self._say(process, ask)
             gathered, memory = self._answer(process)
-            if not gathered.failed and gathered.end < ask.goal:
+            if not gathered.failed and _is_much_left(ask, gathered):
                 self._say(process, msgspec.structs.replace(ask, start=gathered.end))
         except (EOFError, BrokenPipeError):
             self.close()
@@ -179,3 +179,11 @@ class BatchHelper:
                 raise EOFError
             rest = rest[read:]
         return into
+
+
+def _is_much_left(ask: Ask, gathered: Gathered) -> bool:
+    """Enough for one more batch like this; less than that may be more when it is asked for."""
+    (from_segment, start), (segment, end), (to_segment, goal) = ask.start, gathered.end, ask.goal
+    if segment != to_segment:
+        return segment < to_segment
+    return goal - end >= (end - start if segment == from_segment else end)

@@ -48,7 +48,8 @@ class JournalTail(Protocol):
 
 @dataclass(frozen=True)
 class IngestOptions:
-    """A statement costs 4 ms whatever it inserts: batches gather, unless a reader waits."""
+    """A statement costs 4 ms whatever it inserts, and what is no full batch is written twice:
+    they gather, unless a reader waits."""
 
     rows_max: int = ROW_GROUP_ROWS
     text_bytes_max: int = 5 * 2**20  # of bodies in a batch; one larger body comes alone
@@ -114,7 +115,8 @@ class Ingest:
         self._clock = clock
         self._limiter = trio.CapacityLimiter(1)
         self._waiting = trio.CancelScope()
-        self._hurry = trio.Event()
+        self._gathering = trio.CancelScope()
+        self._wanted = Position(0, 0)  # so far somebody waits for it
         self._progress = trio.Event()
         self._closing = False
         self._renewal: trio.Event | None = None  # set once the old database is gone
@@ -156,7 +158,7 @@ class Ingest:
         elif self.analytics is not None and self.position >= goal:
             return None
         self._behind()
-        self._hurry.set()
+        self._hasten()
         with trio.move_on_after(timeout_s):
             while self.analytics is None or self.analytics.broken or self.position < goal:
                 await self._progress.wait()
@@ -170,17 +172,17 @@ class Ingest:
         if self._renewal is None:
             self._renewal = trio.Event()
         renewal = self._renewal
-        self._hurry.set()
+        self._hasten()
         self._waiting.cancel("the database is to be made anew")
         await renewal.wait()
         while not self._closing and (self.analytics is None or self.position < goal):
-            self._hurry.set()
+            self._hasten()
             await self._progress.wait()
 
     def close(self) -> None:
         """`run` takes in what is fsynced, closes the database and returns."""
         self._closing = True
-        self._hurry.set()
+        self._hasten()
         self._progress.set()
         self._waiting.cancel("closing")
 
@@ -277,7 +279,8 @@ class Ingest:
             await self._in_thread(analytics.close)
 
     async def _frames_to_come(self, analytics: Analytics) -> bool:
-        """Waits for some; False when closing and there are none."""
+        """Waits for some, and a while for a batch of them; False when closing and there are none.
+        A batch of fewer rows goes through DuckDB's log and is written twice."""
         if self._journal.synced <= self.position:
             self._failed_in_a_row, self.stats.error = 0, None
             if self._journal.written <= self.position:
@@ -289,13 +292,23 @@ class Ingest:
                     return False
                 await self._journal.wait_synced_past(self.position)
             self._behind()
-            if not (self._hurry.is_set() or analytics.broken):
-                with trio.move_on_after(self._options.gather_s):
-                    await self._hurry.wait()
+        if not (self._closing or analytics.broken or self.position < self._wanted):
+            with trio.move_on_after(self._options.gather_s) as self._gathering:
+                while not self._is_enough():
+                    await self._journal.wait_synced_past(self._journal.synced)
         if analytics.broken:
             raise AnalyticsFailed("the database was invalidated", damaged=analytics.damaged)
-        self._hurry = trio.Event()
         return self._journal.synced > self.position or not self._closing
+
+    def _is_enough(self) -> bool:
+        behind = _bytes_between(self._root, self.position, self._journal.synced)
+        options = self._options
+        return self.lag_frames >= options.rows_max or behind >= options.text_bytes_max
+
+    def _hasten(self) -> None:
+        """Somebody waits for what is there."""
+        self._wanted = self._journal.written
+        self._gathering.cancel("somebody waits for it")
 
     async def _gather(self, start: Position) -> tuple[Batch, Position]:
         """The next batch. A large backlog and large records are the helper's: on the loop they

@@ -205,8 +205,9 @@ while line := asks.readline():
 
 
 def test_the_next_batch_is_asked_for_ahead(tmp_path: Path) -> None:
-    def gathered(start: int, goal: int) -> tuple[int, tuple[int, int]]:
-        found, _ = helper.gather(msgspec.structs.replace(ask, start=(1, start), goal=(1, goal)))
+    def gathered(start: int, goal: int, segment: int = 1) -> tuple[int, tuple[int, int]]:
+        there = (segment, goal)
+        found, _ = helper.gather(msgspec.structs.replace(ask, start=(1, start), goal=there))
         return found.counted, found.end
 
     ask = Ask((1, 0), (1, 0), 10, 10, 10, False, 1, 10)
@@ -224,6 +225,14 @@ def test_the_next_batch_is_asked_for_ahead(tmp_path: Path) -> None:
         assert gathered(35, 45) == (6, (1, 45))
         assert not helper.is_ahead(Position(1, 45))
         assert gathered(45, 50) == (7, (1, 50))
+        # Less than such a batch is left: by the time it is asked for it may be more.
+        assert gathered(50, 69) == (8, (1, 60))
+        assert not helper.is_ahead(Position(1, 60))
+        assert gathered(60, 80) == (9, (1, 70))
+        assert helper.is_ahead(Position(1, 70))
+        assert gathered(70, 80) == (10, (1, 80))
+        assert gathered(80, 99, segment=2) == (11, (1, 90))
+        assert helper.is_ahead(Position(1, 90))  # how much a segment holds is not asked
     finally:
         helper.close()
 

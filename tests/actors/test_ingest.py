@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.ingest import IngestOptions
@@ -58,6 +59,21 @@ async def test_a_reader_does_not_wait_for_the_batch_to_fill(tmp_path: Path) -> N
         assert await house.ask() == [(1, 1)]
         append(house.journal, 2)
         assert await house.ask() == [(2, 2)]
+
+
+async def test_frames_gather_until_a_batch_is_full(tmp_path: Path) -> None:
+    """What goes in as less than a batch is written twice: also under load a batch waits."""
+    async with running(tmp_path, options=IngestOptions(gather_s=60, rows_max=10)) as house:
+        await house.settled()
+        for numbers, batches in (range(9), 0), (range(9, 15), 1), (range(15, 19), 1):
+            append(house.journal, *numbers)
+            with trio.fail_after(10):
+                while house.ingest.stats.batches < batches:
+                    await house.ingest._progress.wait()
+            await house.journal.wait_synced_past(house.ingest.position)
+            await trio.testing.wait_all_tasks_blocked()
+            assert house.ingest.stats.batches == batches
+        assert await house.ask() == [(19, 19)]
 
 
 async def test_every_kind_of_frame(tmp_path: Path) -> None:
