@@ -25,6 +25,7 @@ import msgspec
 
 from appliance.actors.batch_wire import ANSWER, Ask, Damaged, Gathered
 from appliance.actors.frame_rows import Exchange, FrameDeriver, weight_of
+from appliance.pace import Pace, at_once
 from storage.batch import Batch
 from storage.frames import Position
 from storage.packed import describe, joined
@@ -37,6 +38,7 @@ IDLE_S = 30.0
 DATA_BYTES_MAX = 1536 * 2**20
 
 Job = dict[str, Any]
+Paced = Callable[..., Gathered]
 MakeDeriver = Callable[[Job, SegmentKeys | None], FrameDeriver]
 
 
@@ -49,7 +51,7 @@ def main() -> int:
     # Whatever a library prints must not end up among the answers.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    return serve(os.fdopen(0, "rb", buffering=0), answers, make_deriver)
+    return serve(os.fdopen(0, "rb", buffering=0), answers, make_deriver, paced=Pace().run)
 
 
 def make_deriver(job: Job, keys: SegmentKeys | None) -> FrameDeriver:
@@ -64,7 +66,14 @@ def make_deriver(job: Job, keys: SegmentKeys | None) -> FrameDeriver:
     return FrameDeriver(partial(derive, price=book.price), lambda parts: unpack(parts, blobs.read))
 
 
-def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: float = IDLE_S) -> int:
+def serve(
+    asks: IO[bytes],
+    answers: IO[bytes],
+    make: MakeDeriver,
+    *,
+    idle_s: float = IDLE_S,
+    paced: Paced = at_once,
+) -> int:
     """`asks` is raw: what a buffer held would not be seen as there."""
     told = asks.readline()
     if not told.endswith(b"\n"):
@@ -82,7 +91,8 @@ def serve(asks: IO[bytes], answers: IO[bytes], make: MakeDeriver, *, idle_s: flo
         ask = msgspec.json.decode(line, type=Ask)
         buffers: list[memoryview] = []
         try:
-            gathered = gather(Path(job["root"]), keys, deriver, ask, buffers)
+            work = partial(gather, Path(job["root"]), keys, deriver, ask, buffers)
+            gathered = paced(work, hurry=ask.hurry)
         except Exception as error:
             gathered, buffers = Gathered(failed=f"{type(error).__name__}: {error}"), []
         try:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from appliance.pace import Pace, at_once
 from storage.frames import Part, unpack
 from storage.lake import Lake
 from storage.roll import DeriveFrame
@@ -27,8 +28,11 @@ ARGUMENT = "lake-helper"
 NICE = 10
 IDS_PER_LINE = 1_000
 SIGN_S = 1.0
+# Nobody waits for these.
+PATIENT = frozenset({"roll", "keep", "sweep"})
 
 Job = dict[str, Any]
+Paced = Callable[..., dict[str, Any]]
 Say = Callable[[dict[str, Any]], None]
 MakeDeriver = Callable[[Job, Lake], DeriveFrame]
 
@@ -39,10 +43,12 @@ def main() -> int:
     # Whatever a library prints must not end up among the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    return serve(sys.stdin.buffer, answers, make_deriver)
+    return serve(sys.stdin.buffer, answers, make_deriver, paced=Pace().run)
 
 
-def serve(jobs: IO[bytes], answers: IO[bytes], deriver: MakeDeriver) -> int:
+def serve(
+    jobs: IO[bytes], answers: IO[bytes], deriver: MakeDeriver, *, paced: Paced = at_once
+) -> int:
     def say(message: dict[str, Any]) -> None:
         answers.write(json.dumps(message).encode() + b"\n")
         answers.flush()
@@ -50,7 +56,8 @@ def serve(jobs: IO[bytes], answers: IO[bytes], deriver: MakeDeriver) -> int:
     for line in _lines(jobs):
         try:
             job = json.loads(line)
-            say({"done": run(job, say, deriver)})
+            patient = job["command"] in PATIENT and not job.get("hurry")
+            say({"done": paced(partial(run, job, say, deriver), hurry=not patient)})
         except Exception as error:
             code = getattr(error, "errno", None)
             say({"failed": f"{type(error).__name__}: {error}", "errno": code})

@@ -97,7 +97,8 @@ class BatchHelper:
 
     def _fits(self, asked: Ask, ask: Ask) -> bool:
         """The journal may have grown since."""
-        return not self._is_stale and asked == msgspec.structs.replace(ask, goal=asked.goal)
+        same = msgspec.structs.replace(ask, goal=asked.goal, hurry=asked.hurry)
+        return not self._is_stale and asked == same
 
     def _say(self, process: subprocess.Popen[bytes], ask: Ask) -> None:
         assert process.stdin is not None

@@ -15,7 +15,8 @@ Place = tuple[int, int]
 
 class Ask(msgspec.Struct):
     """A batch, please: frames from `start` to `goal`, as many as fit. Records of `large_bytes` and
-    more come alone; `bare`: without their bodies, as always above `row_bytes_max`."""
+    more come alone; `bare`: without their bodies, as always above `row_bytes_max`; `hurry`:
+    somebody waits, or much has gathered."""
 
     start: Place
     goal: Place
@@ -25,6 +26,7 @@ class Ask(msgspec.Struct):
     bare: bool
     first_segment: int
     row_bytes_max: int
+    hurry: bool = False
 
 
 class Damaged(msgspec.Struct, array_like=True):

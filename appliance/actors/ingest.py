@@ -54,6 +54,7 @@ class IngestOptions:
     rows_max: int = ROW_GROUP_ROWS
     text_bytes_max: int = 5 * 2**20  # of bodies in a batch; one larger body comes alone
     gather_s: float = 0.5
+    hurry_from_s: float = 5.0  # behind by so much the helper takes its share of a busy machine
     helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
     slice_s: float = 0.0008  # Python work between two turns of everybody else
     aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
@@ -341,6 +342,7 @@ class Ingest:
             bare=self._out_of_memory >= options.bare_after,
             first_segment=self._first_segment,
             row_bytes_max=self._row_bytes_max,
+            hurry=self.position < self._wanted or self.lag_s > options.hurry_from_s,
         )
         try:
             gathered, batch = await self._in_thread(helper.gather, ask)

@@ -252,22 +252,22 @@ class Roller:
     async def _roll_all(self, *, force: bool) -> int:
         count = 0
         async with self._one_change:
-            while (batch := await self._due(force=force)) and not self._closing:
+            while (ready := await self._due(force=force)) and not self._closing:
+                batch = within(ready, self._options.job_bytes_max)
                 async with self._helper.process() as process:
-                    await self._roll(process, batch[-1].number)
+                    hurry = force or len(batch) < len(ready) or self.stats.error is not None
+                    await self._roll(process, batch[-1].number, hurry=hurry)
                 count += len(batch)
         return count
 
     async def _due(self, *, force: bool) -> list[SegmentInfo]:
-        """The segments of the next roll, oldest first."""
+        """The segments to be rolled, oldest first."""
         found = await self._in_thread(segments, self._lake.root)
         analytics = self._hot.analytics
         if analytics is None or analytics.broken:
             return []
         ready = rollable(found, self._lake.manifest.upto_segment, analytics.position)
-        if not (force or self._is_due(ready)):
-            return []
-        return within(ready, self._options.job_bytes_max)
+        return list(ready) if force or self._is_due(ready) else []
 
     def _is_due(self, ready: Sequence[SegmentInfo]) -> bool:
         options = self._options
@@ -277,7 +277,7 @@ class Roller:
             return True
         return bool(ready) and self._age_s(ready[0]) >= options.roll_age_s
 
-    async def _roll(self, process: HelperProcess, upto: int) -> None:
+    async def _roll(self, process: HelperProcess, upto: int, *, hurry: bool) -> None:
         deleted: list[bytes] = []
 
         def hear(message: Message) -> None:
@@ -285,7 +285,7 @@ class Roller:
             deleted.extend(map(to_bytes, message.get("deleted", ())))
 
         self.stats.progress_frames = 0
-        result = await process.run(self._a_job("roll", upto=upto), hear)
+        result = await process.run(self._a_job("roll", upto=upto, hurry=hurry), hear)
         await self._hide(deleted)
         await self._show()
         if await self._in_thread(lambda: self._lake.deletion_is_unfinished):

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+import trio.testing
 
 from appliance import batching
 from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded, helper_command
@@ -296,7 +297,30 @@ async def test_what_is_asked_of_it(tmp_path: Path) -> None:
             append(house.journal, number, response=b"x" * size)
         assert await house.ask() == [(7, 7)]
         assert len(helper.asked) >= 2
+        assert all(ask.hurry for ask in helper.asked)  # there is a reader
         assert house.ingest._deriver.counts.frames == 7
+
+
+@pytest.mark.parametrize("behind_s", [0.0, 6.0])
+async def test_it_takes_its_time_until_much_has_gathered(tmp_path: Path, behind_s: float) -> None:
+    """With nobody waiting it works on processors that nobody else wants; ever further behind on a
+    busy machine it does not."""
+    helper, now_s = Inline(tmp_path), [2_000_000_000.0]
+    options = replace(AFAR, gather_s=60, rows_max=2)
+    async with running(tmp_path, options=options, helper=helper, clock=lambda: now_s[0]) as house:
+        append(house.journal, 1)
+        assert await house.ask() == [(1, 1)]
+        helper.asked.clear()
+        append(house.journal, 2)
+        await house.journal.wait_synced_past(house.ingest.position)
+        await trio.testing.wait_all_tasks_blocked()
+        assert helper.asked == []  # it gathers
+        now_s[0] += behind_s
+        append(house.journal, 3)
+        with trio.fail_after(20):
+            while house.ingest.lag_frames:
+                await house.ingest._progress.wait()
+        assert [ask.hurry for ask in helper.asked] == [behind_s > 5]
 
 
 async def test_a_record_too_large_for_the_database_goes_in_without_its_bodies(
