@@ -80,7 +80,7 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def quiet(pid: int, *, for_s: float = 1.0, limit_s: float = 60.0) -> float:
+def quiet(pid: int, *, for_s: float = 1.0, limit_s: float = 60.0, busy_us: float = 10_000) -> float:
     """Waits until the process has had nothing to do for a while; how long ago it had. What the disk
     and the database still owe to a round belongs to its figures."""
     began_s = ended_s = time.monotonic()
@@ -88,7 +88,7 @@ def quiet(pid: int, *, for_s: float = 1.0, limit_s: float = 60.0) -> float:
     while time.monotonic() < min(ended_s + for_s, began_s + limit_s):
         time.sleep(0.1)
         now = cpu_us(pid)
-        if now - before > 10_000:
+        if now - before > busy_us:
             ended_s = time.monotonic()
         before = now
     return ended_s - began_s
