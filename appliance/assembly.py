@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,8 +27,9 @@ from appliance.api.paths import rest_paths
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.attempts import StoredKey
-from appliance.core.derive import PriceOf, derive
+from appliance.core.derive import derive
 from appliance.core.ids import ExchangeIds
+from appliance.core.prices import PriceBook
 from appliance.core.provider_credentials import Secret
 from appliance.core.provider_key_input import environment_secrets
 from appliance.core.urls import HostList, Target, TargetPolicy
@@ -38,6 +40,7 @@ from appliance.features.admit import Gate
 from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
 from appliance.features.limit import Limits
+from appliance.features.pay import Wallets
 from appliance.loading import OnDemand
 from appliance.log import Log
 from appliance.pipeline import House
@@ -54,6 +57,7 @@ from storage.state import State
 
 if TYPE_CHECKING:
     from appliance.features.gateway import Gateway
+    from appliance.providers.registry import ModelRegistry
 
 
 def price_tables(config: Config) -> list[Mapping[str, Any]]:
@@ -64,15 +68,15 @@ def price_tables(config: Config) -> list[Mapping[str, Any]]:
     return tables
 
 
-def price_of(config: Config) -> PriceOf:
+def book_of(config: Config) -> PriceBook:
     """The price book of this configuration. Raises ValueError for a price row that cannot be."""
-    return open_book(price_tables(config)).price
+    return open_book(price_tables(config))
 
 
 def derived_with(config: Config) -> Derive:
     """The deriver: frame facts and bodies to rows, priced with the book of this configuration.
     Raises ValueError for a price row that cannot be."""
-    return partial(derive, price=price_of(config))
+    return partial(derive, price=book_of(config).price)
 
 
 def region_options(config: Config, name: str) -> RegionOptions:
@@ -90,6 +94,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
         RollerOptions(retention_days=config.retention_days, retention_bytes=config.retention_bytes),
         {"prices": jsonable(price_tables(config))},
         config.memory.response_cache // len(regions_of(config)),
+        config.budget_mode == "strict",
         load_lists,
     )
 
@@ -251,7 +256,7 @@ class Parts:
     """What follows from the configuration alone, and can be wrong in it."""
 
     derive: Derive
-    price: PriceOf
+    book: PriceBook
     rings: KeyRings
     table: ProviderTable
     dialling: Dialling
@@ -263,10 +268,10 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
     """Built before any store is opened. `own` is where we listen. Raises ConfigError."""
     try:
         table = provider_table(config)
-        price = price_of(config)
+        book = book_of(config)
         return Parts(
-            partial(derive, price=price),
-            price,
+            partial(derive, price=book.price),
+            book,
             key_rings_of(config),
             table,
             Dialling(config, frozenset(own), table),
@@ -306,6 +311,11 @@ def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
     )  # fmt: skip
 
 
+async def registry_of(gateway: OnDemand[Gateway]) -> ModelRegistry:
+    """What is known of models; loads the gateway."""
+    return (await gateway()).registry
+
+
 def house_of(
     config: Config,
     regions: Mapping[str, Region],
@@ -317,9 +327,10 @@ def house_of(
     recorder = Recorder(config.memory.capture, config.record_bytes_max)
     recorder.stores.update(regions)
     metrics = Metrics()
-    for feature in ("limits", "cache"):
+    for feature in ("limits", "cache", "budgets"):
         metrics.count("failed_open_total", 0, feature=feature)
     limiters = {name: region.limiter for name, region in regions.items()}
+    gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
@@ -334,14 +345,22 @@ def house_of(
         parts.dialling,
         partial(route_to, parts.routing),
         keys,
-        OnDemand(partial(gateway_of, parts.table, parts.routing)),
+        uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
+        gateway,
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        Wallets(
+            {name: region.wallet for name, region in regions.items()},
+            partial(registry_of, gateway),
+            parts.book.card,
+            parts.book.price,
+            partial(metrics.count, "failed_open_total", feature="budgets"),
+        ),
         Caches(
             {name: region.cache for name, region in regions.items()},
             {name: region.cache_secret for name, region in regions.items()},
             partial(metrics.count, "failed_open_total", feature="cache"),
         ),
-        parts.price,
+        parts.book.price,
         log,
         metrics,
     )

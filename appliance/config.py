@@ -57,7 +57,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(admin_key|platform_org|trusted_proxies|guard_fail|routers|smtp|otlp)(\..*)?"
+    r"(admin_key|trusted_proxies|guard_fail|routers|smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -124,7 +124,9 @@ class Config:
         None, "key of the default organisation", secret=True,
     )  # fmt: skip
     admin_key: str | None = opt(secret(16), None, "key for administration", secret=True)
-    platform_org: str | None = opt(text("a UUID", UUID), None, "organisation of the operator")
+    platform_org: str | None = opt(
+        text("a UUID", UUID), None, "its provider keys serve those who pay with credits"
+    )
     allow_targets: tuple[str, ...] = opt(listing(host_pattern()), (), "further hosts to call")
     allow_hosts: tuple[str, ...] = opt(
         listing(host_pattern()), (), "names this server answers to in open access"
@@ -183,6 +185,9 @@ class Config:
     )
     guard_fail: str = opt(
         choice("open", "closed"), "open", "what a broken security check does with a request"
+    )
+    budget_mode: str = opt(
+        choice("normal", "strict"), "normal", "strict: budgets hold what a call costs at worst"
     )
     stream_usage: str = opt(
         choice("off", "ask"), "off", "ask: request token counts for every stream"

@@ -13,6 +13,7 @@ import trio
 from appliance.commands_keys import STATE_COMMANDS
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
 from storage.analytics import Analytics, AnalyticsFailed
@@ -172,6 +173,8 @@ class Commands:
             found[name] = self._state_command(name)
         for name in RING_COMMANDS:
             found[name] = self._ring_command(name)
+        for name in WALLET_COMMANDS:
+            found[name] = self._wallet_command(name)
         for name, action in self._maintain.items():
             found[name] = self._maintenance(action)
         return found
@@ -249,15 +252,23 @@ class Commands:
     def _ring_command(self, name: str) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             region = self._region(arguments).name
-            wanted = arguments.get("org")
-            org = await self._rings.by_region[region].change(
-                lambda state: organization_id(state, wanted)
-            )
-            await reply.value(
-                await RING_COMMANDS[name](self._keys[region], org_bytes(org), arguments)
-            )
+            org = await self._org(region, arguments)
+            await reply.value(await RING_COMMANDS[name](self._keys[region], org, arguments))
 
         return run
+
+    def _wallet_command(self, name: str) -> Command:
+        async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
+            region = self._region(arguments)
+            org = await self._org(region.name, arguments)
+            await reply.value(await WALLET_COMMANDS[name](region.desk, org, arguments))
+
+        return run
+
+    async def _org(self, region: str, arguments: Mapping[str, Any]) -> bytes:
+        wanted = arguments.get("org")
+        ring = self._rings.by_region[region]
+        return org_bytes(await ring.change(lambda state: organization_id(state, wanted)))
 
     def _maintenance(self, action: Maintenance) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:

@@ -277,11 +277,10 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "counted", "created_at_us", "degraded",
-        "dialect",
-        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
-        "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "sent", "stand_in", "started",
-        "started_s", "taken", "tap",
+        "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit",
+        "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment", "region",
+        "reply", "reply_headers", "request_id", "response_coding", "response_type", "route",
+        "sent", "stand_in", "started", "started_s", "taken", "tap",
     )  # fmt: skip
 
     def __init__(
@@ -319,6 +318,7 @@ class Exchange:
         self.counted = False
         self.taken: list[Any] = []  # the buckets of the rate limits
         self.marks: dict[str, str] | None = None  # properties of the record that are ours
+        self.payment: Any = None  # what is held for it (features/pay.py)
         self.reply_headers: Headers = []
         self.degraded = ""
         # by the relay

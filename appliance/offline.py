@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import DELETION_PURPOSE
+from appliance.actors.wallet import Wallet
+from appliance.actors.wallet_desk import WalletDesk
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.errors import Refusal
 from appliance.maintenance import report_value
@@ -31,6 +35,7 @@ from storage.blobs import Blobs
 from storage.directory import Root
 from storage.frames import Part, unpack
 from storage.lake import Lake
+from storage.ledger import LedgerStore
 from storage.query import Query, QueryFailed
 from storage.state import State
 from storage.vault import Vault
@@ -142,6 +147,8 @@ class Offline:
             return self._rebuild(lambda frames: progress({"done": frames}))
         if command in RING_COMMANDS:
             return trio.run(self._on_ring, command, arguments)
+        if command in WALLET_COMMANDS:
+            return trio.run(self._on_wallet, command, arguments)
         raise Refusal(400, "needs_server", f"{command} needs a running server")
 
     async def _on_ring(self, command: str, arguments: dict[str, Any]) -> object:
@@ -151,6 +158,29 @@ class Offline:
         region = str(arguments.get("region") or "us")
         ring = ProviderKeys(self._directory, self._vault, table.by_id, region=region)
         return await RING_COMMANDS[command](ring, org_bytes(org), arguments)
+
+    async def _on_wallet(self, command: str, arguments: dict[str, Any]) -> object:
+        """A command on the wallet, which is open as long as that takes. What a crash left held
+        stays so until a server has settled it."""
+        org = organization_id(self.state, arguments.get("org"))
+        region = str(arguments.get("region") or "us")
+        path = self._directory / "state.sqlite"
+        wallet = Wallet(partial(LedgerStore.open, path, region=region))
+        found: object = None
+        refusal: Refusal | None = None
+        async with trio.open_nursery() as nursery:
+            await nursery.start(wallet.run)
+            try:
+                found = await WALLET_COMMANDS[command](
+                    WalletDesk(wallet), org_bytes(org), arguments
+                )
+            except Refusal as caught:  # none may cross the nursery: it would come out as a group
+                refusal = caught
+            finally:
+                wallet.close()
+        if refusal is not None:
+            raise refusal
+        return found
 
     def _verify(self, progress: Callable[[int], None]) -> dict[str, Any]:
         def opened(lake: Lake) -> Analytics:

@@ -32,6 +32,7 @@ from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_fo
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
+from appliance.features.pay import Wallets, counts, pay
 from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
 from appliance.features.stream_usage import ask_for_usage
@@ -58,8 +59,10 @@ class House:
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
     keys: Rings
+    platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     limits: Limits
+    wallets: Wallets
     caches: Caches
     price: PriceOf
     log: Log
@@ -105,6 +108,8 @@ async def handle(x: Exchange, house: House) -> None:
             await woken(x, house)
         except OSError as error:  # the client's side: the provider's errors are UpstreamFailed
             client_gone(x, error)
+        if x.payment is not None:
+            await x.payment.look(x, tap)
     house.metrics.exchange(x, monotonic() - x.started_s)
 
 
@@ -158,16 +163,24 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     """The calls that may answer, one after the other, until one does; else one reply for all."""
     ring = house.keys[x.region]
     loaded = await house.gateway()
-    gateway = await loaded.call(x, ring)  # closed: what cannot be read is refused
+    platform = await ring.plan_keys(house.platform) if house.platform else {}
+    gateway = await loaded.call(x, ring, platform)  # closed: what cannot be read is refused
     limit(x, house.limits)
     for candidate in gateway.candidates:
+        endpoint, key_id = candidate.endpoint, candidate.key.key_id
+        by_credits = candidate.kind == "ptb"
+        lender = house.platform if by_credits else x.org
         try:
-            key_id = candidate.key.key_id
-            found = await stored_key(x, candidate.endpoint.provider, key_id, ring)
+            found = await stored_key(lender, endpoint.provider, key_id, ring)
             fields = gateway.enter(candidate, found)
-            lent = await lend_along(x, x.route, fields, house.keys, key_id)
+            lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+            # closed: credits are held before they can be spent, or the call is not made
+            await pay(
+                x, house.wallets, endpoint.provider, endpoint.provider_model_id,
+                pass_through=by_credits,
+            )  # fmt: skip
         except Refusal as refusal:
             if gateway.forbidden(candidate, refusal):
                 break
@@ -224,11 +237,15 @@ async def answer(
     caller to the target. False: the target was `given_up`."""
     if not wants_cache(x):
         limit(x, house.limits)
+        if counts(x, house.wallets):
+            await pay(x, house.wallets, x.route.provider.id)  # closed where a budget is strict
         return await call(x, house, tap, limits, given_up)
     with Caching(x, tap) as caching:
         if await caching.answered(await caching.hit(house.caches, fields)):
             return True
         limit(x, house.limits)
+        if counts(x, house.wallets):
+            await pay(x, house.wallets, x.route.provider.id)
         return await call(x, house, caching, limits, given_up)
 
 

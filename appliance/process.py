@@ -25,6 +25,7 @@ from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
 from appliance.actors.supervisor import Supervisor
+from appliance.actors.wallet_recovery import settle_left
 from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
 from appliance.banner import banner, local_url, server_url
@@ -156,6 +157,7 @@ class Server:
             self.actors.add(f"limits{tail}", region.limiter)
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
+            self.actors.add(f"wallet{tail}", region.wallet)
         self.listeners = listeners
         self.ready = False
         self.accepting = trio.CancelScope()
@@ -204,6 +206,8 @@ class Server:
                     await region.start(actors)
                 actors.start_soon(self.rings.run)
                 await actors.start(self.actors.run)
+                for region in self.regions.values():
+                    actors.start_soon(settle_left, region, self.log)
                 actors.start_soon(self._sweep_pool)
                 actors.start_soon(self._rest)
                 actors.start_soon(resident.keep_small)

@@ -26,7 +26,7 @@ MODULES = {
     "appliance": "exchange pipeline wire",
     "appliance/door": "http1 visit head listener sweeper",
     "appliance/upstream": "http1 pool",
-    "appliance/features": "admit aim answer cache call deadlines lend limit relay retry tap",
+    "appliance/features": "admit aim answer cache call deadlines lend limit pay relay retry tap",
     "appliance/actors": "recorder metrics ingest frame_rows recent region",
     "appliance/core": (
         "access asks chunked credentials derive estimate facts filters framing headers ids "

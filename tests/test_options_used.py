@@ -13,13 +13,14 @@ from appliance.config_options import Deadlines, ProviderOptions, options_of
 from appliance.providers.table import USER_KEYS
 
 ROOT = Path(__file__).parents[1] / "appliance"
-# The options of M1; further ones appear with their features.
+# Those of the first issues; further ones appear with their features.
 NAMES = """
 host port data_dir access allow_targets allow_hosts allow_origins trusted_proxies public_url
 tls_cert tls_key http2 memory_bytes_max connections_max backlog_bytes_max guard_fail durability
 master_key retention_days retention_bytes body_bytes_max record_bytes_max drain_s grace_s
 worker_type eu_data_dir admin_key platform_org metrics_allow log_level log_format access_log
-bootstrap_key stream_usage ready_file config deadlines providers prices routers smtp otlp
+bootstrap_key stream_usage budget_mode ready_file config deadlines providers prices routers smtp
+otlp
 """
 # Read where the configuration itself is made: as the share of each part, and as the file's name.
 READ_IN_CONFIG = {"memory_bytes_max", "config"}

@@ -153,9 +153,16 @@ class Capture:
         self._kept_max = self._sink_bytes
         return self._sink.parts() + packer.pack(rest)
 
+    @property
+    def in_blob(self) -> bool:
+        """Whether some of it lies in a file, or is not kept."""
+        return self._sink is not None or self.truncated
+
     async def whole(self) -> bytes:
         """All that was kept, also of what lies in the blob; b"" where that cannot be read."""
         rest = self.joined()
+        if self.truncated:
+            rest = self._begin + (self._tail + rest)[-TAIL_BYTES:]
         sink = self._sink
         if sink is None:
             return rest

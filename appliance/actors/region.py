@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from appliance.actors.recent import Recent
 from appliance.actors.response_cache import DISK_BYTES_MAX, ResponseCache
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
+from appliance.actors.wallet import Wallet
+from appliance.actors.wallet_desk import WalletDesk
 from storage.analytics import Analytics
 from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
@@ -29,6 +32,7 @@ from storage.directory import Root
 from storage.frames import Part, Position, unpack
 from storage.journal import Journal, JournalOptions
 from storage.lake import Lake
+from storage.ledger import LedgerStore
 from storage.reader import FrameUnreadable, read_frame
 from storage.segment import FRAME_BYTES, SEAL_BYTES
 from storage.vault import Vault
@@ -53,6 +57,7 @@ class RegionOptions:
     roller: RollerOptions
     job: Mapping[str, Any]
     cache_bytes_max: int = 64 * 2**20
+    budgets_strict: bool = False
     prepare: Callable[[], None] = lambda: None  # before the first rows are derived here; may block
 
 
@@ -98,6 +103,12 @@ class Region:
         )
         self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
         self.limiter = RateLimiter(options.directory, self.vault.stable_key(LIMITS_PURPOSE))
+        self.wallet = Wallet(
+            partial(LedgerStore.open, options.directory / "state.sqlite", region=options.name),
+            strict=options.budgets_strict,
+            journal_at=lambda: self.journal.written,
+        )
+        self.desk = WalletDesk(self.wallet)
         self.deriver = FrameDeriver(derive, self.read_parts)
         self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
         self.ingest = Ingest(

@@ -73,7 +73,7 @@ class Wallet:
         self._urgent = trio.Event()
         self._closing = trio.Event()
         self._fold_at_s = 0.0
-        self._is_loaded = False
+        self.loaded = trio.Event()  # for the first time
         # Holds of a process that is gone, until `recover`.
         self._left: set[bytes] = set()
         # What could not be stored: to be said again, and holds that their callers never got.
@@ -97,7 +97,7 @@ class Wallet:
     def concerns(self, org: bytes, *, pass_through: bool = False) -> bool:
         """Whether a call needs a hold; also true while that cannot be known. Asked first, before
         anything is read for its size."""
-        return pass_through or self.book.budgets.concern(org) or not self._is_loaded
+        return pass_through or self.book.budgets.concern(org) or not self.loaded.is_set()
 
     async def hold(self, wanted: Wanted, watch: Watch | None = None) -> Hold | None:
         """Set money aside; it is on the disk when this returns. None: nothing counts this call (no
@@ -143,6 +143,13 @@ class Wallet:
         self._resolved(hold, done)
         return done
 
+    def disallow(self, org: bytes, provider: str, model: str, request_id: str = "") -> bool:
+        """The cost of a call could not be told: no more of this model from credits. Holds at once
+        and is stored soon; nobody waits. False: it is on the list already."""
+        added = self.book.disallow(org, provider, model, self.now_us(), request_id)
+        self.soon()
+        return added
+
     # -- what a crash left
 
     @property
@@ -155,7 +162,7 @@ class Wallet:
         """Resolve the holds of a process that is gone by the cost that their frames tell, the last
         one if several do. Without a frame the input part is charged, and that is flagged. Holds of
         this process are not touched. Raises WalletDown; may be repeated."""
-        self._check_up()
+        self.check_up()
         costs: dict[bytes, int | None] = {}
         for number, (hold_id, cost_pico) in enumerate(frames, 1):
             if hold_id in self._left:
@@ -180,12 +187,12 @@ class Wallet:
 
     async def stored(self) -> None:
         """Wait until everything decided so far is on the disk. Raises WalletDown."""
-        self._check_up()
+        self.check_up()
         await self._asked_to_store().wait()
 
     async def read(self, work: Callable[[LedgerStore], T]) -> T:
         """Ask the store, in a thread. Raises WalletDown."""
-        self._check_up()
+        self.check_up()
         store = self._store
         assert store is not None, "up, so it is open"
         try:
@@ -245,12 +252,13 @@ class Wallet:
     def _has_work(self) -> bool:
         return bool(self.book.ledger.changes) and not self.broken
 
-    def _check_up(self) -> None:
+    def check_up(self) -> None:
+        """Raises WalletDown."""
         if self.broken:
             raise WalletDown(self.broken)
 
     def _reserve(self, wanted: Wanted) -> Hold | Account | None:
-        self._check_up()
+        self.check_up()
         try:
             return self.book.reserve(self.new_id(), wanted, self.now_us(), self._journal_at())
         except BudgetsFull as error:
@@ -346,8 +354,8 @@ class Wallet:
         old = self.book.ledger
         self._owe(old.take_changes()[0])
         found = book.ledger.holds
-        if not self._is_loaded:
-            self._is_loaded = True
+        if not self.loaded.is_set():
+            self.loaded.set()
             self._left = set(found)
         for resolution in self._owed:
             book.resolve(resolution)

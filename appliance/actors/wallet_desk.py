@@ -31,6 +31,10 @@ class WalletDesk:
         # One at a time: an event that is being looked up must not be looked up by another.
         self._lock = trio.Lock()
 
+    def check_up(self) -> None:
+        """Raises WalletDown while what is known may be old."""
+        self._wallet.check_up()
+
     def state(self, org: bytes) -> CreditState:
         """Balance, holds, terms, disputes."""
         return self._wallet.book.credits.state(org)
@@ -103,14 +107,6 @@ class WalletDesk:
         await self._wallet.stored()
 
     # -- models that are not paid from credits
-
-    def disallow(self, org: bytes, provider: str, model: str, request_id: str = "") -> bool:
-        """The cost of a call could not be told: no more of this model. Holds at once and is stored
-        soon; nobody waits. False: it is on the list already."""
-        wallet = self._wallet
-        added = wallet.book.disallow(org, provider, model, wallet.now_us(), request_id)
-        wallet.soon()
-        return added
 
     async def allow(self, org: bytes, provider: str, model: str) -> bool:
         """Take a model off the list. False: it was not there."""

@@ -17,7 +17,7 @@ from appliance.core.facts import Facts, read_facts, summarise
 from appliance.core.usage import usage_from_map, usage_to_map
 from appliance.core.usage_types import Priced, Usage
 
-__all__ = ["Derived", "PriceOf", "derive", "summarise"]
+__all__ = ["Bill", "Derived", "PriceOf", "bill_of", "derive", "summarise"]
 
 PriceOf = Callable[[str, str, Usage, int], Priced]
 BIGINT_MAX = 2**63 - 1
@@ -56,6 +56,22 @@ def cost_of(meta: dict[str, Any], request: bytes, response: bytes, *, price: Pri
     """What one exchange has cost, in pico-USD, where that cannot wait for its row; None when no
     price is known."""
     return _price(meta, read_facts(meta, request, response), price).cost_pico
+
+
+class Bill(NamedTuple):
+    """What an exchange has cost, in pico-USD, None where that cannot be told; and how long the
+    answer was, by the provider's own count, 0 where it did not say."""
+
+    cost_pico: int | None
+    output_tokens: int
+
+
+def bill_of(meta: dict[str, Any], request: bytes, response: bytes, *, price: PriceOf) -> Bill:
+    """The bill of one exchange, as its row will show it."""
+    facts = read_facts(meta, request, response)
+    usage, told = facts.usage, facts.usage_source == "provider"
+    output = usage.output + usage.thinking if usage is not None and told else 0
+    return Bill(_price(meta, facts, price).cost_pico, output)
 
 
 def _request_id(text: str | None, exchange_id: bytes | None) -> bytes | None:

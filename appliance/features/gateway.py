@@ -95,9 +95,11 @@ class Gateway:
     route_to: RouteTo
     keyless: Mapping[str, Sequence[StoredKey]]
 
-    async def call(self, x: Exchange, ring: Ring) -> GatewayCall:
-        """Read what is asked, and list the calls that may answer it. Raises Refusal 400, 405, 413,
-        415, 503."""
+    async def call(
+        self, x: Exchange, ring: Ring, platform: Mapping[str, Sequence[StoredKey]]
+    ) -> GatewayCall:
+        """Read what is asked, and list the calls that may answer it; `platform`: the keys that
+        serve those who pay with credits. Raises Refusal 400, 405, 413, 415, 503."""
         if x.head.method != b"POST":
             raise Refusal(
                 405, "method_not_allowed",
@@ -107,7 +109,7 @@ class Gateway:
         document = await _document(x)
         plan = parse_models(requested_model(document), self.registry)
         own = {**self.keyless, **await ring.plan_keys(x.org)}
-        candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys={})
+        candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys=platform)
         call = GatewayCall(x, self, inbound_of(x), document, plan, candidates)
         if x.asks.cache_read or x.asks.cache_save:
             call.missed(NO_CACHE)

@@ -111,15 +111,18 @@ async def lend_along(
     fields: Headers,
     rings: Rings,
     key_id: str = "",
+    lender: bytes = b"",
 ) -> Lent:
     """The same for one target of several, to which these header lines go; with `key_id` it is that
-    stored key which is lent."""
+    stored key which is lent, with `lender` that of another organisation."""
     first = {name.lower(): value for name, value in reversed(fields)}
     own = brings_own(find_credentials(first), first, route.path)
     secret = None
     if not own or route.provider.auth == SIGNED_STYLE:
         ring = rings[x.region]
-        secret = await _secret_of(x, route, first, ring, own=own, lent=None, key_id=key_id)
+        secret = await _secret_of(
+            x, route, first, ring, own=own, lent=None, key_id=key_id, lender=lender
+        )
     if secret is None:
         return Lent(None, fields, route.path)
     return await _written(x, route, fields, secret)
@@ -134,6 +137,7 @@ async def _secret_of(
     own: bool,
     lent: Lent | None,
     key_id: str = "",
+    lender: bytes = b"",
 ) -> Secret | None:
     """The secret that is written into the request; None where it goes as the client sent it."""
     provider = route.provider
@@ -143,7 +147,8 @@ async def _secret_of(
         return None
     stand_in: StandIn | None = x.stand_in
     key_id = stand_in.key_id if stand_in is not None else key_id
-    found = await stored_key(x, provider.id, key_id, ring)
+    lender = lender or x.org
+    found = await stored_key(lender, provider.id, key_id, ring)
     secret = found.secret if found is not None else None
     if secret is not None and lent is not None and secret is lent.secret:
         return secret
@@ -151,14 +156,14 @@ async def _secret_of(
         check_stand_in(None, provider.id, None)  # the key that it stood for is gone: refused
     return credential_for(
         provider, route.base_url, route.path,
-        own=own, org=x.org, stored=found, environment=ring.environment,
+        own=own, org=lender, stored=found, environment=ring.environment,
     ).secret  # fmt: skip
 
 
-async def stored_key(x: Exchange, provider_id: str, key_id: str, ring: Ring) -> Found | None:
+async def stored_key(org: bytes, provider_id: str, key_id: str, ring: Ring) -> Found | None:
     """The organisation's key for a provider, from the first tier that has it. Raises Refusal."""
-    found = ring.find(x.org, provider_id, key_id)
-    return found if found is not None else await ring.load(x.org, provider_id, key_id)
+    found = ring.find(org, provider_id, key_id)
+    return found if found is not None else await ring.load(org, provider_id, key_id)
 
 
 def _aws_of(first: Mapping[bytes, bytes]) -> Secret | None:

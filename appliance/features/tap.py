@@ -85,6 +85,8 @@ class Tap:
         if self.sealed:
             return
         x.outcome = x.outcome or outcome
+        if x.payment is not None:
+            await x.payment.look(x, self)
         ticket = self._write(0)
         if ticket is not None:
             await self._recorder.settle(x.region, ticket)
@@ -95,10 +97,18 @@ class Tap:
     def _write(self, flags: int) -> Ticket | None:
         self.sealed = True
         x = self.x
-        return self._recorder.record(
-            x.region, x.org, self.facts(), x.body, self.capture, flags,
-            omit_request=x.asks.omit_request, omit_response=x.asks.omit_response,
-        )  # fmt: skip
+        facts = self.facts()
+        payment = x.payment
+        if payment is not None:
+            facts["holds"] = payment.told(facts, x, self.capture)
+        try:
+            return self._recorder.record(
+                x.region, x.org, facts, x.body, self.capture, flags,
+                omit_request=x.asks.omit_request, omit_response=x.asks.omit_response,
+            )  # fmt: skip
+        finally:
+            if payment is not None:  # behind the frame: after a crash it says what was paid
+                payment.settle(x)
 
     def facts(self) -> dict[str, Any]:
         """The metadata of the frame; absent means None, False or empty (the agreed keys)."""

@@ -396,7 +396,7 @@ async def test_a_long_list_of_frames_lets_others_run(path: Path) -> None:
 async def test_closing_stores_what_was_decided(path: Path) -> None:
     async with running(path, usd=5) as rig:
         rig.wallet.settle(await held(rig, credits_call()), USD)
-        rig.desk.disallow(ORG, "p", "m")
+        rig.wallet.disallow(ORG, "p", "m")
         assert (rig.wallet.inbox, rig.wallet.trouble) == (2, "")
     assert audit(path) == ([], 0)
     assert rows(path, "SELECT provider FROM ledger_disallowed") == [("p",)]
@@ -450,7 +450,7 @@ async def test_names_of_clients_cannot_spoil_a_transaction(path: Path) -> None:
         await budget_rig(rig)
         for user in ("\ud800", "u" * 100_000, "a/b/c", "nul\0"):
             await held(rig, own_call(1, 1, user))
-        assert rig.desk.disallow(ORG, "p\ud800", "m" * 1000, "r\udfff")
+        assert rig.wallet.disallow(ORG, "p\ud800", "m" * 1000, "r\udfff")
         await rig.wallet.stored()
         assert (rig.wallet.failures, len(rig.wallet.book.ledger.holds)) == (0, 4)
         dear = Wanted(ORG, credits_call().size, True, provider="p\ud800", model="m" * 1000)

@@ -148,8 +148,8 @@ async def test_a_dispute_suspends_until_it_is_won(path: Path) -> None:
 
 async def test_the_disallow_list_lasts(path: Path) -> None:
     async with running(path, usd=5) as rig:
-        assert rig.desk.disallow(ORG, "openai", "*", "req_1")
-        assert not rig.desk.disallow(ORG, "openai", "*", "req_2")
+        assert rig.wallet.disallow(ORG, "openai", "*", "req_1")
+        assert not rig.wallet.disallow(ORG, "openai", "*", "req_2")
         with pytest.raises(Refusal, match="could not be told"):
             await rig.wallet.hold(credits_call())
     async with running(path) as rig:

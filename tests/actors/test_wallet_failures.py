@@ -97,7 +97,7 @@ async def test_what_ends_while_the_wallet_is_down_is_settled_when_it_is_up(path:
         assert rig.wallet.settle(holds[0], USD).is_new
         assert rig.wallet.release(holds[1]).is_new
         assert not rig.wallet.settle(holds[0], USD).is_new
-        assert rig.desk.disallow(ORG, "p", "m")
+        assert rig.wallet.disallow(ORG, "p", "m")
         opens = rig.opens
         await until(lambda: rig.opens >= opens + 2)
         rig.refuses_to_open = ""

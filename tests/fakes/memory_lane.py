@@ -100,6 +100,8 @@ class MemoryStore:
         self.cache = ResponseCache(2**20)
         self.cache_secret = b"c" * 32
         self.limiter = RateLimiter(Path("/nonexistent"), b"s" * 32)
+        # A wallet with which nobody has a budget.
+        self.wallet = SimpleNamespace(concerns=lambda _org, *, pass_through: pass_through)
 
     def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
         self.payloads.append(payload)

@@ -1,0 +1,177 @@
+"""What `wallet` and `budgets` do to the wallet of one region. A running server calls these on its
+own, a command without a server on one that it opens for the moment.
+
+Each takes the desk, the organisation and the arguments as they travel, and gives plain values to
+print. Amounts are decimal USD in text, exact to 10⁻¹² (ARCHITECTURE 5).
+"""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from appliance.core.budgets import EACH, Budget, Spent
+from appliance.core.money import exact_units, usd_text
+from appliance.errors import Refusal
+
+if TYPE_CHECKING:
+    from appliance.actors.wallet_desk import WalletDesk
+
+Arguments = Mapping[str, Any]
+PICO_PLACES = 12
+FLAGS_MAX = 10_000  # as many as are kept, of all organisations
+FLAGS_SHOWN = 1_000
+
+
+async def show(desk: "WalletDesk", org: bytes, _given: Arguments) -> dict[str, Any]:
+    """Balance, holds, terms and what is suspended."""
+    _check(desk)
+    state = desk.state(org)
+    return {
+        "balance_usd": usd_text(state.balance),
+        "held_usd": usd_text(state.held),
+        "available_usd": usd_text(state.effective_balance),
+        "paid_in_usd": usd_text(state.credits),
+        "spent_usd": usd_text(state.debits),
+        "credit_line_usd": usd_text(state.credit_line),
+        "suspended": bool(state.open_disputes),
+        "disallowed": ", ".join(f"{provider}/{model}" for provider, model in state.disallowed),
+    }
+
+
+async def top_up(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """Money was paid in; the same event id counts once."""
+    return await _move(desk, desk.top_up, org, given)
+
+
+async def debit(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """Money goes back, at most what is free."""
+    return await _move(desk, desk.debit, org, given)
+
+
+async def credit_line(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """How far the wallet may go below nothing."""
+    await _asked(desk.set_credit_line(org, _amount(given, "amount")))
+    return await show(desk, org, given)
+
+
+async def allow(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """Take a model off the list of those that are not paid from credits."""
+    provider, model = str(given.get("provider", "")), str(given.get("model", ""))
+    if not await desk.allow(org, provider, model):
+        raise Refusal(404, "not_disallowed", f"{provider}/{model} is not on the disallow list")
+    return await show(desk, org, given)
+
+
+async def flags(desk: "WalletDesk", org: bytes, _given: Arguments) -> list[dict[str, Any]]:
+    """What somebody should look at, the newest first: calls whose cost could not be told, budgets
+    that were passed."""
+    found = await _asked(desk.flags(FLAGS_MAX))
+    theirs = [flag for flag in found if flag["org"] == org.hex()]
+    return [
+        {
+            "at": _time(flag["at_us"]), "kind": flag["kind"],
+            "amount_usd": usd_text(flag["amount_pico"]), "hold": flag["hold_id"],
+            "about": flag["detail"],
+        }
+        for flag in theirs[:FLAGS_SHOWN]
+    ]  # fmt: skip
+
+
+async def set_budget(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """Set a limit, or change that of the same scope, value and period."""
+    scope, _, name = str(given.get("scope", "")).partition(":")
+    budget = await _asked(
+        desk.set_budget(
+            org, scope=scope, name=name, period=str(given.get("period", "")),
+            limit_pico=_amount(given, "limit"), value=str(given.get("value") or EACH),
+        )
+    )  # fmt: skip
+    return shown(budget)
+
+
+async def list_budgets(desk: "WalletDesk", org: bytes, _given: Arguments) -> list[dict[str, Any]]:
+    """Limits, each with what was spent and is held in the period that runs, by value."""
+    _check(desk)
+    lines: list[dict[str, Any]] = []
+    for budget, spent in desk.budgets(org):
+        lines += [shown(budget, one) for one in spent or [Spent(budget.value, 0, 0)]]
+    return lines
+
+
+async def remove_budget(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
+    """Remove a limit, by its id."""
+    wanted = str(given.get("budget", ""))
+    found = [budget for budget, _ in desk.budgets(org) if budget.id == wanted]
+    if not found or not await desk.drop_budget(org, wanted):
+        raise Refusal(404, "budget_unknown", "no budget has this id: budgets list shows them")
+    return shown(found[0])
+
+
+WALLET_COMMANDS: dict[str, Callable[["WalletDesk", bytes, Arguments], Awaitable[Any]]] = {
+    "wallet.show": show,
+    "wallet.top-up": top_up,
+    "wallet.debit": debit,
+    "wallet.credit-line": credit_line,
+    "wallet.allow": allow,
+    "wallet.flags": flags,
+    "budgets.set": set_budget,
+    "budgets.list": list_budgets,
+    "budgets.remove": remove_budget,
+}
+
+
+def shown(budget: Budget, spent: Spent | None = None) -> dict[str, Any]:
+    """A budget as it is printed; with what counts on it for one value."""
+    scope = f"property:{budget.name}" if budget.scope == "property" else budget.scope
+    found = {
+        "id": budget.id, "scope": scope, "value": spent.value if spent else budget.value,
+        "period": budget.period, "limit_usd": usd_text(budget.limit_pico),
+    }  # fmt: skip
+    if spent is not None:
+        found |= {"spent_usd": usd_text(spent.posted), "held_usd": usd_text(spent.held)}
+    return found
+
+
+async def _move(
+    desk: "WalletDesk",
+    move: Callable[[bytes, int, str, str], Awaitable[bool]],
+    org: bytes,
+    given: Arguments,
+) -> dict[str, Any]:
+    event_id = str(given.get("event_id") or uuid.uuid4())
+    amount = _amount(given, "amount")
+    counted = await _asked(move(org, amount, event_id, str(given.get("reference") or "")))
+    return {"event_id": event_id, "counted": counted} | await show(desk, org, given)
+
+
+def _check(desk: "WalletDesk") -> None:
+    from appliance.actors.wallet_batch import WalletDown
+
+    try:
+        desk.check_up()
+    except WalletDown as down:
+        raise down.refusal() from None
+
+
+async def _asked(done: Awaitable[Any]) -> Any:  # noqa: ANN401 - whatever the desk gives
+    """Closed: what cannot be, or cannot be stored, is told. Raises Refusal."""
+    from appliance.actors.wallet_batch import WalletDown
+
+    try:
+        return await done
+    except ValueError as error:
+        raise Refusal(400, "invalid", str(error)) from None
+    except WalletDown as down:
+        raise down.refusal() from None
+
+
+def _time(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _amount(given: Arguments, field: str) -> int:
+    try:
+        return exact_units(str(given.get(field, "")), PICO_PLACES)
+    except ValueError as error:
+        raise Refusal(400, "amount_invalid", f"{field}: {error}, in USD") from None
