@@ -160,7 +160,8 @@ class Facts:
 
 @dataclass(slots=True)
 class Attempt:
-    """One call of a provider."""
+    """One call of a provider. `retry_after` is what a 429 or 503 said, for whoever chooses the
+    next target; it is not recorded."""
 
     target: str
     provider: str
@@ -169,6 +170,7 @@ class Attempt:
     started_at_us: int = 0
     latency_us: int = 0
     why_next: str = ""
+    retry_after: bytes = b""
 
 
 class ReplySide(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
+from appliance.features.route_by import Routed, RoutedBy
 from appliance.features.stream_usage import ask_for_usage
 from appliance.features.tap import Tap
 from appliance.log import Log
@@ -62,6 +63,7 @@ class House:
     limits: Limits
     caches: Caches
     price: PriceOf
+    routers: Mapping[str, RoutedBy]
     log: Log
     metrics: Metrics
 
@@ -117,7 +119,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     await x.reply.read_body(x)
     tap.hold_request()
     if x.route.is_gateway and x.asks.mock_response is None:
-        await through_gateway(x, house, tap)
+        through = through_router if x.route.router_name else through_gateway
+        await through(x, house, tap)
         await charge(x, tap, house.price)
         return
     await ask_for_usage(x)
@@ -152,6 +155,25 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
                 return
     finally:
         fallbacks.close()
+
+
+async def through_router(x: Exchange, house: House, tap: Tap) -> None:
+    """The targets of a router, until one gives a reply that is not to be given up."""
+    await ask_for_usage(x)
+    with Routed(x, house.routers[x.route.router_name], house.price) as routed:
+        await routed.open()  # closed: what cannot be routed is refused
+        while True:
+            try:
+                fields = await routed.enter()
+                lent = await lend_along(x, x.route, fields, house.keys)
+            except Refusal as refusal:
+                if not routed.passed_over(refusal):
+                    raise
+                continue
+            limits = house.deadlines.of(x)
+            x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+            if await answer(x, house, tap, limits, fields, routed.given_up):
+                return
 
 
 async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:

@@ -43,7 +43,9 @@ class Call:
             self._end()
             self._attempt.why_next = getattr(error, "name", "") or type(error).__name__
             raise
-        self._attempt.status = reply.status
+        self._attempt.status = status = reply.status
+        if status == 429 or status == 503:
+            self._attempt.retry_after = reply.first.get(b"retry-after", b"")
         return reply
 
     async def _open(self) -> UpstreamReply:
