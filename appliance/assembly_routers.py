@@ -66,6 +66,7 @@ def plan_of(name: str, options: RouterOptions) -> RouterPlan:
             open_s=options.open_s,
         ),
         limited_s=options.limited_s,
+        hedge_after_s=options.hedge_after_s,
         forward_key=options.forward_key,
     )
 

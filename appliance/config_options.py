@@ -172,6 +172,10 @@ class RouterOptions:
         boolean(), None, "send a client's own key to the targets",
         doc_default="if all targets are one provider",
     )  # fmt: skip
+    hedge_after_s: float | None = opt(
+        duration(0.01, 600), None, "ask a second target when the first has not answered by then",
+        name="hedge_after", doc_default="never",
+    )  # fmt: skip
     errors_percent_max: int = opt(
         whole(1, 100), 10, "share of errors above which a target is left out"
     )

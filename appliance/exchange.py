@@ -280,7 +280,8 @@ class Exchange:
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "counted", "created_at_us", "degraded",
         "dialect",
-        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit", "http_status",
+        "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hedge", "hit",
+        "http_status",
         "identity", "marks", "not_applied", "org", "outcome", "region", "reply", "reply_headers",
         "request_id", "response_coding", "response_type", "route", "sent", "stand_in", "started",
         "started_s", "taken", "tap",
@@ -316,6 +317,7 @@ class Exchange:
         self.tap: TapLike | None = None
         self.sent: Body | None = None  # what a provider is sent, where that is not what came
         self.attempts: list[Attempt] = []
+        self.hedge: Any = None  # makes what stands in a call's place, where a second may be made
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
         self.counted = False

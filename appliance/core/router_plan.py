@@ -46,7 +46,8 @@ class RouterTarget:
 
 @dataclass(frozen=True, slots=True)
 class RouterPlan:
-    """A router. `limited_s`: how long a target is left out after a 429 that does not say.
+    """A router. `hedge_after_s`: ask a second target as well when the first has not begun to
+    answer by then. `limited_s`: how long a target is left out after a 429 that does not say.
     `forward_key`: whether a client's own key goes to the targets; None: if all are one provider."""
 
     name: str
@@ -54,6 +55,7 @@ class RouterPlan:
     strategy: Strategy = "weighted"
     rules: HealthRules = field(default_factory=HealthRules)
     limited_s: float = 30.0
+    hedge_after_s: float | None = None
     forward_key: bool | None = None
 
     @property

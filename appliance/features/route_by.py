@@ -37,7 +37,7 @@ BODY_BYTES_MAX = 32 * 1024 * 1024
 RETRY_AFTER_S_MAX = 3600.0
 # By which prices are compared.
 TYPICAL = Usage(input=1000, output=1000)
-ENDED_BY_US = frozenset({"Woken", "Cancelled"})
+ENDED_BY_US = frozenset({"Woken", "Cancelled", "hedge_lost"})
 # Properties of the record that are ours.
 PROPERTY_ROUTER = "Helicone-Router"
 PROPERTY_TARGET = "Helicone-Router-Target"
@@ -84,7 +84,8 @@ class Routed:
         self._turn: Turn | None = None
         self._next: Turn | None = None
         self._judged = len(x.attempts)
-        self._fields: Headers = []
+        self._spare: tuple[Turn, Any, Body] | None = None
+        self.fields: Headers = []  # that go to each target, but for a key of ours
 
     def __enter__(self) -> Routed:
         return self
@@ -100,8 +101,10 @@ class Routed:
         if self._turn is not None and x.started and (isinstance(error, UpstreamFailed) or stalled):
             self._tell(self._turn, x.attempts[-1], None)  # it broke off in the middle
         self._leave()
-        if self._next is not None:
-            self._next.end()
+        for turn in (self._next, self._spare[0] if self._spare is not None else None):
+            if turn is not None:
+                turn.end()
+        x.hedge = None
         spill = self._original.spill
         if spill is not None and x.body is not self._original:
             spill.close()
@@ -132,22 +135,18 @@ class Routed:
     async def enter(self) -> Headers:
         """Turn the exchange to the target that was chosen: route, body, marks. Gives the header
         lines that go there. Raises Refusal for one that may not be reached."""
-        x, by = self._x, self._by
+        x = self._x
         self._leave()
         self._turn, self._next = self._next, None
         assert self._turn is not None, "chosen before"
         index = self._turn.index
         self._tried.add(index)
-        target = by.plan.targets[index]
-        reply = names.REPLY_ROUTER_TARGET, target.name.encode("utf-8")
-        x.reply_headers = [line for line in x.reply_headers if line[0] != reply[0]] + [reply]
-        x.marks = {**(x.marks or {}), PROPERTY_TARGET: target.name}
-        way = by.ways[index](self._route.path)
-        way.record_path, way.region = self._route.record_path, self._route.region
-        way.router_name = self._route.router_name
-        x.route, x.dialect = way, way.provider.dialect
+        self._mark(index)
+        x.hedge = None
+        x.route = self._way(index)
+        x.dialect = x.route.provider.dialect
         x.body = await self._body_for(self._models[index])
-        return self._fields
+        return self.fields
 
     def given_up(self, status: int) -> bool:
         """A target's reply has begun, or would have this status where there was none: what it
@@ -175,6 +174,77 @@ class Routed:
         self._judged = len(x.attempts)
         return True
 
+    # -- a second target beside the one that was entered
+
+    @property
+    def hedges(self) -> bool:
+        """Whether a second call may be made: another target is left, and the body is in memory."""
+        x = self._x
+        return (
+            self._by.plan.hedge_after_s is not None
+            and x.body.spill is None
+            and self._original.spill is None
+            and len(self._tried) < len(self._models)
+        )
+
+    @property
+    def hedge_after_s(self) -> float:
+        """How long the first may take."""
+        after_s = self._by.plan.hedge_after_s
+        assert after_s is not None, "it hedges"
+        return after_s
+
+    async def spare(self) -> tuple[Any, Body] | None:
+        """Another target that is well: the way there, and the body it is sent."""
+        turn = self._pick()
+        if turn is None:
+            return None
+        self._tried.add(turn.index)
+        try:
+            way = self._way(turn.index)
+            body = await self._body_for(self._models[turn.index])
+        except Refusal:
+            turn.end()
+            return None
+        self._spare = turn, way, body
+        return way, body
+
+    def spare_refused(self) -> None:
+        """A rule of ours keeps it from being called: the first goes on alone."""
+        if self._spare is not None:
+            self._spare[0].end()
+            self._spare = None
+
+    def raced(self, loser: Attempt | None, *, spare_won: bool) -> None:
+        """The race is over: what it has shown of the loser is told, and the exchange is turned to
+        the winner."""
+        if self._spare is None:
+            return
+        assert self._turn is not None, "it was entered"
+        x = self._x
+        turn, way, body = self._spare
+        self._spare = None
+        lost = self._turn if spare_won else turn
+        if loser is not None:
+            self._tell_lost(lost, loser)
+            result = "won" if spare_won else "lost"
+            self._by.router.count("router_hedges_total", turn.index, result=result)
+        else:
+            self._tried.discard(turn.index)  # it was never called
+        lost.end()
+        self._judged = len(x.attempts) - 1
+        if spare_won:
+            self._turn = turn
+            x.route, x.dialect, x.body = way, way.provider.dialect, body
+            self._mark(turn.index)
+
+    def _tell_lost(self, turn: Turn, attempt: Attempt) -> None:
+        if attempt.status is not None or attempt.why_next not in ENDED_BY_US:
+            self._tell(turn, attempt, attempt.status)
+        elif not self._x.reply.watch.gone:
+            attempt.model = self._models[turn.index]
+            turn.slow(attempt.latency_us / 1e6)
+
     # -- what is asked
 
     def _read_key(self) -> bytes:
@@ -183,12 +253,12 @@ class Routed:
         fields = forward_headers(x.head.headers, x.found_key)
         own = brings_own(x.facts.credentials, x.head.first, self._route.path)
         if own and by.forward_key:
-            self._fields = fields
+            self.fields = fields
             keys = [b"%b:%b" % line for line in fields if line[0].lower() in REPLACED]
             found = b"\n".join([by.salt, self._route.path.partition(b"?")[2], *keys])
             return hashlib.sha256(found).digest()
         # Closed: what was meant for one of several is shown to none.
-        self._fields = [line for line in fields if line[0].lower() not in REPLACED]
+        self.fields = [line for line in fields if line[0].lower() not in REPLACED]
         if own:
             if KEY_PARAMETERS.search(self._route.path):
                 raise Refusal(
@@ -222,13 +292,28 @@ class Routed:
             self._missed(NO_PRICES)
             return ""
 
+    def _mark(self, index: int) -> None:
+        """Say in the reply and on the record which target it is."""
+        x, name = self._x, self._by.plan.targets[index].name
+        reply = names.REPLY_ROUTER_TARGET, name.encode("utf-8")
+        x.reply_headers = [line for line in x.reply_headers if line[0] != reply[0]] + [reply]
+        x.marks = {**(x.marks or {}), PROPERTY_TARGET: name}
+        x.marks.pop(PROPERTY_MODEL, None)
+        if self._models[index] != self._asked:
+            x.marks[PROPERTY_MODEL] = self._asked
+
+    def _way(self, index: int) -> Any:  # noqa: ANN401 - the door's Route, which lies above
+        """The way to a target. Raises Refusal."""
+        way, route = self._by.ways[index](self._route.path), self._route
+        way.record_path, way.region = route.record_path, route.region
+        way.router_name = route.router_name
+        return way
+
     async def _body_for(self, model: str) -> Body:
         """The client's own body, or the same with the target's name for the model."""
         body = self._original
         if model == self._asked:
             return body
-        assert self._x.marks is not None, "opened before"
-        self._x.marks[PROPERTY_MODEL] = self._asked
         spill = body.spill
         if spill is None:
             edited = with_model(body.data, model)
