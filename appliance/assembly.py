@@ -24,6 +24,7 @@ from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
+from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.attempts import StoredKey
@@ -185,6 +186,7 @@ def routing_of(config: Config, table: ProviderTable, ui_files: frozenset[bytes])
         policy,
         ui_files,
         rest=rest_paths(),
+        routers=frozenset(config.routers),
     )
 
 
@@ -261,6 +263,7 @@ class Parts:
     table: ProviderTable
     dialling: Dialling
     routing: Routing
+    routers: Mapping[str, RouterParts]
     tls: ServerTls | None
 
 
@@ -269,13 +272,15 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
     try:
         table = provider_table(config)
         book = book_of(config)
+        routing = routing_of(config, table, frozenset())
         return Parts(
             partial(derive, price=book.price),
             book,
             key_rings_of(config),
             table,
             Dialling(config, frozenset(own), table),
-            routing_of(config, table, frozenset()),
+            routing,
+            router_parts(config, routing),
             server_tls(config),
         )
     except ValueError as error:
@@ -361,6 +366,7 @@ def house_of(
             partial(metrics.count, "failed_open_total", feature="cache"),
         ),
         parts.book.price,
+        routers_of(parts.routers, metrics),
         log,
         metrics,
     )

@@ -38,8 +38,8 @@ from appliance.config_options import (
     Otlp,
     PriceTables,
     ProviderOptions,
+    RouterOptions,
     Smtp,
-    free_tables_by_name,
     opt,
     table,
     table_or_none,
@@ -50,14 +50,14 @@ from appliance.config_read import build_values, read_sources
 
 __all__ = [
     "Config", "ConfigError", "Deadlines", "MemoryTable", "Otlp", "ProviderOptions",
-    "Smtp", "load_config", "raise_file_limit",
+    "RouterOptions", "Smtp", "load_config", "raise_file_limit",
 ]  # fmt: skip
 
 ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(admin_key|trusted_proxies|guard_fail|routers|smtp|otlp)(\..*)?"
+    r"(admin_key|trusted_proxies|guard_fail|smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -205,7 +205,7 @@ class Config:
     deadlines: Deadlines = table(Deadlines, Deadlines(), "how long each phase may take")
     providers: Mapping[str, ProviderOptions] = tables_by_name(ProviderOptions, "providers")
     prices: PriceTables = tables_in_order("own prices, before all others")
-    routers: Mapping[str, Mapping[str, object]] = free_tables_by_name("routers by name")
+    routers: Mapping[str, RouterOptions] = tables_by_name(RouterOptions, "routers by name")
     smtp: Smtp | None = table_or_none(Smtp, "mail server for alerts")
     otlp: Otlp | None = table_or_none(Otlp, "where traces are exported to")
 
@@ -280,6 +280,8 @@ def check_together(config: Config) -> None:
     check_prices(config.prices, "prices")
     for name, provider in config.providers.items():
         check_prices(provider.prices, f"providers.{name}.prices")
+    for name, router in config.routers.items():
+        check_router(name, router)
 
 
 def check_prices(rows: PriceTables, where: str) -> None:
@@ -292,6 +294,17 @@ def check_prices(rows: PriceTables, where: str) -> None:
     try:
         parse_rows(rows, where=where)
     except PriceRowError as error:
+        raise ConfigError(str(error)) from None
+
+
+def check_router(name: str, router: RouterOptions) -> None:
+    """A router's targets are rows too."""
+    # Imported here: few configurations have one.
+    from appliance.core.router_plan import RouterPlanError, parse_targets
+
+    try:
+        parse_targets(router.targets, f"routers.{name}.targets")
+    except RouterPlanError as error:
         raise ConfigError(str(error)) from None
 
 

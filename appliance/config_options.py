@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, cast
 from appliance.config_kinds import (
     NAME,
     Kind,
+    boolean,
     choice,
     duration,
     free_table,
@@ -24,7 +25,7 @@ from appliance.config_kinds import (
 )
 
 T = TypeVar("T")
-# Rows as `core/price_rows.py` reads them.
+# Rows as `core/price_rows.py` reads them, or `core/router_plan.py`.
 PriceTables = tuple[Mapping[str, object], ...]
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 HOST_NAME = r"[A-Za-z0-9.:_*-]{1,255}"
@@ -93,11 +94,6 @@ def tables_by_name(kind: type[T], doc: str) -> Mapping[str, T]:
     return cast(Mapping[str, T], field(default_factory=dict, metadata=_of(kind, "named", doc)))
 
 
-def free_tables_by_name(doc: str) -> Mapping[str, Mapping[str, object]]:
-    metadata = _of(None, "named", doc)
-    return cast(Mapping[str, Mapping[str, object]], field(default_factory=dict, metadata=metadata))
-
-
 def tables_in_order(doc: str) -> PriceTables:
     return cast(PriceTables, field(default=(), metadata=_of(None, "rows", doc)))
 
@@ -164,6 +160,38 @@ class ProviderOptions:
             for name, value in values.items()
             if value not in (None, (), {})
         }
+
+
+@dataclass(frozen=True, slots=True)
+class RouterOptions:
+    """[routers.<name>]: several targets behind /router/<name>/…"""
+
+    strategy: str = opt(choice("weighted", "latency", "cost"), "weighted", "how a target is chosen")
+    targets: PriceTables = tables_in_order("its targets: provider or base_url, model, weight")
+    forward_key: bool | None = opt(
+        boolean(), None, "send a client's own key to the targets",
+        doc_default="if all targets are one provider",
+    )  # fmt: skip
+    hedge_after_s: float | None = opt(
+        duration(0.01, 600), None, "ask a second target when the first has not answered by then",
+        name="hedge_after", doc_default="never",
+    )  # fmt: skip
+    errors_percent_max: int = opt(
+        whole(1, 100), 10, "share of errors above which a target is left out"
+    )
+    window_s: float = opt(duration(1, 3600), 60.0, "time over which it counts", name="window")
+    requests_min: int = opt(whole(1, 1_000_000), 20, "requests in that time before it counts")
+    failures_max: int = opt(whole(1, 1000), 5, "failures in a row that open a target's breaker")
+    open_s: float = opt(
+        duration(0.05, 3600),
+        30.0,
+        "for which a breaker stays open, then one probe goes",
+        name="open",
+    )
+    limited_s: float = opt(
+        duration(0.05, 3600), 30.0, "rest of a target after a 429 without Retry-After",
+        name="limited",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

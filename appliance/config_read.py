@@ -64,11 +64,6 @@ def _typed(option: Option, name: str, given: Mapping[Steps, Given]) -> object:
 
 def _named(option: Option, path: str, key: str, given: Mapping[Steps, Given]) -> object:
     inner = {steps[1:]: item for steps, item in given.items() if steps[0] == key}
-    if option.table is None:
-        item = inner[()]
-        if not isinstance(item.raw, dict):
-            raise ConfigError(f"{path}: allowed is a table (from {item.source})")
-        return item.raw
     return _one(option, path, {steps: item for steps, item in inner.items() if steps})
 
 
@@ -200,8 +195,8 @@ def _flatten_named(
     if not isinstance(value, dict):
         raise ConfigError(f"{path} = {_show(value)}: allowed is a table (from {source})")
     yield steps, Given(value, source)  # so that an empty table counts as given
-    if option.table is not None:
-        yield from _flatten(option.table, value, source, steps, path)
+    assert option.table is not None
+    yield from _flatten(option.table, value, source, steps, path)
 
 
 # Names.

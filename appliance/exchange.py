@@ -160,7 +160,8 @@ class Facts:
 
 @dataclass(slots=True)
 class Attempt:
-    """One call of a provider."""
+    """One call of a provider. `retry_after` is what a 429 or 503 said, for whoever chooses the
+    next target; it is not recorded."""
 
     target: str
     provider: str
@@ -169,6 +170,7 @@ class Attempt:
     started_at_us: int = 0
     latency_us: int = 0
     why_next: str = ""
+    retry_after: bytes = b""
 
 
 class ReplySide(Protocol):
@@ -277,10 +279,10 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "counted", "created_at_us", "degraded",
-        "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hit",
-        "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment", "region",
-        "reply", "reply_headers", "request_id", "response_coding", "response_type", "route",
-        "sent", "stand_in", "started", "started_s", "taken", "tap",
+        "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hedge",
+        "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment",
+        "region", "reply", "reply_headers", "request_id", "response_coding", "response_type",
+        "route", "sent", "stand_in", "started", "started_s", "taken", "tap",
     )  # fmt: skip
 
     def __init__(
@@ -313,6 +315,7 @@ class Exchange:
         self.tap: TapLike | None = None
         self.sent: Body | None = None  # what a provider is sent, where that is not what came
         self.attempts: list[Attempt] = []
+        self.hedge: Any = None  # makes what stands in a call's place, where a second may be made
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
         self.counted = False

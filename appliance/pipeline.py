@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appliance.actors.metrics import Metrics
@@ -13,7 +14,7 @@ from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
 from appliance.errors import Refusal, UpstreamFailed
-from appliance.exchange import CLIENTS_OWN, Exchange, Headers, monotonic
+from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
 from appliance.features.aim import aim_along, aim_at
 from appliance.features.answer import (
@@ -28,6 +29,7 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.hedge import Race, Spare
 from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
@@ -35,6 +37,7 @@ from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.pay import Wallets, counts, pay
 from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
+from appliance.features.route_by import Routed, RoutedBy
 from appliance.features.stream_usage import ask_for_usage
 from appliance.features.tap import Tap
 from appliance.log import Log
@@ -65,6 +68,7 @@ class House:
     wallets: Wallets
     caches: Caches
     price: PriceOf
+    routers: Mapping[str, RoutedBy]
     log: Log
     metrics: Metrics
 
@@ -122,7 +126,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     await x.reply.read_body(x)
     tap.hold_request()
     if x.route.is_gateway and x.asks.mock_response is None:
-        await through_gateway(x, house, tap)
+        through = through_router if x.route.router_name else through_gateway
+        await through(x, house, tap)
         await charge(x, tap, house.price)
         return
     await ask_for_usage(x)
@@ -157,6 +162,49 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
                 return
     finally:
         fallbacks.close()
+
+
+async def through_router(x: Exchange, house: House, tap: Tap) -> None:
+    """The targets of a router, until one gives a reply that is not to be given up."""
+    await ask_for_usage(x)
+    with Routed(x, house.routers[x.route.router_name], house.price) as routed:
+        await routed.open()  # closed: what cannot be routed is refused
+        while True:
+            try:
+                fields = await routed.enter()
+                lent = await lend_along(x, x.route, fields, house.keys)
+            except Refusal as refusal:
+                if not routed.passed_over(refusal):
+                    raise
+                continue
+            limits = house.deadlines.of(x)
+            x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+            if routed.hedges and not wants_cache(x):  # whose entry has one target's name on it
+                x.hedge = partial(hedged, x, house, routed)
+            if await answer(x, house, tap, limits, fields, routed.given_up):
+                return
+
+
+def hedged(x: Exchange, house: House, routed: Routed) -> Race:
+    """A call of the target that x is at, and of another if that takes long."""
+
+    async def find_spare() -> Spare | None:
+        found = await routed.spare()
+        if found is None:
+            return None
+        way, body = found
+        try:
+            lent = await lend_along(x, way, routed.fields, house.keys)
+            aim = aim_along(x, way, lent, house.dialling, house.deadlines.of(x))
+        except Refusal:  # open: the first call goes on alone
+            routed.spare_refused()
+            return None
+        return Spare(aim, body)
+
+    def make_call(aim: Aim, body: Body | None, watch: Watch) -> Call:
+        return Call(x, aim, house.pool, body, watch)
+
+    return Race(x, make_call, routed.hedge_after_s, find_spare, routed)
 
 
 async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
@@ -262,7 +310,8 @@ async def call(
     retrying = Retrying(x)
     while True:
         try:
-            async with Call(x, x.aim, house.pool) as reply:
+            one = Call(x, x.aim, house.pool) if x.hedge is None else x.hedge()
+            async with one as reply:
                 if not retrying.after(reply):
                     if given_up(reply.status):
                         x.attempts[-1].why_next = f"status_{reply.status}"

@@ -107,6 +107,12 @@ def test_unknown_names(tmp_path, toml, env, flags, expected) -> None:
         ("[[providers.x.prices]]\nmodel = 'm'\ninput = -1", {}, {},
          ["providers.x.prices[1]", "input"]),
         ("[smtp]\nport = 25", {}, {}, ["smtp.host is missing"]),
+        ("[routers.a]", {}, {}, ["routers.a.targets is missing", "[[routers.a.targets]]"]),
+        ("[routers.a]\nstrategy = 'fast'", {}, {},
+         ["routers.a.strategy", "one of weighted, latency, cost"]),
+        ("[routers.a]\ntargets = 3", {}, {}, ["routers.a", "[[targets]]"]),
+        ("[[routers.a.targets]]\nprovider = 'openai'\nweights = 3", {}, {},
+         ['unknown option "routers.a.targets[1].weights"', "did you mean weight?"]),
         ("trusted_proxies = ['nowhere']", {}, {}, ["an address or network"]),
         ("allow_targets = ['http://x']", {}, {}, ["without a scheme"]),
         ("allow_origins = ['https://x/path']", {}, {}, ["an origin such as"]),
@@ -171,8 +177,11 @@ input = 0.123456789012345678
 from = 2026-01-01
 until = 2026-02-01T00:00:00+02:00
 [routers.main]
-anything = [1, { a = "b" }]
-[routers.empty]
+strategy = "latency"
+open = "2s"
+[[routers.main.targets]]
+provider = "openai"
+models = { fast = "gpt-4o-mini" }
 [smtp]
 host = "mail.example"
 [otlp]
@@ -197,7 +206,9 @@ def test_tables(tmp_path) -> None:
     assert config.deadlines_of("openai") is config.deadlines
     assert config.prices[0]["input"] == Decimal("0.123456789012345678")
     assert config.prices[0]["from"] == date(2026, 1, 1)
-    assert config.routers == {"main": {"anything": [1, {"a": "b"}]}, "empty": {}}
+    main = config.routers["main"]
+    assert (main.strategy, main.open_s, main.window_s) == ("latency", 2.0, 60.0)
+    assert main.targets == ({"provider": "openai", "models": {"fast": "gpt-4o-mini"}},)
     assert config.smtp is not None
     assert config.smtp.port == 587
     assert config.otlp is not None

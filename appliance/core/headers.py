@@ -80,6 +80,7 @@ REPLY_CACHE: Final = b"Helicone-Cache"
 REPLY_ERROR: Final = b"helicone-error"
 REPLY_DEGRADED: Final = b"Helicone-Degraded"
 REPLY_NOT_APPLIED: Final = b"Helicone-Not-Applied"
+REPLY_ROUTER_TARGET: Final = b"Helicone-Router-Target"
 
 # Not Helicone's, but decided upon
 HOST: Final = b"host"

@@ -97,8 +97,8 @@ def wait_ms(policy: RetryPolicy, attempt: int, dice: float) -> int:
     return min(policy.wait_max_ms, round(min(wait, WAIT_MS_MAX)))
 
 
-def retry_after_s(value: bytes, now_us: int) -> float | None:
-    """What a provider asks us to wait, in whole seconds or until a date, at most a minute.
+def retry_after_s(value: bytes, now_us: int, most_s: float = RETRY_AFTER_S_MAX) -> float | None:
+    """What a provider asks us to wait, in whole seconds or until a date, at most `most_s`.
 
     None for anything else: a fraction, a negative number, a date that has passed.
     """
@@ -106,7 +106,7 @@ def retry_after_s(value: bytes, now_us: int) -> float | None:
     if not text or len(text) > RETRY_AFTER_CHARACTERS_MAX:
         return None
     if text.isascii() and text.isdigit():
-        return min(float(text), RETRY_AFTER_S_MAX)
+        return min(float(text), most_s)
     if not text[0].isalpha():  # every form of a date begins with the day's name (RFC 9110 5.6.7)
         return None
     try:
@@ -115,4 +115,4 @@ def retry_after_s(value: bytes, now_us: int) -> float | None:
     except (TypeError, ValueError, OverflowError, IndexError):
         return None
     wait_s = at_s - now_us / 1_000_000
-    return min(wait_s, RETRY_AFTER_S_MAX) if wait_s > 0 else None
+    return min(wait_s, most_s) if wait_s > 0 else None

@@ -81,7 +81,7 @@ class Route:
 
     @property
     def is_gateway(self) -> bool:
-        """Whether the body's model says where it goes."""
+        """Whether the body's model says where it goes, or a router does (`router_name`)."""
         return self.kind is Kind.GATEWAY
 
     @property
@@ -108,6 +108,7 @@ class Routing:
     policy: TargetPolicy = field(default_factory=lambda: TargetPolicy(HostList()))
     ui_files: frozenset[bytes] = frozenset()
     rest: Iterable[tuple[str, str]] = REST_PATHS
+    routers: frozenset[str] = frozenset()
     hosts: dict[bytes, HostFacts] = field(default_factory=dict)
     rest_exact: frozenset[tuple[bytes, bytes]] = frozenset()
     rest_patterns: tuple[tuple[bytes, re.Pattern[bytes]], ...] = ()

@@ -55,7 +55,6 @@ DOORS: Final = (
 )
 NOT_BUILT: Final = {
     "intake": "Log intake is not part of this version. Calls that go through the proxy are logged.",
-    "router": "Routers are not part of this version. The gateway lists models: /ai/v1/…",
     "generate": "Generate by prompt id is not part of this version.",
     "realtime": "WebSocket connections are not part of this version.",
 }
@@ -280,14 +279,27 @@ def _by_segment(method: bytes, path: bytes, query: bytes, routing: Routing) -> R
     end = path.find(b"/", 1)
     segment = path[1:end] if end >= 0 else path[1:]
     if segment == b"router" and end >= 0:
-        name = path[end + 1 :].partition(b"/")[0].decode("ascii", "replace")
-        return Route(Kind.GATEWAY, 7, router_name=name, refusal=_not_built("router"))
+        return _to_router(path[end + 1 :], query, routing)
     if segment == b"ai":
         return _to_gateway(7, method, path[3:] or b"/", query)
     provider = routing.providers.segments.get(segment)
     if provider is None:
         return None
     return to_provider(7, provider, path[end:] if end >= 0 else b"/", query, routing)
+
+
+def _to_router(rest: bytes, query: bytes, routing: Routing) -> Route:
+    """/router/{name}/…, with or without /v1 before what SDKs append."""
+    segment, slash, below = rest.partition(b"/")
+    name, path = segment.decode("ascii", "replace"), slash + below or b"/"
+    found = Route(Kind.GATEWAY, 7, "fast", router_name=name)
+    found.path = (b"/v1" + path if BARE_PATHS.match(path) else path) + query
+    if name not in routing.routers:
+        found.refusal = Refusal(
+            404, "router_unknown",
+            f"There is no router {name[:64]!r}. [routers.<name>] in the configuration adds one.",
+        )  # fmt: skip
+    return found
 
 
 def _by_credential(

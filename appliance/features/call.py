@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from types import TracebackType
 
-from appliance.exchange import Aim, Attempt, Exchange, monotonic
+from appliance.exchange import Aim, Attempt, Body, Exchange, Watch, monotonic
 from appliance.upstream.http1 import Stale, UpstreamConnection, UpstreamReply, send_request
 from appliance.upstream.pool import Pool
 
@@ -20,35 +20,51 @@ class Call:
 
     Raises UpstreamFailed, Refusal (an address that may not be dialled), Woken (deadline or client
     gone: the Watch knows), OSError (the client's side).
+
+    Of two calls at once each has a `watch` of its own, and says nothing to the client before one is
+    chosen (`adopt`); `body` is sent in place of the exchange's.
     """
 
-    __slots__ = ("_aim", "_attempt", "_connection", "_pool", "_reply", "_started_s", "_x")
+    __slots__ = (
+        "_aim", "_body", "_connection", "_pool", "_reply", "_started_s", "_watch", "_x", "attempt",
+    )  # fmt: skip
 
-    def __init__(self, x: Exchange, aim: Aim, pool: Pool) -> None:
+    def __init__(
+        self,
+        x: Exchange,
+        aim: Aim,
+        pool: Pool,
+        body: Body | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self._x = x
+        self._body = body
+        self._watch = x.reply.watch if watch is None else watch
         self._aim = aim
         self._pool = pool
         self._connection: UpstreamConnection | None = None
         self._reply: UpstreamReply | None = None
         self._started_s = monotonic()
-        self._attempt = Attempt(
+        self.attempt = Attempt(
             aim.record_url, aim.provider.record_name, started_at_us=time.time_ns() // 1000
         )
-        x.attempts.append(self._attempt)
+        x.attempts.append(self.attempt)
 
     async def __aenter__(self) -> UpstreamReply:
         try:
             self._reply = reply = await self._open()
         except BaseException as error:
-            self._end()
-            self._attempt.why_next = getattr(error, "name", "") or type(error).__name__
+            self.close()
+            self.attempt.why_next = getattr(error, "name", "") or type(error).__name__
             raise
-        self._attempt.status = reply.status
+        self.attempt.status = status = reply.status
+        if status == 429 or status == 503:
+            self.attempt.retry_after = reply.first.get(b"retry-after", b"")
         return reply
 
     async def _open(self) -> UpstreamReply:
         x, aim = self._x, self._aim
-        watch = x.reply.watch
+        watch = self._watch
         connection = self._pool.take_idle(aim.key)
         while True:
             if connection is None:
@@ -58,16 +74,25 @@ class Call:
             watch.upstream = connection.wire
             watch.enter("first_byte", aim.deadlines.first_byte_s)
             try:
-                body = x.body if x.sent is None else x.sent
+                body = self._body
+                if body is None:
+                    body = x.body if x.sent is None else x.sent
                 complete = await send_request(connection, aim.head(body), body, watch)
                 reply = UpstreamReply(connection)
                 while not await reply.read_head(x.head.method, complete=complete):
-                    await x.reply.informational(reply.status, reply.reason, reply.headers)
+                    if watch is x.reply.watch:
+                        await x.reply.informational(reply.status, reply.reason, reply.headers)
             except Stale:
                 connection.close()
                 connection = None
             else:
                 return reply
+
+    def adopt(self, watch: Watch) -> None:
+        """This call was chosen: from now on this watch ends its waits."""
+        self._watch = watch
+        if self._connection is not None:
+            watch.upstream = self._connection.wire
 
     async def __aexit__(
         self,
@@ -75,11 +100,12 @@ class Call:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end()
+        self.close()
 
-    def _end(self) -> None:
-        self._attempt.latency_us = int((monotonic() - self._started_s) * 1e6)
-        self._x.reply.watch.upstream = None
+    def close(self) -> None:
+        """Give the connection back, or close it; never waits."""
+        self.attempt.latency_us = int((monotonic() - self._started_s) * 1e6)
+        self._watch.upstream = None
         connection, reply = self._connection, self._reply
         if connection is None:
             return

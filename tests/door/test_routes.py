@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.door.route_types import Routing
 from appliance.door.routes import BARE_PATHS, INTAKE_PATHS, OWN_PATHS, OWN_PREFIXES, Kind
 from appliance.providers.table import RESERVED_SEGMENTS
 from tests.door.asking import BEARER, HELICONE, KEY, TABLE, go
@@ -162,7 +163,27 @@ def test_websockets_are_named_as_what_they_are(target: str) -> None:
 
 
 def test_router_names() -> None:
-    assert go("/router/fast/chat/completions").router_name == "fast"
+    found = go("/router/fast/chat/completions")
+    assert found.router_name == "fast"
+    assert found.refusal is not None
+    assert (found.refusal.status, found.refusal.code) == (404, "router_unknown")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/router/fast/v1/chat/completions?a=b", b"/v1/chat/completions?a=b"),
+        ("/router/fast/chat/completions", b"/v1/chat/completions"),
+        ("/router/fast/v1/x/router/fast", b"/v1/x/router/fast"),
+        ("/router/fast", b"/"),
+    ],
+)
+def test_paths_below_a_router(target: str, path: bytes) -> None:
+    found = go(target, routing=Routing(TABLE, routers=frozenset({"fast"})))
+    assert (found.kind, found.router_name, found.refusal) == (Kind.GATEWAY, "fast", None)
+    assert found.path == path
+    assert found.proxied
+    assert not found.built_in
 
 
 def test_first_segments_of_our_own_are_reserved() -> None:

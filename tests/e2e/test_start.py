@@ -197,8 +197,6 @@ admin_key = "a-canary-secret-of-length"
 platform_org = "00000000-0000-0000-0000-000000000001"
 trusted_proxies = ["10.0.0.0/8"]
 guard_fail = "closed"
-[routers.mine]
-anything = 1
 [smtp]
 host = "mail.example.com"
 password = "canary"
@@ -210,7 +208,7 @@ client_write = "5s"
 first_byte = "5s"
 """
 NAMED = [
-    "admin_key", "platform_org", "trusted_proxies", "guard_fail", "routers", "smtp", "otlp",
+    "admin_key", "trusted_proxies", "guard_fail", "smtp", "otlp",
     "providers.openai.deadlines.client_write",
 ]  # fmt: skip
 
