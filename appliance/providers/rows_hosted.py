@@ -47,6 +47,9 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("github-models", "https://models.github.ai/inference",
      "https://docs.github.com/en/rest/models/inference",
      ("GITHUB_TOKEN",), ("github",)),
+    ("heroku", "https://us.inference.heroku.com/v1",
+     "https://devcenter.heroku.com/articles/heroku-inference-api-v1-chat-completions",
+     ("INFERENCE_KEY", "HEROKU_API_KEY"), ()),
     ("huggingface", "https://router.huggingface.co/v1",
      "https://github.com/Portkey-AI/gateway/tree/main/src/providers/huggingface",
      ("HF_TOKEN",), ("hf",)),
@@ -74,6 +77,12 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("matterai", "https://api.matterai.so/v1",
      "https://github.com/Portkey-AI/gateway/tree/main/src/providers/matterai",
      ("MATTERAI_API_KEY",), ()),
+    ("minimax", "https://api.minimax.io/v1",
+     "https://platform.minimax.io/docs/api-reference/text-chat",
+     ("MINIMAX_API_KEY",), ()),
+    ("mixedbread", "https://api.mixedbread.com/v1",
+     "https://www.npmjs.com/package/mixedbread-ai-provider",
+     ("MXBAI_API_KEY", "MIXEDBREAD_API_KEY"), ("mixedbread-ai", "mxbai")),
     ("monsterapi", "https://llm.monsterapi.ai/v1",
      "https://github.com/Portkey-AI/gateway/tree/main/src/providers/monsterapi",
      ("MONSTER_API_KEY",), ()),
@@ -152,6 +161,9 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("zai", "https://api.z.ai/api/paas/v4",
      "https://docs.z.ai/api-reference/api-code",
      ("ZAI_API_KEY",), ("z-ai",)),
+    ("zhipu", "https://open.bigmodel.cn/api/paas/v4",
+     "https://www.npmjs.com/package/zhipu-ai-provider",
+     ("ZHIPUAI_API_KEY",), ("zhipuai", "bigmodel")),
 )  # fmt: skip
 
 HOSTED_ROWS: tuple[Provider, ...] = (

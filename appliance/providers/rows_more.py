@@ -38,8 +38,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
      ("INTERNLM_API_KEY",), ()),
     ("llamagate", "https://api.llamagate.dev/v1", "https://llamagate.dev",
      ("LLAMAGATE_API_KEY",), ()),
-    ("minimax", "https://api.minimax.io/v1", "https://platform.minimax.io/docs",
-     ("MINIMAX_API_KEY",), ()),
     ("morph", "https://api.morphllm.com/v1", "https://docs.morphllm.com",
      ("MORPH_API_KEY",), ()),
     ("publicai", "https://api.publicai.co/v1", "https://platform.publicai.co/docs",
@@ -56,8 +54,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
      ("HUNYUAN_API_KEY",), ("hunyuan",)),
     ("xiaomi", "https://api.xiaomimimo.com/v1", "https://platform.xiaomimimo.com",
      ("XIAOMI_MIMO_API_KEY",), ("mimo",)),
-    ("zhipu", "https://open.bigmodel.cn/api/paas/v4", "https://docs.bigmodel.cn",
-     ("ZHIPUAI_API_KEY",), ("zhipuai", "bigmodel")),
 )  # fmt: skip
 
 MORE_ROWS: tuple[Provider, ...] = (
