@@ -115,6 +115,9 @@ def run_providers(flags: Flags, *, as_json: bool) -> None:
             "record_name": row.record_name,
             "aliases": ", ".join(row.aliases),
             "configured": row.configured,
+            "standing": row.standing,
+            "source": row.doc,
+            "taken": row.taken,
         }
         for row in sorted(table.rows.values(), key=lambda row: row.id)
     ]

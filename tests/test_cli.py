@@ -433,7 +433,11 @@ def test_providers(data_dir, capsys, monkeypatch) -> None:
     assert cli.main(["providers", "--json"]) == 0
     listed = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert listed["mine"]["configured"] is True
-    assert "openai" in listed
+    assert listed["mine"]["standing"] == "own"
+    openai, jan = listed["openai"], listed["jan"]
+    assert (openai["standing"], openai["taken"]) == ("documented", "2026-11-22")
+    assert openai["source"].startswith("https://platform.openai.com/docs/")
+    assert (jan["standing"], jan["taken"]) == ("generic", "")
     monkeypatch.setenv("HELICONE_APPLIANCE_PROVIDERS__METRICS__BASE_URL", "http://localhost:1/v1")
     assert cli.main(["providers"]) == 2
     assert "metrics" in capsys.readouterr().err

@@ -180,7 +180,7 @@ def provider_message(body: bytes) -> str:
 
 def _words(document: Any) -> str:  # noqa: ANN401 - any JSON
     """`error.message` as most have it, or `error`, `message`, `detail`, `detail.message`,
-    `detail[0].msg`; Vertex wraps its error in a list."""
+    `detail[0].msg`, `errors[0].message`; Vertex wraps its error in a list."""
     if isinstance(document, list):
         document = document[0] if document else None
     if isinstance(document, str):
@@ -195,6 +195,19 @@ def _words(document: Any) -> str:  # noqa: ANN401 - any JSON
                 found = inner.get("message") or inner.get("msg")
         if isinstance(found, str) and found.strip():
             return found.strip()
+    return _first_of(document.get("errors"))
+
+
+def _first_of(errors: Any) -> str:  # noqa: ANN401 - any JSON
+    """The first of a list of errors, as Cloudflare, IBM and Writer write it."""
+    first = errors[0] if isinstance(errors, list) and errors else None
+    if isinstance(first, str):
+        return first.strip()
+    if isinstance(first, dict):
+        for name in ("message", "description", "detail", "title"):
+            found = first.get(name)
+            if isinstance(found, str) and found.strip():
+                return found.strip()
     return ""
 
 

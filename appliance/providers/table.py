@@ -18,6 +18,7 @@ USER_KEYS: Final = frozenset({
 })  # fmt: skip
 ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 HOSTS_REMEMBERED_MAX: Final = 4096
+OWN: Final = "[providers]"  # the page of a row that the user wrote
 
 # First path segments that mean something else: no provider may be called so.
 RESERVED_SEGMENTS: Final = frozenset({
@@ -46,7 +47,9 @@ class Provider:
 
     `hosts` are patterns anchored at both ends: a `*.` in front stands for one or more labels,
     another `*` for a part of one; a port counts where it is written. `doc` is the page where the
-    facts of a row are to be checked.
+    facts of a row are to be checked, `taken` the day (ISO) on which they were: a row without is
+    `generic`, what most services that speak like OpenAI have in common. A row without address and
+    host is a name for the configuration to give an address to.
     """
 
     id: str
@@ -64,10 +67,19 @@ class Provider:
     ca_file: str = ""
     client_cert: str = ""
     deadlines: Mapping[str, float] = field(default_factory=dict)
+    taken: str = ""
     # Derived by `complete`.
     origin: str = ""
     base_path: bytes = b""
     private: bool = False
+
+    @property
+    def standing(self) -> str:
+        """How far its facts can be trusted: `documented`, `generic`, or `own` for a row that only
+        the configuration knows."""
+        if self.doc == OWN:
+            return "own"
+        return "documented" if self.taken else "generic"
 
     def in_region(self, region: str) -> str:
         """The base URL for a region, or for the row's own where none is given."""
@@ -134,9 +146,11 @@ class ProviderTable:
         """The built-in rows with `[providers.<id>]` merged in. Raises ValueError with one line."""
         # Here and not above: the rows are made of Provider, which this module defines.
         from appliance.providers.rows import ROWS
+        from appliance.providers.rows_hosted import HOSTED_ROWS
+        from appliance.providers.rows_local import LOCAL_ROWS
         from appliance.providers.rows_more import MORE_ROWS
 
-        rows = {row.id: row for row in (*ROWS, *MORE_ROWS)}
+        rows = {row.id: row for row in (*ROWS, *HOSTED_ROWS, *MORE_ROWS, *LOCAL_ROWS)}
         names = {name: row.id for row in rows.values() for name in (row.id, *row.aliases)}
         touched: dict[str, str] = {}
         for name, given in user_rows.items():
@@ -219,7 +233,7 @@ def merged(row: Provider | None, row_id: str, given: Mapping[str, Any]) -> Provi
     if row is None:
         if "base_url" not in values:
             raise ValueError(f"providers.{row_id}.base_url is missing: {row_id} is not built in")
-        row = Provider(id=row_id, base_url="", doc="[providers]", auth=_auth_of_new(values))
+        row = Provider(id=row_id, base_url="", doc=OWN, auth=_auth_of_new(values))
     changes: dict[str, Any] = {}
     if "base_url" in values:
         # Hosts stay the row's, so that a provider is known by its usual hosts as well.
