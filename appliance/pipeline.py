@@ -125,21 +125,22 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
     tap.hold_request()
-    if x.route.is_gateway and x.asks.mock_response is None:
+    is_mocked = x.asks.mock_response is not None
+    if x.route.is_gateway and not is_mocked:
         through = through_router if x.route.router_name else through_gateway
         await through(x, house, tap)
         await charge(x, tap, house.price)
         return
     await ask_for_usage(x)
-    if x.route.falls_back:
+    if x.route.falls_back and not is_mocked:
         await fall_back(x, house, tap)
         await charge(x, tap, house.price)
         return
-    if not x.route.is_gateway:
+    if not (x.route.is_gateway or x.route.falls_back):
         # closed: a key of ours goes where it may, or nothing does
         lent = CLIENTS_OWN if keeps_own(x) else await lend(x, house.keys)
         x.aim = aim_at(x, lent, house.dialling, limits)
-    if x.asks.mock_response is not None:
+    if is_mocked:
         body = mock_body(x.asks.mock_response)
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)

@@ -130,3 +130,12 @@ def test_spilled_bodies_are_changed_too(appliance: Appliance, provider: Provider
     assert reply.status == 200
     assert provider.find(names[0]).json == {**body, "model": "other"}
     assert provider.find(names[1]).json == body
+
+
+def test_a_mocked_reply_comes_before_all_targets(appliance: Appliance, provider: Provider) -> None:
+    name = series(provider, "fb-mocked", 200)
+    mocked = {"__helicone-mock-response": json.dumps({"mocked": True})}
+    reply = fall_back(appliance, entry(provider, name), **mocked)
+    assert (reply.status, reply.json) == (200, {"mocked": True})
+    row = appliance.row(reply.id)
+    assert (row["outcome"], row["attempts"]) == ("mock", [])
