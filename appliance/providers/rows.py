@@ -12,13 +12,13 @@ READ = "2026-11-22"  # the day on which the pages of these tables were read
 ROWS: tuple[Provider, ...] = (
     Provider(
         "openai", "https://api.openai.com/v1",
-        "https://platform.openai.com/docs/guides/error-codes", taken=READ,
+        "https://github.com/openai/openai-python", taken=READ,
         hosts=("api.openai.com", "us.api.openai.com", "eu.api.openai.com"),
         key_env=("OPENAI_API_KEY",), aliases=("oai",),
     ),
     Provider(
         "anthropic", "https://api.anthropic.com",
-        "https://docs.anthropic.com/en/api/errors", taken=READ, auth="x-api-key",
+        "https://github.com/anthropics/anthropic-sdk-python", taken=READ, auth="x-api-key",
         dialect="anthropic", key_env=("ANTHROPIC_API_KEY",), aliases=("claude",),
     ),
     Provider(
@@ -30,8 +30,10 @@ ROWS: tuple[Provider, ...] = (
         key_env=("NVIDIA_API_KEY", "NVIDIA_NIM_API_KEY"), aliases=("nim", "nvidia-nim"),
     ),
     Provider(
-        "azure", "", "https://learn.microsoft.com/azure/ai-services/openai/reference", taken=READ,
-        auth="api-key",
+        "azure", "",
+        "https://github.com/Azure/azure-rest-api-specs/blob/main/specification/cognitiveservices/"
+        "data-plane/AzureOpenAI/inference/stable/2024-10-21/inference.yaml",
+        taken=READ, auth="api-key",
         hosts=(
             "openai.azure.com", "*.openai.azure.com", "azure-api.net", "*.azure-api.net",
             "cognitiveservices.azure.com", "*.cognitiveservices.azure.com",
@@ -128,7 +130,8 @@ ROWS: tuple[Provider, ...] = (
     ),
     Provider(
         "bedrock", "https://bedrock-runtime.{region}.amazonaws.com",
-        "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        "https://github.com/boto/botocore/blob/develop/"
+        "botocore/data/bedrock-runtime/2023-09-30/service-2.json",
         taken=READ, auth="aws-sigv4", dialect="bedrock", record_name="AWS", region="us-east-1",
         hosts=("bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com"),
         key_env=("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
