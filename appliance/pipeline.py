@@ -125,14 +125,14 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
     tap.hold_request()
-    is_mocked = x.asks.mock_response is not None
-    if x.route.is_gateway and not is_mocked:
+    mocked = x.asks.mock_response
+    if x.route.is_gateway and mocked is None:
         through = through_router if x.route.router_name else through_gateway
         await through(x, house, tap)
         await charge(x, tap, house.price)
         return
     await ask_for_usage(x)
-    if x.route.falls_back and not is_mocked:
+    if x.route.falls_back and mocked is None:
         await fall_back(x, house, tap)
         await charge(x, tap, house.price)
         return
@@ -140,8 +140,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
         # closed: a key of ours goes where it may, or nothing does
         lent = CLIENTS_OWN if keeps_own(x) else await lend(x, house.keys)
         x.aim = aim_at(x, lent, house.dialling, limits)
-    if is_mocked:
-        body = mock_body(x.asks.mock_response)
+    if mocked is not None:
+        body = mock_body(mocked)
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)
         return

@@ -134,8 +134,11 @@ def test_spilled_bodies_are_changed_too(appliance: Appliance, provider: Provider
 
 def test_a_mocked_reply_comes_before_all_targets(appliance: Appliance, provider: Provider) -> None:
     name = series(provider, "fb-mocked", 200)
-    mocked = {"__helicone-mock-response": json.dumps({"mocked": True})}
-    reply = fall_back(appliance, entry(provider, name), **mocked)
+    headers = {
+        "helicone-fallbacks": json.dumps([entry(provider, name)]),
+        "__helicone-mock-response": json.dumps({"mocked": True}),
+    }
+    reply = appliance.call(GATEWAY, ASK, headers)
     assert (reply.status, reply.json) == (200, {"mocked": True})
     row = appliance.row(reply.id)
     assert (row["outcome"], row["attempts"]) == ("mock", [])
