@@ -60,7 +60,7 @@ class Call:
             try:
                 body = x.body if x.sent is None else x.sent
                 complete = await send_request(connection, aim.head(body), body, watch)
-                reply = UpstreamReply(connection)
+                reply = UpstreamReply(connection, may_switch=aim.switches)
                 while not await reply.read_head(x.head.method, complete=complete):
                     await x.reply.informational(reply.status, reply.reason, reply.headers)
             except Stale:

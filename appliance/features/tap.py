@@ -25,7 +25,7 @@ class Tap:
     stream's tail behind its terminal event) make the frame be written once more, in its place.
     """
 
-    __slots__ = ("_late", "_recorder", "capture", "sealed", "x")
+    __slots__ = ("_late", "_recorder", "_written", "capture", "sealed", "x")
 
     def __init__(self, x: Exchange, recorder: Recorder) -> None:
         self.x = x
@@ -33,6 +33,7 @@ class Tap:
         self.capture: Capture = recorder.capture(x.region, keep=not x.asks.omit_response)
         self.sealed = False
         self._late = False
+        self._written = False
 
     def __enter__(self) -> Tap:
         self.x.tap = self
@@ -49,9 +50,9 @@ class Tap:
             if not x.outcome:
                 x.outcome = "client_gone" if x.reply.watch.gone else "cut"
                 x.error = x.error or (kind.__name__ if kind is not None else "")
-            self._write(0)
+            self._write()
         elif self._late:
-            self._write(FLAG_SUPERSEDES)
+            self._write()
         self.capture.release()
         if x.body.spill is not None:
             x.body.spill.close()
@@ -85,15 +86,26 @@ class Tap:
         if self.sealed:
             return
         x.outcome = x.outcome or outcome
-        ticket = self._write(0)
+        ticket = self._write()
         if ticket is not None:
             await self._recorder.settle(x.region, ticket)
             part = self._recorder.degraded(x.region)
             if part and not x.degraded:  # since this exchange began; seen if no head has left yet
                 x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
-    def _write(self, flags: int) -> Ticket | None:
+    def interim(self) -> None:
+        """Write what was seen so far of an exchange that goes on. The next record replaces it."""
+        x = self.x
+        assert not self.sealed, "it has ended"
+        x.outcome = "open"
+        self._write()
+        x.outcome = ""
+        self.sealed = False
+
+    def _write(self) -> Ticket | None:
         self.sealed = True
+        flags = FLAG_SUPERSEDES if self._written else 0
+        self._written = True
         x = self.x
         return self._recorder.record(
             x.region, x.org, self.facts(), x.body, self.capture, flags,
@@ -140,6 +152,8 @@ class Tap:
             facts["not_applied"] = x.not_applied
         if x.hit is not None:
             facts.update(x.hit)
+        if x.session is not None:
+            facts.update(x.session)
         if x.marks:
             facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:
