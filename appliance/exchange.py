@@ -254,6 +254,7 @@ class Aim:
     deadlines: Any
     record_path: str
     record_url: str
+    switches: bool = False  # to a WebSocket
 
     def head(self, body: Body) -> bytes:
         """The request head, for this body."""
@@ -270,7 +271,7 @@ class Aim:
         )
         return Aim(
             self.provider, self.key, lines, self.tells_length, self.deadlines, self.record_path,
-            self.record_url,
+            self.record_url, self.switches,
         )  # fmt: skip
 
 
@@ -282,7 +283,7 @@ class Exchange:
         "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hedge",
         "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment",
         "region", "reply", "reply_headers", "request_id", "response_coding", "response_type",
-        "route", "sent", "stand_in", "started", "started_s", "taken", "tap",
+        "route", "sent", "session", "stand_in", "started", "started_s", "taken", "tap",
     )  # fmt: skip
 
     def __init__(
@@ -318,6 +319,7 @@ class Exchange:
         self.hedge: Any = None  # makes what stands in a call's place, where a second may be made
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
+        self.session: dict[str, Any] | None = None  # what the record says of a WebSocket's session
         self.counted = False
         self.taken: list[Any] = []  # the buckets of the rate limits
         self.marks: dict[str, str] | None = None  # properties of the record that are ours

@@ -35,6 +35,7 @@ from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.pay import Wallets, counts, pay
+from appliance.features.realtime import converse
 from appliance.features.relay import client_headers, relay
 from appliance.features.retry import Retrying
 from appliance.features.route_by import Routed, RoutedBy
@@ -317,6 +318,12 @@ async def call(
                     if given_up(reply.status):
                         x.attempts[-1].why_next = f"status_{reply.status}"
                         return False
+                    if reply.switched:
+                        assert isinstance(tap, Tap), "no cache keeps a session"
+                        await converse(
+                            x, reply, tap, house.recorder, house.config.message_bytes_max
+                        )
+                        return True
                     await relay(x, reply, tap, limits.gap_s)
                     if isinstance(tap, Caching):
                         sent = client_headers(reply, x)

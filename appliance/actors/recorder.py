@@ -69,7 +69,7 @@ class Capture:
     """
 
     __slots__ = (
-        "_begin", "_beside", "_budget", "_held", "_kept_max", "_pieces", "_sink",
+        "_begin", "_beside", "_budget", "_done", "_held", "_kept_max", "_pieces", "_sink",
         "_sink_bytes", "_store", "_tail", "dropped", "heavy", "seen_bytes", "truncated",
     )  # fmt: skip
 
@@ -81,6 +81,7 @@ class Capture:
         self._pieces: list[bytes] = []
         self._held = 0
         self._beside = 0
+        self._done: list[Part] = []
         self._sink: BlobSink | None = None
         self._sink_bytes = 0
         self._begin = b""
@@ -101,6 +102,11 @@ class Capture:
         self._budget.held_bytes += size
         if self._held > INLINE_BYTES_MAX or (self._held > PIECE_BYTES and self._budget.is_full):
             self.heavy = True
+
+    @property
+    def held_bytes(self) -> int:
+        """In memory, of the reply."""
+        return self._held
 
     def hold(self, size: int) -> None:
         """Bytes of the request that stay in memory as long as this exchange runs."""
@@ -145,29 +151,32 @@ class Capture:
     def parts(self, packer: BodyPacker) -> list[Part]:
         """The body as parts of a frame: blob first, what is still in memory inline."""
         rest = self.joined()
-        if self._sink is None:
-            return packer.pack(rest)
         if self.truncated:
             rest = (self._tail + rest)[-TAIL_BYTES:]
-        # The blob is final from here on: should more come, it goes behind.
-        self._kept_max = self._sink_bytes
-        return self._sink.parts() + packer.pack(rest)
+        return self._blobs() + packer.pack(rest)
+
+    def _blobs(self) -> list[Part]:
+        """What has left memory. A blob is final from here on: should more come, it goes into
+        another behind it."""
+        if self._sink is not None:
+            self._done += self._sink.parts()
+            self._sink = None
+        return self._done
 
     @property
     def in_blob(self) -> bool:
         """Whether some of it lies in a file, or is not kept."""
-        return self._sink is not None or self.truncated
+        return self._sink is not None or bool(self._done) or self.truncated
 
     async def whole(self) -> bytes:
         """All that was kept, also of what lies in the blob; b"" where that cannot be read."""
         rest = self.joined()
         if self.truncated:
             rest = self._begin + (self._tail + rest)[-TAIL_BYTES:]
-        sink = self._sink
-        if sink is None:
+        if self._sink is None and not self._done:
             return rest
         try:
-            return await trio.to_thread.run_sync(self._store.read_parts, sink.parts()) + rest
+            return await trio.to_thread.run_sync(self._store.read_parts, self._blobs()) + rest
         except (OSError, ValueError):
             return b""
 
@@ -181,6 +190,7 @@ class Capture:
         if self._sink is not None:
             self._sink.abort()
             self._sink = None
+        self._done = []
 
     def lose(self, why: str) -> None:
         """The body cannot be kept."""
@@ -192,6 +202,41 @@ class Capture:
         self._clear()
         self._budget.held_bytes -= self._beside
         self._beside = 0
+
+
+class SessionBody:
+    """What a client says in a session, as the request body that grows: it stands where a spilled
+    one does, and is on record as often as the session is."""
+
+    __slots__ = ("_packer", "capture")
+
+    def __init__(self, capture: Capture, packer: BodyPacker) -> None:
+        self.capture = capture
+        self._packer = packer
+
+    def parts(self, facts: dict[str, Any]) -> list[Part]:
+        """For the frame. Fails open: where the disk does not take it, the record says so."""
+        capture = self.capture
+        if not capture.dropped:
+            try:
+                parts = capture.parts(self._packer)
+            except OSError:
+                capture.lose("disk")
+            else:
+                if capture.truncated:
+                    facts["request_truncated"] = True
+                return parts
+        missed = f"bodies;reason={capture.dropped}"
+        facts["not_applied"] = [*facts.get("not_applied", ()), missed]
+        return []
+
+    def begin(self, size: int) -> bytes:
+        """The first bytes that are held."""
+        return self.capture.glimpse()[:size]
+
+    def close(self) -> None:
+        """The session is over."""
+        self.capture.release()
 
 
 class CaptureBudget:
@@ -241,6 +286,10 @@ class Recorder:
     def capture(self, region: str, *, keep: bool = True) -> Capture:
         """A Capture for one exchange. Not to be kept: enough is held to read its usage."""
         return Capture(self.budget, self.stores[region], self._record_bytes_max if keep else 0)
+
+    def session_body(self, region: str, *, keep: bool) -> SessionBody:
+        """For what a client says over a WebSocket."""
+        return SessionBody(self.capture(region, keep=keep), self._packer)
 
     def record(
         self,

@@ -12,6 +12,8 @@ from appliance.core import model_name
 from appliance.core.decoding import Decoded, decode_body
 from appliance.core.estimate import estimate
 from appliance.core.json_reader import read_json, salvage_string
+from appliance.core.realtime import DIALECT as REALTIME
+from appliance.core.realtime import documents_of, messages_of
 from appliance.core.reply import Reply, is_error_reply, read_reply
 from appliance.core.terminal import TerminalScanner
 from appliance.core.usage import Reading, read_usage, usage_from_map, usage_to_map
@@ -63,6 +65,8 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
     get = meta.get
     outcome = get("outcome") or ""
     path = get("path") or ""
+    if get("dialect") == REALTIME:
+        return _session_facts(meta, request, response)
     decoded_request = decode_body(request, get("request_coding"))
     decoded_response = decode_body(response, get("response_coding"))
     asked = _request_document(decoded_request.data, get("request_type") or "")
@@ -99,6 +103,35 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         _is_stream(meta, asked, reply, path),
         _notes(decoded_request, decoded_response),
     )  # fmt: skip
+
+
+def _session_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
+    """A WebSocket session: each side is lines of messages (`core/realtime.py`). Its status is 200
+    however it ended (proxy.md 1.6); how that was is its outcome."""
+    get = meta.get
+    path = get("path") or ""
+    documents = documents_of(response)
+    named = [event["session"] for event in documents if type(event.get("session")) is dict]
+    asked = model_name.path_name(path)
+    override = model_name.clean_name(get("model_override"))
+    answered = model_name.reply_name(named) or model_name.clean_name(get("model"))
+    usage, source = _kept_usage(meta)
+    if usage is None:
+        reading = read_usage("", REALTIME, documents)
+        usage, source = (reading.usage, "provider") if reading is not None else (None, "none")
+    return Facts(
+        Decoded(messages_of(request), ""),
+        Decoded(messages_of(response), ""),
+        asked,
+        answered,
+        override or answered or asked,
+        usage,
+        source,
+        get("outcome") or "",
+        200,
+        True,
+        (),
+    )
 
 
 def summarise(meta: Meta, request: bytes, response: bytes) -> dict[str, Any]:
@@ -163,9 +196,9 @@ def _is_stream(meta: Meta, asked: object, reply: Reply, path: str) -> bool:
 def _usage(
     meta: Meta, asked: object, request: Decoded, reply: Reply, outcome: str
 ) -> tuple[Usage | None, str]:
-    kept = meta.get("usage")
-    if type(kept) is dict:
-        return usage_from_map(kept), str(kept.get("source") or "provider")
+    kept, source = _kept_usage(meta)
+    if kept is not None:
+        return kept, source
     if outcome in UNUSED_OUTCOMES:
         return None, "none"
     provider = meta.get("gateway_provider") or (meta.get("provider") or "").lower()
@@ -179,6 +212,14 @@ def _usage(
     if http_status is None and not meta.get("attempts"):
         return None, "none"  # it never went out
     return _estimated(meta, asked, request, reply, reading, outcome)
+
+
+def _kept_usage(meta: Meta) -> tuple[Usage | None, str]:
+    """What was read while the bodies, which were not kept, could be seen."""
+    kept = meta.get("usage")
+    if type(kept) is not dict:
+        return None, "none"
+    return usage_from_map(kept), str(kept.get("source") or "provider")
 
 
 def _estimated(

@@ -15,6 +15,8 @@ from appliance.core.framing import (
     plain_request_framing,
     request_framing,
 )
+from appliance.core.headers import UPGRADE
+from appliance.core.realtime import as_usual
 from appliance.exchange import Head, Headers
 
 HEAD_BYTES_MAX = 65536
@@ -85,6 +87,21 @@ def without_foreign_upgrade(raw: bytes) -> bytes:
         or line.partition(b":")[2].strip().lower() == b"websocket"
     ]
     return b"\r\n".join(kept)
+
+
+def opening(head: Head) -> Head:
+    """A head that offers an upgrade, as it is read: HTTP/1.0 has none (RFC 9110 7.8), and what
+    browsers cannot say in header lines is taken from where they say it."""
+    headers = head.headers
+    if head.version != "1.1":
+        headers = [field for field in headers if field[0].lower() != UPGRADE]
+    headers = as_usual(headers)
+    if headers is head.headers:
+        return head
+    first = {name.lower(): value for name, value in reversed(headers)}
+    return Head(
+        head.method, head.target, head.version, headers, first, head.scheme, head.client_address
+    )
 
 
 def parse_head(raw: bytes, *, scheme: bytes, client_address: str) -> tuple[Head, Framing, bool]:

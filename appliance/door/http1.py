@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from appliance.core.chunked import ChunkedDecoder
 from appliance.core.credentials import forward_headers
 from appliance.core.framing import Framing
-from appliance.door.head import HeadError, find_end, parse_head, without_empty_lines
+from appliance.door.head import HeadError, find_end, opening, parse_head, without_empty_lines
 from appliance.door.visit import Visit
 from appliance.errors import Refusal
 from appliance.exchange import Body, Exchange, Headers, Watch
 from appliance.wire import Wire, Woken
 
 if TYPE_CHECKING:
+    import trio
+
     from appliance.door.listener import Door
 
 # Up to here a request body stays in memory; above it is spilled to a file and sent on from there.
@@ -97,6 +99,8 @@ class FastConnection:
         head, framing, keep = parse_head(
             raw, scheme=self.scheme, client_address=self.client_address
         )
+        if b"upgrade" in head.first:
+            head = opening(head)
         return Visit(raw, head, framing, keep, self.door.route(head))
 
     async def _one(self, visit: Visit, framing: Framing) -> bool:
@@ -334,6 +338,14 @@ class FastConnection:
         watch.enter("client_write", self.door.deadlines.client_write_s)
         await self.wire.send_all(data)
         watch.phase, watch.deadline_s = phase, deadline_s
+
+    async def switch(self, headers: Headers) -> tuple[Wire, bytes, trio.Event]:
+        """Answer 101, after which this is no HTTP any more: the wire, what the client has sent
+        already, and the event of the server's end."""
+        await self._send(head_bytes(101, b"Switching Protocols", headers) + b"\r\n")
+        self._clean = self._keep = False
+        data, self.data = self.data, b""
+        return self.wire, data, self.door.drain_begun
 
     def abandon(self) -> None:
         """The reply was cut: the connection ends without a clean end."""

@@ -68,6 +68,7 @@ class Door:
         self.connections_max = connections_max
         self.log = log
         self.draining = False
+        self.drain_begun = trio.Event()  # for those whose requests have no end of their own
         self.sweeper = Sweeper()
         full.join(self.sweeper, deadlines.client_body_s)
         self._closed = trio.lowlevel.ParkingLot()
@@ -154,6 +155,7 @@ class Door:
     def drain(self) -> None:
         """Stop keeping connections alive: idle ones end now, busy ones after their reply."""
         self.draining = True
+        self.drain_begun.set()
         for watch in list(self.sweeper.watches):
             if watch.phase in ("idle", "head"):
                 watch.expire()

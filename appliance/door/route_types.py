@@ -85,6 +85,11 @@ class Route:
         return self.kind is Kind.GATEWAY
 
     @property
+    def switches(self) -> bool:
+        """Whether it opens a WebSocket."""
+        return self.kind is Kind.REALTIME
+
+    @property
     def built_in(self) -> bool:
         """Whether it goes to a built-in provider at its own address."""
         provider = self.provider

@@ -22,6 +22,7 @@ from appliance.door.destinations import (
     to_target,
 )
 from appliance.door.route_types import SEVERAL, HostFacts, Kind, RequestHead, Route, Routing
+from appliance.door.upgrades import asks_for_socket, open_socket
 from appliance.errors import Refusal
 from appliance.providers.table import Provider
 
@@ -56,7 +57,6 @@ DOORS: Final = (
 NOT_BUILT: Final = {
     "intake": "Log intake is not part of this version. Calls that go through the proxy are logged.",
     "generate": "Generate by prompt id is not part of this version.",
-    "realtime": "WebSocket connections are not part of this version.",
 }
 
 
@@ -83,13 +83,13 @@ def _route(head: RequestHead, routing: Routing) -> Route:
             path, key = _take_key(path)
         _refuse_stray_key(path, query)
         found = _match(method, path, query, key, host, headers, routing)
+    if found.proxied and not preflight and asks_for_socket(headers):
+        found = open_socket(found, method, query, headers, routing)
     found.record_path = path + query
     found.helicone_key_in_path = key
     if preflight:
         found.own = "" if found.proxied else found.own or "none"
         found.kind, found.lane, found.refusal = Kind.OPTIONS, "fast", None
-    elif found.proxied and headers.get(names.UPGRADE, b"").strip().lower() == b"websocket":
-        found.kind, found.refusal = Kind.REALTIME, _not_built("realtime")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from appliance.config import Deadlines
 from appliance.core.credentials import forward_headers
+from appliance.core.realtime import sent_fields
 from appliance.core.urls import parse_target, scrub
 from appliance.errors import Refusal
 from appliance.exchange import Aim, Exchange, Headers, Lent
@@ -73,14 +74,19 @@ def aim_along(
     provider = route.provider
     assert provider is not None, "a proxied route has one"
     base = _base(route.base_url)
+    switches: bool = route.switches
+    fields = lent.fields or []
+    if switches:
+        fields = sent_fields(fields, provider.id, lent.path)
     return Aim(
         provider,
         PoolKey(base.scheme, base.host, base.port, dialling(provider), x.region),
-        head_lines(x.head.method, lent.path, base.host_line, lent.fields or []),
+        head_lines(x.head.method, lent.path, base.host_line, fields),
         x.head.method in LENGTH_ALWAYS,
         deadlines,
         scrub(x.route.record_path.decode("latin-1")),
         scrub(base.origin + route.path.decode("latin-1")),
+        switches,
     )
 
 

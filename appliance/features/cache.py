@@ -45,9 +45,11 @@ class Caches:
 
 
 def wants_cache(x: Exchange) -> bool:
-    """Whether either half of the cache is asked for, by somebody who is known."""
+    """Whether either half of the cache is asked for, by somebody who is known, of a reply."""
     asks = x.asks
-    return (asks.cache_read or asks.cache_save) and not x.identity.failed_open
+    if not (asks.cache_read or asks.cache_save):
+        return False
+    return not (x.identity.failed_open or x.route.switches)
 
 
 class Caching:

@@ -78,7 +78,7 @@ class Call:
                 if body is None:
                     body = x.body if x.sent is None else x.sent
                 complete = await send_request(connection, aim.head(body), body, watch)
-                reply = UpstreamReply(connection)
+                reply = UpstreamReply(connection, may_switch=aim.switches)
                 while not await reply.read_head(x.head.method, complete=complete):
                     if watch is x.reply.watch:
                         await x.reply.informational(reply.status, reply.reason, reply.headers)

@@ -33,6 +33,7 @@ BODY_BYTES_MAX = 32 * 1024 * 1024
 NO_PRICE = "budgets;reason=no-price"
 DOWN = "budgets;reason=wallet-down"
 FAILED = "budgets;reason=failed"
+WEBSOCKET = "budgets;reason=websocket"
 
 UNKNOWN = Bill(None, 0)
 
@@ -240,6 +241,15 @@ async def pay(
         payment.release()
     wallet = wallets.by_region[x.region]
     if not wallet.concerns(x.org, pass_through=pass_through):
+        return
+    if x.aim is not None and x.aim.switches:
+        if wallet.strict:
+            raise Refusal(
+                403, "websocket_not_counted",
+                "What a WebSocket may cost cannot be held beforehand, and the budgets of this "
+                'server are strict: set budget_mode = "normal", or use calls over HTTP.',
+            )  # fmt: skip
+        _missed(x, WEBSOCKET)
         return
     if not (x.body.length or pass_through):
         return  # nothing is bought without a question: lists of models, files, health

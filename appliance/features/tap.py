@@ -16,6 +16,7 @@ from appliance.exchange import Attempt, Exchange, monotonic
 from storage.journal import Ticket
 
 FLAG_SUPERSEDES = 1
+STILL_OPEN = "session_open"
 
 
 class Tap:
@@ -25,7 +26,7 @@ class Tap:
     stream's tail behind its terminal event) make the frame be written once more, in its place.
     """
 
-    __slots__ = ("_late", "_recorder", "capture", "sealed", "x")
+    __slots__ = ("_late", "_recorder", "_written", "capture", "sealed", "x")
 
     def __init__(self, x: Exchange, recorder: Recorder) -> None:
         self.x = x
@@ -33,6 +34,7 @@ class Tap:
         self.capture: Capture = recorder.capture(x.region, keep=not x.asks.omit_response)
         self.sealed = False
         self._late = False
+        self._written = False
 
     def __enter__(self) -> Tap:
         self.x.tap = self
@@ -49,9 +51,9 @@ class Tap:
             if not x.outcome:
                 x.outcome = "client_gone" if x.reply.watch.gone else "cut"
                 x.error = x.error or (kind.__name__ if kind is not None else "")
-            self._write(0)
+            self._write()
         elif self._late:
-            self._write(FLAG_SUPERSEDES)
+            self._write()
         self.capture.release()
         if x.body.spill is not None:
             x.body.spill.close()
@@ -87,15 +89,27 @@ class Tap:
         x.outcome = x.outcome or outcome
         if x.payment is not None:
             await x.payment.look(x, self)
-        ticket = self._write(0)
+        ticket = self._write()
         if ticket is not None:
             await self._recorder.settle(x.region, ticket)
             part = self._recorder.degraded(x.region)
             if part and not x.degraded:  # since this exchange began; seen if no head has left yet
                 x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
-    def _write(self, flags: int) -> Ticket | None:
+    def interim(self) -> None:
+        """Write what was seen so far of an exchange that goes on. The next record replaces it: one
+        that stays was cut off by the end of the process."""
+        x = self.x
+        assert not self.sealed, "it has ended"
+        x.outcome, x.error = "cut", STILL_OPEN
+        self._write()
+        x.outcome = x.error = ""
+        self.sealed = False
+
+    def _write(self) -> Ticket | None:
         self.sealed = True
+        flags = FLAG_SUPERSEDES if self._written else 0
+        self._written = True
         x = self.x
         facts = self.facts()
         payment = x.payment
@@ -150,6 +164,8 @@ class Tap:
             facts["not_applied"] = x.not_applied
         if x.hit is not None:
             facts.update(x.hit)
+        if x.session is not None:
+            facts.update(x.session)
         if x.marks:
             facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:

@@ -78,16 +78,20 @@ USUAL_CONNECTION = frozenset((b"", b"keep-alive", b"Keep-Alive", b"close"))
 class UpstreamReply:
     """The reply to one request: the head, then `piece` until `done`.
 
-    `reusable` says, once done, whether the connection may carry another request.
+    `reusable` says, once done, whether the connection may carry another request. `switched`: the
+    head was a 101 and what follows is not HTTP; `take_rest` gives what of it came along.
     """
 
     __slots__ = (
-        "_connection", "_data", "_decoder", "_early", "_left", "done", "first", "framing",
-        "headers", "names", "reason", "reusable", "status", "trailers", "version",
+        "_connection", "_data", "_decoder", "_early", "_left", "_may_switch", "done", "first",
+        "framing", "headers", "names", "reason", "reusable", "status", "switched", "trailers",
+        "version",
     )  # fmt: skip
 
-    def __init__(self, connection: UpstreamConnection) -> None:
+    def __init__(self, connection: UpstreamConnection, *, may_switch: bool = False) -> None:
         self._connection = connection
+        self._may_switch = may_switch
+        self.switched = False
         self._data = b""
         self._decoder: ChunkedDecoder | None = None
         self._left = 0
@@ -128,6 +132,9 @@ class UpstreamReply:
         self.headers = headers = sink.headers
         self.names = names = [field[0].lower() for field in headers]
         self.first = {name: field[1] for name, field in zip(names, headers, strict=True)}
+        if status == 101 and self._may_switch:
+            self.switched = True
+            return True
         if status < 200:
             self._informational(status)
             return False
@@ -229,6 +236,16 @@ class UpstreamReply:
                 self._data = data[len(body) :]
                 self._finish()
             return body
+        return data
+
+    @property
+    def wire(self) -> Wire:
+        """The connection, for whoever goes on after a switch."""
+        return self._connection.wire
+
+    def take_rest(self) -> bytes:
+        """What came behind the head of a switch."""
+        data, self._data = self._data, b""
         return data
 
     def buffered(self) -> bool:

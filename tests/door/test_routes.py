@@ -153,15 +153,6 @@ def test_options_without_preflight_are_the_providers() -> None:
     assert go("/v1/gateway/oai/v1/x", method="OPTIONS").kind is Kind.PROXY
 
 
-@pytest.mark.parametrize("target", ["/v1/gateway/oai/realtime?model=x", "/v1/realtime?model=x"])
-def test_websockets_are_named_as_what_they_are(target: str) -> None:
-    found = go(target, {"upgrade": "WebSocket", "connection": "Upgrade"} | BEARER, method="GET")
-    assert found.kind is Kind.REALTIME
-    assert found.refusal is not None
-    assert found.refusal.status == 501
-    assert found.proxied
-
-
 def test_router_names() -> None:
     found = go("/router/fast/chat/completions")
     assert found.router_name == "fast"

@@ -244,18 +244,6 @@ def test_http_2_cut_stream(appliance: Appliance) -> None:
         assert client.post(CHAT, json=ASK).status_code == 200
 
 
-def test_a_websocket_gets_a_clear_no(appliance: Appliance) -> None:
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-        "Sec-WebSocket-Version": "13",
-    }
-    with appliance.client() as client:
-        reply = client.call(OAI + "/realtime?model=gpt-4o", None, headers, method="GET")
-    assert reply.status == 501
-
-
 def test_an_offer_to_upgrade_is_ignored(appliance: Appliance, provider: Provider) -> None:
     """Java's client offers h2c with its first request."""
     headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMA"}

@@ -33,6 +33,7 @@ class Received:
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
     closed: threading.Event = field(default_factory=threading.Event)
     closed_at_s: float = 0.0
+    room: Any = None  # the session, where it became a WebSocket
 
     @property
     def method(self) -> bytes:

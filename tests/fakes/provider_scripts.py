@@ -15,6 +15,7 @@ import trio
 from tests.fakes import provider_anthropic as anthropic
 from tests.fakes import provider_openai as openai
 from tests.fakes.provider import Gone, Script, Talk
+from tests.fakes.provider_realtime import is_opening, realtime
 
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"
@@ -41,6 +42,8 @@ END = b"0\r\n\r\n"
 async def choose(talk: Talk) -> Script:
     """By header, else by model (which takes reading the body), else by path."""
     name = (talk.request.first(b"x-fake") or b"").decode()
+    if not name and is_opening(talk):
+        return realtime
     if not name:
         await read(talk)
         model = str(asked_of(talk).get("model") or "")

@@ -14,7 +14,7 @@ from appliance.core.ask_types import Asks
 from appliance.exchange import Attempt, Body, Exchange
 from appliance.features.tap import FLAG_SUPERSEDES, Tap
 from storage.blobs import Blobs
-from storage.frames import PART_BLOB, Part, decode_exchange, unpack
+from storage.frames import PART_BLOB, PART_INLINE, Part, decode_exchange, unpack
 from storage.spool import Ticket
 from tests.features.reply_kit import Diary, exchange_of
 
@@ -173,14 +173,49 @@ async def test_a_large_reply_written_twice_is_the_same_blob(store: Store) -> Non
     assert store.frames[0][2][0] == store.frames[1][2][0]
 
 
-async def test_a_flood_behind_the_seal_keeps_its_tail(store: Store) -> None:
+async def test_what_comes_behind_the_seal_goes_into_another_blob(store: Store) -> None:
     with tap_of(store) as tap:
         await add(tap, 30)
         await tap.seal("complete")
         await add(tap, 30)
         tap.add(b"tail")
+    assert "response_truncated" not in store.frames[1][0]
+    assert [part[0] for part in store.frames[1][2]] == [PART_BLOB, PART_BLOB, PART_INLINE]
+    assert store.response() == PIECE * 60 + b"tail"
+
+
+async def test_a_flood_behind_the_seal_keeps_its_tail(store: Store) -> None:
+    with tap_of(store) as tap:
+        await add(tap, 30)
+        await tap.seal("complete")
+        await add(tap, 70)
+        tap.add(b"tail")
     assert store.frames[1][0]["response_truncated"] is True
+    assert store.response().startswith(PIECE * 60)
     assert store.response().endswith(PIECE + b"tail")
+
+
+async def test_an_exchange_that_goes_on_is_on_record_and_replaced(store: Store) -> None:
+    with tap_of(store) as tap:
+        await add(tap, 30)
+        tap.interim()
+        assert store.frames[0][0]["outcome"] == "cut"
+        await add(tap, 10)
+        tap.interim()
+        tap.add(b"tail")
+        await tap.seal("complete")
+    assert [frame[0]["outcome"] for frame in store.frames] == ["cut", "cut", "complete"]
+    assert [frame[3] for frame in store.frames] == [0, FLAG_SUPERSEDES, FLAG_SUPERSEDES]
+    assert len({frame[0]["exchange_id"] for frame in store.frames}) == 1
+    assert store.response(0) == PIECE * 30
+    assert store.response() == PIECE * 40 + b"tail"
+
+
+async def test_an_exchange_that_is_left_open_is_ended(store: Store) -> None:
+    with tap_of(store) as tap:
+        tap.interim()
+    assert [frame[0]["outcome"] for frame in store.frames] == ["cut", "cut"]
+    assert store.frames[1][3] == FLAG_SUPERSEDES
 
 
 async def test_above_what_is_kept_head_and_tail_are(store: Store) -> None:

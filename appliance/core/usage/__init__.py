@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from appliance.core.realtime import DIALECT
 from appliance.core.usage import (
     anthropic,
     bedrock,
@@ -15,12 +16,13 @@ from appliance.core.usage import (
     groq,
     openai,
     openrouter,
+    realtime,
     xai,
 )
 from appliance.core.usage.counts import Documents, Raw, Reading, count
 from appliance.core.usage_types import Modality, Usage
 
-__all__ = ["Reading", "read_usage", "usage_from_map", "usage_to_map"]
+__all__ = ["DIALECT", "Reading", "read_usage", "usage_from_map", "usage_to_map"]
 
 Reader = Callable[[Documents], Reading | None]
 
@@ -50,6 +52,8 @@ def read_usage(provider: str, dialect: str, documents: Documents) -> Reading | N
     """`provider` is the gateway's id in lower case. None: the reply says nothing of its usage."""
     if not documents:
         return None
+    if dialect == DIALECT:
+        return realtime.read(documents)
     reader = READERS.get(provider) or READERS.get(dialect) or generic.read
     return reader(documents) or (generic.read(documents) if reader is not generic.read else None)
 
