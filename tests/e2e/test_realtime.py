@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import trio
 from trio_websocket import (
@@ -425,3 +426,27 @@ async def test_azure_by_resource_and_deployment(provider: Provider, tmp_path: Pa
         assert request.first(b"api-key") == b"sk-own"
         assert request.first(b"authorization") is None
         assert appliance.row(record)["provider"] == "AZURE"
+
+
+@pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
+def test_the_official_client(appliance: Appliance, provider: Provider) -> None:
+    """OpenAI's own, whose sockets are the package `websockets`."""
+    pytest.importorskip("websockets")
+    base = f"{appliance.url}{OAI}"
+    client = openai.OpenAI(api_key="sk-own", base_url=base, max_retries=0)
+    with client.realtime.connect(model="gpt-realtime") as socket:
+        assert socket.recv().type == "session.created"
+        socket.response.create()
+        kinds = []
+        for event in socket:
+            kinds.append(event.type)
+            if event.type == "response.done":
+                assert event.response.usage is not None
+                assert event.response.usage.total_tokens == 253
+                break
+        record = socket._connection.response.headers["helicone-id"]
+    assert kinds[0] == "response.created"
+    assert newest(provider).target == b"/v1/realtime?model=gpt-realtime"
+    row = appliance.row(record)
+    assert (row["status"], row["outcome"], row["model"]) == (200, "complete", "gpt-realtime")
+    assert row["completion_audio_tokens"] == 91
