@@ -429,10 +429,11 @@ class Session:
                 self._tap.interim()
 
     async def _ping(self, peer: Peer, now_s: float) -> None:
-        """Ask a peer that has been silent for a while; it is lost when it stays so."""
+        """Ask a peer that has been silent for a while; it is lost when it stays so. One that takes
+        nothing cannot be asked: its time is that of the write."""
         if not peer.reading or now_s - peer.heard_s < PING_S:
             return
-        if now_s - peer.heard_s >= SILENT_S:
+        if now_s - peer.heard_s >= SILENT_S and peer.pinged_s > peer.heard_s:
             await self._lost(peer, stalled=peer is self._target)
         elif now_s - peer.pinged_s >= PING_S and not (peer.turn.locked() or peer.told):
             peer.pinged_s = now_s
