@@ -79,7 +79,7 @@ def _destination(found: Route, query: bytes, headers: Fields, routing: Routing) 
         raise _not_with("__helicone-mock-response", "Leave it out.")
     path = found.path.partition(b"?")[0]
     if found.is_gateway:
-        if path != REALTIME:
+        if path != REALTIME or found.router_name:
             raise Refusal(
                 400, "websocket_no_provider",
                 "The gateway answers no WebSocket at this path. Name the provider, as in "
