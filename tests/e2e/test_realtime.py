@@ -23,12 +23,12 @@ from trio_websocket import (
 from tests.certificates import Authority
 from tests.fakes.appliance import OAI, Appliance
 from tests.fakes.fronts import TlsFront
-from tests.fakes.patience import PATIENCE_S
+from tests.fakes.patience import PATIENCE_S, TRIES
 from tests.fakes.provider import Provider, Received
 from tests.fakes.tls_client import trusting
 
 CA = Authority()
-GONE_S = 0.1 + PATIENCE_S / 60  # 100 ms, and what a busy machine takes
+GONE_S = 0.1
 REALTIME = OAI + "/realtime?model=gpt-realtime"
 Lines = list[tuple[bytes, bytes]]
 
@@ -198,17 +198,22 @@ async def test_close_codes_of_the_provider(appliance: Appliance, code: int) -> N
 async def test_a_client_that_goes_takes_the_provider_along(
     appliance: Appliance, provider: Provider
 ) -> None:
-    async with session(appliance) as socket:
-        await say(socket, "response.create")
-        await until(socket, "response.done")
-        request, record = newest(provider), id_of(socket)
-        gone_at_s = time.monotonic()
-        await socket._stream.aclose()
-        await gone(request)
-    assert request.closed_at_s - gone_at_s < GONE_S
-    row = appliance.row(record)
-    assert (row["status"], row["outcome"]) == (200, "client_gone")
-    assert row["completion_audio_tokens"] == 91
+    took_s = []
+    for _ in range(TRIES):
+        async with session(appliance) as socket:
+            await say(socket, "response.create")
+            await until(socket, "response.done")
+            request, record = newest(provider), id_of(socket)
+            gone_at_s = time.monotonic()
+            await socket._stream.aclose()
+            await gone(request)
+        row = appliance.row(record)
+        assert (row["status"], row["outcome"]) == (200, "client_gone")
+        assert row["completion_audio_tokens"] == 91
+        took_s.append(request.closed_at_s - gone_at_s)
+        if took_s[-1] <= GONE_S:
+            break
+    assert min(took_s) <= GONE_S
 
 
 @pytest.mark.parametrize(("kind", "code"), [("fake.vanish", 1011), ("fake.half", 1006)])
