@@ -7,7 +7,6 @@ close codes of either side reach the other; ours come between whole frames only.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -23,7 +22,8 @@ from appliance.core.usage import usage_to_map
 from appliance.errors import UpstreamFailed
 from appliance.exchange import NEVER_S, Body, Exchange, monotonic
 from appliance.upstream.http1 import UpstreamReply
-from appliance.wire import Wire, Woken
+from appliance.upstream.websocket import Lost, Peer
+from appliance.wire import Woken
 
 RECORD_S = 15.0
 # RFC 6455 5.5.2: a ping keeps the connection and shows whether somebody is there.
@@ -32,7 +32,6 @@ SILENT_S = 60.0
 # How long a peer may take to answer a Close frame, or to take one.
 CLOSE_S = 3.0
 TICK_S = 1.0
-BUSY_S = 0.001
 # What has gathered of a session leaves memory when it is recorded: the next record names the file.
 UNLOAD_BYTES = 64 * 1024
 GOOD_CODES = frozenset((ws.NORMAL, ws.GOING_AWAY, ws.NO_CODE))
@@ -112,95 +111,6 @@ def note_missed(x: Exchange) -> None:
             missed = f"{feature};reason=websocket"
             x.not_applied.append(missed)
             x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
-
-
-class Lost(Exception):  # noqa: N818 - a signal
-    """A peer's connection has ended, or does not move."""
-
-    def __init__(self, peer: Peer, *, stalled: bool = False) -> None:
-        super().__init__()
-        self.peer = peer
-        self.stalled = stalled
-
-
-class Peer:
-    """One end of a session: its wire, the frames that it sends, and what it was told."""
-
-    __slots__ = (
-        "closed",
-        "code",
-        "early",
-        "heard_s",
-        "length",
-        "opcode",
-        "parts",
-        "pinged_s",
-        "reader",
-        "reading",
-        "side",
-        "token",
-        "told",
-        "torn",
-        "turn",
-        "wire",
-    )  # fmt: skip
-
-    def __init__(self, side: lines.Side, wire: Wire, early: bytes, message_bytes_max: int) -> None:
-        self.side: lines.Side = side
-        self.wire = wire
-        self.early = early
-        self.reader = ws.FrameReader(masked=side == "client", message_bytes_max=message_bytes_max)
-        self.turn = trio.Lock()  # who may write to it; held while a frame is on its way
-        self.token = os.urandom(8)  # of our pings: their answers are for us
-        self.heard_s = self.pinged_s = trio.current_time()
-        self.reading = False  # we wait for it, and nobody else keeps us
-        self.closed = False  # it has sent a Close frame, or is gone
-        self.code = ws.NO_CODE  # with this
-        self.told = False  # it was sent one, or cannot be
-        self.torn = False  # a frame to it was begun and cannot be ended
-        # of its message on the way
-        self.opcode = 0
-        self.length = 0
-        self.parts: list[bytes] = []
-
-    async def recv(self) -> bytes:
-        """Some bytes; b"" when it is gone."""
-        self.heard_s, self.reading = trio.current_time(), True
-        try:
-            while self.wire.sock.fileno() >= 0:
-                try:
-                    return await self.wire.recv()
-                except Woken:  # because the client is gone: reading from it shows that as well
-                    continue
-        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            return b""
-        finally:
-            self.reading = False
-        return b""
-
-    async def send(self, data: bytes, limit_s: float) -> None:
-        """Only for who has its `turn`. Raises Lost."""
-        with trio.move_on_after(limit_s):
-            try:
-                while True:
-                    try:
-                        await self.wire.send_all(data)
-                    except trio.BusyResourceError:  # TLS answers something of its own
-                        await trio.sleep(BUSY_S)
-                    else:
-                        return
-            except Woken:
-                self.torn = True
-                raise
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                self.torn = True
-                raise Lost(self) from None
-        self.torn = True
-        raise Lost(self, stalled=True)
-
-    def frame(self, opcode: int, payload: bytes) -> bytes:
-        """A frame of ours to it."""
-        return ws.frame(opcode, payload, os.urandom(4) if self.side == "target" else b"")
 
 
 class Session:
@@ -376,6 +286,8 @@ class Session:
         """Send a Close frame, between two others; not to who was sent one."""
         with trio.move_on_after(CLOSE_S):
             async with peer.turn:
+                if peer.torn:
+                    peer.closed = True  # it can hear nothing any more, and is not waited for
                 if peer.told or peer.torn:
                     return
                 peer.told = True

@@ -4,104 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import openai
 import pytest
-import trio
-from trio_websocket import (
-    ConnectionClosed,
-    ConnectionRejected,
-    WebSocketConnection,
-    wrap_client_stream,
+
+from tests.e2e.realtime_kit import (
+    REALTIME,
+    end_of,
+    gone,
+    hear,
+    id_of,
+    newest,
+    rejected,
+    say,
+    session,
+    until,
 )
-
-from tests.certificates import Authority
 from tests.fakes.appliance import OAI, Appliance
-from tests.fakes.fronts import TlsFront
-from tests.fakes.patience import PATIENCE_S
-from tests.fakes.provider import Provider, Received
-from tests.fakes.tls_client import trusting
+from tests.fakes.patience import TRIES
+from tests.fakes.provider import Provider
 
-CA = Authority()
-GONE_S = 0.1 + PATIENCE_S / 60  # 100 ms, and what a busy machine takes
-REALTIME = OAI + "/realtime?model=gpt-realtime"
-Lines = list[tuple[bytes, bytes]]
-
-
-@asynccontextmanager
-async def session(
-    appliance: Appliance, path: str = REALTIME, lines: Lines | None = None, **options: Any
-) -> AsyncIterator[WebSocketConnection]:
-    """A client's session; closed at the end, if it is still open."""
-    given = [(b"Authorization", b"Bearer sk-own")] if lines is None else lines
-    scheme, _, place = appliance.url.partition("://")
-    host, port = place.split(":")
-    with trio.fail_after(PATIENCE_S):
-        stream: trio.abc.Stream = await trio.open_tcp_stream(host, int(port))
-        if scheme == "https":
-            stream = trio.SSLStream(stream, trusting(CA), server_hostname=host)
-        async with stream, trio.open_nursery() as nursery:
-            socket = await wrap_client_stream(
-                nursery, stream, place, path, extra_headers=given, **options
-            )
-            try:
-                yield socket
-            finally:
-                await socket.aclose()
-                nursery.cancel_scope.cancel()
-
-
-async def rejected(appliance: Appliance, lines: Lines) -> ConnectionRejected:
-    """How the opening of a session is refused."""
-    try:
-        async with session(appliance, lines=lines):
-            raise AssertionError("it was opened")
-    except* ConnectionRejected as group:
-        found = group.exceptions[0]
-    assert isinstance(found, ConnectionRejected)
-    return found
-
-
-async def say(socket: WebSocketConnection, kind: str, /, **more: Any) -> None:
-    await socket.send_message(json.dumps({"type": kind, **more}))
-
-
-async def hear(socket: WebSocketConnection) -> Any:
-    return json.loads(await socket.get_message())
-
-
-async def until(socket: WebSocketConnection, kind: str) -> Any:
-    while (event := await hear(socket))["type"] != kind:
-        pass
-    return event
-
-
-async def end_of(socket: WebSocketConnection) -> Any:
-    """How the other side ends it."""
-    try:
-        while True:
-            await socket.get_message()
-    except ConnectionClosed as closed:
-        return closed.reason
-
-
-def id_of(socket: WebSocketConnection) -> str:
-    lines = {bytes(name).lower(): bytes(value) for name, value in socket.handshake_headers}
-    return lines[b"helicone-id"].decode()
-
-
-def newest(provider: Provider) -> Received:
-    return provider.received[-1]
-
-
-async def gone(request: Received) -> None:
-    """Wait until the provider's connection has ended."""
-    assert await trio.to_thread.run_sync(request.closed.wait, PATIENCE_S)
+GONE_S = 0.1
 
 
 @pytest.mark.parametrize(
@@ -198,17 +122,22 @@ async def test_close_codes_of_the_provider(appliance: Appliance, code: int) -> N
 async def test_a_client_that_goes_takes_the_provider_along(
     appliance: Appliance, provider: Provider
 ) -> None:
-    async with session(appliance) as socket:
-        await say(socket, "response.create")
-        await until(socket, "response.done")
-        request, record = newest(provider), id_of(socket)
-        gone_at_s = time.monotonic()
-        await socket._stream.aclose()
-        await gone(request)
-    assert request.closed_at_s - gone_at_s < GONE_S
-    row = appliance.row(record)
-    assert (row["status"], row["outcome"]) == (200, "client_gone")
-    assert row["completion_audio_tokens"] == 91
+    took_s = []
+    for _ in range(TRIES):
+        async with session(appliance) as socket:
+            await say(socket, "response.create")
+            await until(socket, "response.done")
+            request, record = newest(provider), id_of(socket)
+            gone_at_s = time.monotonic()
+            await socket._stream.aclose()
+            await gone(request)
+        row = appliance.row(record)
+        assert (row["status"], row["outcome"]) == (200, "client_gone")
+        assert row["completion_audio_tokens"] == 91
+        took_s.append(request.closed_at_s - gone_at_s)
+        if took_s[-1] <= GONE_S:
+            break
+    assert min(took_s) <= GONE_S
 
 
 @pytest.mark.parametrize(("kind", "code"), [("fake.vanish", 1011), ("fake.half", 1006)])
@@ -370,98 +299,6 @@ async def test_bodies_that_are_not_to_be_kept_leave_their_usage(appliance: Appli
     body = appliance.body(record)
     assert json.loads(body["request"]) == {"model": "gpt-realtime"}
     assert json.loads(body["response"]) == {"model": "gpt-realtime"}
-
-
-# -- servers of their own ------------------------------------------------------------------------
-
-
-async def test_too_large_a_message_ends_both_sides(provider: Provider, tmp_path: Path) -> None:
-    with Appliance(tmp_path, provider, config='message_bytes_max = "64KiB"\n') as appliance:
-        for kind, more in (("mine", {"text": "x" * 70_000}), ("fake.say", {"size": 70_000})):
-            async with session(appliance) as socket:
-                record, request = id_of(socket), newest(provider)
-                await hear(socket)
-                await say(socket, kind, **more)
-                reason = await end_of(socket)
-                assert (reason.code, reason.reason) == (1009, "a message over message_bytes_max")
-            await gone(request)
-            assert request.room.closes() == [(1009, "a message over message_bytes_max")]
-            row = appliance.row(record)
-            assert (row["outcome"], row["error"]) == ("cut", "message_too_large")
-
-
-async def test_a_session_is_told_that_the_server_ends(provider: Provider, tmp_path: Path) -> None:
-    with Appliance(tmp_path, provider) as appliance:
-        async with session(appliance) as socket:
-            record, request = id_of(socket), newest(provider)
-            await hear(socket)
-            appliance.terminate()
-            assert (await end_of(socket)).code == 1001
-        await gone(request)
-        assert request.room.closes() == [(1001, "the server is shutting down")]
-        assert appliance.wait() == 0
-        row = appliance.row(record)
-        assert (row["outcome"], row["error"], row["status"]) == ("cut", "shutdown", 200)
-
-
-async def test_over_tls_on_both_sides(provider: Provider, tmp_path: Path) -> None:
-    """Both directions at once, as fast as they go."""
-    certificate, key = CA.issue("127.0.0.1").write(tmp_path, "server")
-    with TlsFront(provider.url, CA.issue("127.0.0.1"), tmp_path) as front:
-        config = f'tls_cert = "{certificate}"\ntls_key = "{key}"\n'
-        config += (
-            f'[providers.openai]\nbase_url = "{front.url}"\nca_file = "{CA.write(tmp_path)}"\n'
-        )
-        with Appliance(tmp_path / "own", config=config) as appliance:
-            async with session(appliance, max_message_size=1 << 20) as socket:
-                record = id_of(socket)
-                await hear(socket)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(say_many, socket, 300)
-                    for number in range(300):
-                        assert (await hear(socket))["event"]["number"] == number
-                await socket.aclose(4000)
-            row = appliance.row(record)
-            assert (row["outcome"], row["error"]) == ("complete", "close_4000_by_client")
-            said = json.loads(appliance.body(record)["request"])["messages"]
-            assert [item["content"]["number"] for item in said] == list(range(300))
-
-
-async def say_many(socket: WebSocketConnection, count: int) -> None:
-    for number in range(count):
-        await say(socket, "one", number=number, text="x" * (number * 37 % 5000))
-
-
-async def test_keys_that_are_lent(provider: Provider, tmp_path: Path) -> None:
-    helicone = "sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
-    environ = {"OPENAI_API_KEY": "sk-env"}
-    with Appliance(tmp_path, provider, environ=environ, lends=True) as appliance:
-        for lines, offered in (
-            ([(b"Helicone-Auth", b"Bearer " + helicone.encode())], ["realtime"]),
-            ([(b"Authorization", b"Bearer " + helicone.encode())], ["realtime"]),
-            ([], ["realtime", f"openai-insecure-api-key.{helicone}"]),
-        ):
-            path = "/v1/realtime?model=gpt-realtime"
-            async with session(appliance, path, lines, subprotocols=offered) as socket:
-                assert socket.subprotocol == "realtime"
-                request = newest(provider)
-                assert request.values(b"authorization") == [b"Bearer sk-env"]
-                assert helicone.encode() not in request.head
-    for secret in ("sk-env", helicone):
-        assert secret not in appliance.log
-
-
-async def test_azure_by_resource_and_deployment(provider: Provider, tmp_path: Path) -> None:
-    config = f'[providers.azure]\nbase_url = "{provider.url}"\n'
-    with Appliance(tmp_path, provider, config=config) as appliance:
-        path = OAI + "/realtime?resource=mine&deployment=d-1"
-        async with session(appliance, path) as socket:
-            await hear(socket)
-            record, request = id_of(socket), newest(provider)
-        assert request.target == (b"/openai/realtime?api-version=2024-10-01-preview&deployment=d-1")
-        assert request.first(b"api-key") == b"sk-own"
-        assert request.first(b"authorization") is None
-        assert appliance.row(record)["provider"] == "AZURE"
 
 
 @pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
