@@ -221,6 +221,8 @@ def counts(x: Exchange, wallets: Wallets) -> bool:
     every call, and no more than that for most."""
     if x.payment is not None:
         return True
+    if x.identity.failed_open:
+        return False  # on nobody's account, where nobody has a budget
     return wallets.by_region[x.region].concerns(x.org, pass_through=False)
 
 
