@@ -436,7 +436,7 @@ def test_providers(data_dir, capsys, monkeypatch) -> None:
     assert listed["mine"]["standing"] == "own"
     openai, jan = listed["openai"], listed["jan"]
     assert (openai["standing"], openai["taken"]) == ("documented", "2026-11-22")
-    assert openai["source"].startswith("https://platform.openai.com/docs/")
+    assert openai["source"] == "https://github.com/openai/openai-python"
     assert (jan["standing"], jan["taken"]) == ("generic", "")
     monkeypatch.setenv("HELICONE_APPLIANCE_PROVIDERS__METRICS__BASE_URL", "http://localhost:1/v1")
     assert cli.main(["providers"]) == 2

@@ -26,6 +26,7 @@ VALUES = {
     "backlog_bytes_max": "2MiB", "body_bytes_max": "64MiB", "record_bytes_max": "2MiB",
     "durability": "strict", "retention_days": "7", "retention_bytes": "1GiB",
     "master_key": "correct horse battery staple", "guard_fail": "closed", "stream_usage": "ask",
+    "budget_mode": "strict",
     "drain_s": "3s", "grace_s": "4s", "log_level": "warning", "log_format": "json",
     "access_log": "true", "deadlines.connect": "2s", "deadlines.first_byte": "3m",
     "deadlines.gap": "4s", "deadlines.total": "2h", "deadlines.client_write": "6s",

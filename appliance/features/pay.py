@@ -95,9 +95,6 @@ class Registry(Protocol):
     def endpoint(self, name: str, provider: str) -> Limits | None:
         """A model at one provider."""
 
-    def card(self, name: str, provider: str) -> Card | None:
-        """Its rates there, where no price list has them."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wallets:
@@ -225,6 +222,8 @@ def counts(x: Exchange, wallets: Wallets) -> bool:
     every call, and no more than that for most."""
     if x.payment is not None:
         return True
+    if x.identity.failed_open:
+        return False  # on nobody's account, where nobody has a budget
     return wallets.by_region[x.region].concerns(x.org, pass_through=False)
 
 
@@ -311,7 +310,8 @@ async def _sized(
     user = x.asks.user_id
     call = Call(provider, model, user, pass_through)
     registry = await wallets.registry()
-    card = wallets.card(provider, model, x.created_at_us) or registry.card(model, provider)
+    # The book's word alone: by it the call is billed, whatever else would name a price.
+    card = wallets.card(provider, model, x.created_at_us)
     if card is None:
         return call, None
     limits = registry.endpoint(model, provider)

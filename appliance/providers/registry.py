@@ -109,11 +109,6 @@ class ModelRegistry:
             self._ids.get((provider, name.lower())),
         )
 
-    def card(self, name: str, provider: str) -> Card | None:
-        """The rates of a model at one provider, where the registry has them."""
-        endpoint = self.endpoint(name, provider)
-        return card_of(provider, endpoint.provider_model_id) if endpoint is not None else None
-
     def offers(self, item: ModelItem) -> Sequence[Endpoint]:
         """The endpoints of an item of the model string: all of its model, the one of the provider
         it names, or one that is made up for a name that is not registered there."""
