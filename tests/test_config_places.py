@@ -23,7 +23,7 @@ VALUES = {
     "metrics_allow": "10.2.0.0/16,192.0.2.7", "public_url": "https://llm.example.com",
     "tls_cert": "/tmp/c.pem", "tls_key": "/tmp/k.pem", "http2": "true",
     "worker_type": "GATEWAY_API", "memory_bytes_max": "512MiB", "connections_max": "64",
-    "backlog_bytes_max": "2MiB", "body_bytes_max": "64MiB", "record_bytes_max": "2MiB",
+    "backlog_bytes_max": "2MiB", "body_bytes_max": "64MiB", "record_bytes_max": "2MiB", "message_bytes_max": "2MiB",
     "durability": "strict", "retention_days": "7", "retention_bytes": "1GiB",
     "master_key": "correct horse battery staple", "guard_fail": "closed", "stream_usage": "ask",
     "budget_mode": "strict",
