@@ -37,8 +37,9 @@ from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
 from appliance.exchange import Head
+from appliance.house import House
 from appliance.log import LibraryHandler, Log
-from appliance.pipeline import House, handle
+from appliance.pipeline import handle
 from appliance.services import Gauges, services_of
 
 POOL_SWEEP_S = 15.0

@@ -22,7 +22,6 @@ STATUS_LIMITED: Final = "bucket_rate_limited"
 # What `not_applied` says of a request that passed unchecked.
 NOT_APPLIED_POLICY: Final = "ratelimit-policy;reason=policy-invalid"
 NOT_APPLIED_SEGMENT: Final = "ratelimit-policy;reason=segment-missing"
-NOT_APPLIED_FAILED: Final = "ratelimit-policy;reason=limiter-failed"
 
 
 class Verdict(NamedTuple):

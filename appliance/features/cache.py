@@ -10,8 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import NoneType, TracebackType
 
+import trio
+
+from appliance import fence
 from appliance.actors.cache_body import key_of
 from appliance.actors.cache_collect import Collecting
 from appliance.actors.response_cache import Hit, ResponseCache
@@ -29,10 +32,11 @@ from appliance.core.cache_reply import (
 )
 from appliance.core.force_format import Gluer
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.upstream.http1 import UpstreamReply
 
+CACHE = "cache-enabled"
 ACCEPT_ENCODING = b"accept-encoding"
 TOO_LARGE = "cache-enabled;reason=body-too-large"
-FAILED = "cache-enabled;reason=cache-failed"
 
 
 @dataclass(slots=True)
@@ -50,6 +54,11 @@ def wants_cache(x: Exchange) -> bool:
     if not (asks.cache_read or asks.cache_save):
         return False
     return not (x.identity.failed_open or x.route.switches)
+
+
+def caching_of(x: Exchange, tap: TapLike) -> Caching | None:
+    """The cache around one target, where it is wanted."""
+    return Caching(x, tap) if wants_cache(x) else None
 
 
 class Caching:
@@ -74,16 +83,30 @@ class Caching:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._collecting is not None:
-            self._collecting.release()
+        collecting, self._collecting = self._collecting, None
+        if collecting is not None:
+            fence.open_now(self.x, CACHE, None, NoneType, collecting.release)
+
+    async def answers(self, caches: Caches, fields: Headers) -> bool:
+        """Whether the cache has answered. Open until its answer has begun."""
+        x = self.x
+        try:
+            answered = await self.answered(await self.hit(caches, fields))
+            assert isinstance(answered, bool), "it has, or it has not"
+            return answered
+        except Exception as error:
+            if x.started or isinstance(error, fence.PROMISED):
+                raise
+            fence.broke(x, CACHE, error)
+            return False
 
     async def hit(self, caches: Caches, fields: Headers) -> Hit | None:
         """The answer, if there is one. `fields` are the header lines that name the caller."""
         try:
             return await self._look(caches, fields)
-        except Exception:  # open: without the cache the provider is asked
+        except Exception as error:  # open: without the cache the provider is asked
             caches.failed()
-            self._not_applied(FAILED)
+            fence.broke(self.x, CACHE, error)
             self._cache = None
             return None
 
@@ -98,7 +121,11 @@ class Caching:
             ),
             headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
         )  # fmt: skip
-        found_key = await key_of(head, x.body)
+        if x.body.spill is None:
+            found_key = await key_of(head, x.body)
+        else:
+            with trio.fail_after(fence.OPEN_S):
+                found_key = await key_of(head, x.body)
         if found_key is None:
             self._not_applied(TOO_LARGE)
             return None
@@ -110,14 +137,15 @@ class Caching:
         found = cache.lookup(found_key, asks.cache_buckets, now_us)
         if found is None or isinstance(found, Hit):
             return found
-        return await cache.fetch(found, now_us)
+        with trio.fail_after(fence.OPEN_S):
+            return await cache.fetch(found, now_us)
 
     async def answered(self, hit: Hit | None) -> bool:
         """Send the hit. False: there is none that this client can be given, and if it asked for
         one it is told."""
         x = self.x
         if hit is not None:
-            replay = replay_of(hit.entry, x.head.first.get(ACCEPT_ENCODING, b""))
+            replay = fence.open_now(x, CACHE, None, (Replay, NoneType), self._replay, hit)
             if replay is not None:
                 await self._send(hit, replay)
                 return True
@@ -127,10 +155,17 @@ class Caching:
             self._collecting = self._cache.collect()
         return False
 
+    def _replay(self, hit: Hit) -> Replay | None:
+        """What this client can be given, and what the record says of it."""
+        x, entry = self.x, hit.entry
+        replay = replay_of(entry, x.head.first.get(ACCEPT_ENCODING, b""))
+        if replay is not None:
+            read_saved(entry, x.asks.facts, x.body.data)
+            x.hit = hit_facts(entry)
+        return replay
+
     async def _send(self, hit: Hit, replay: Replay) -> None:
         x, entry, tap = self.x, hit.entry, self._tap
-        read_saved(entry, x.asks.facts, x.body.data)
-        x.hit = hit_facts(entry)
         x.outcome = "cache_hit"
         x.http_status = 200
         x.response_type, x.response_coding = entry.content_type, replay.coding
@@ -158,6 +193,14 @@ class Caching:
                 await x.reply.finish(piece, list(entry.trailers))
             else:
                 await x.reply.write(piece)
+
+    def keep_reply(self, reply: UpstreamReply) -> None:
+        """The provider's reply was passed on as it came. Open: else nobody finds it again."""
+        reply_headers = reply.end_to_end()
+        fence.open_now(
+            self.x, CACHE, None, NoneType,
+            self.keep, reply.status, reply.reason, reply_headers, reply.trailers,
+        )  # fmt: skip
 
     def keep(self, status: int, reason: bytes, headers: Headers, trailers: Headers) -> None:
         """The reply has ended: keep it for others, if it is whole and good."""
@@ -188,8 +231,13 @@ class Caching:
     def add(self, piece: bytes) -> None:
         """A piece of the provider's reply, as it was received."""
         self._tap.add(piece)
-        if self._collecting is not None:
-            self._collecting.add(piece)
+        collecting = self._collecting
+        if collecting is not None:
+            try:
+                collecting.add(piece)
+            except Exception as error:  # open: the reply goes on, and is not kept
+                fence.broke(self.x, CACHE, error)
+                self.__exit__(None, None, None)
 
     async def unload(self) -> None:
         """The tap's."""
