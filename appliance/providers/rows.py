@@ -41,7 +41,8 @@ ROWS: tuple[Provider, ...] = (
         ), key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"), aliases=("azure-openai",),
     ),
     Provider(
-        "nebius", "https://api.tokenfactory.nebius.com/v1", "https://docs.tokenfactory.nebius.com",
+        "nebius", "https://api.tokenfactory.nebius.com/v1",
+        "https://github.com/Helicone/helicone/tree/main/packages/cost/models/providers", taken=READ,
         hosts=("api.tokenfactory.nebius.com", "api.studio.nebius.ai", "api.studio.nebius.com"),
         key_env=("NEBIUS_API_KEY",),
     ),
@@ -57,7 +58,8 @@ ROWS: tuple[Provider, ...] = (
     ),
     Provider(
         "cloudflare", "https://gateway.ai.cloudflare.com/v1",
-        "https://developers.cloudflare.com/ai-gateway", key_env=("CLOUDFLARE_API_TOKEN",),
+        "https://www.npmjs.com/package/workers-ai-provider", taken=READ,
+        key_env=("CLOUDFLARE_API_TOKEN",),
     ),
     Provider("2yfv", "https://api.2yfv.com", CONTRACT),
     Provider(
@@ -158,7 +160,8 @@ ROWS: tuple[Provider, ...] = (
         key_env=("OPENPIPE_API_KEY",),
     ),
     Provider(
-        "chutes", "https://llm.chutes.ai/v1", "https://chutes.ai/docs",
+        "chutes", "https://llm.chutes.ai/v1",
+        "https://github.com/Helicone/helicone/tree/main/packages/cost/models/providers", taken=READ,
         hosts=("llm.chutes.ai", "chutes.com", "llm.chutes.com"), key_env=("CHUTES_API_KEY",),
     ),
     Provider(

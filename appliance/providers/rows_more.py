@@ -19,9 +19,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
      ("CLARIFAI_PAT", "CLARIFAI_API_KEY"), ()),
     ("crusoe", "https://managed-inference-api-proxy.crusoecloud.com/v1",
      "https://docs.crusoecloud.com", ("CRUSOE_API_KEY",), ()),
-    ("digitalocean", "https://inference.do-ai.run/v1",
-     "https://docs.digitalocean.com/products/gradient-ai-platform",
-     ("GRADIENT_MODEL_ACCESS_KEY", "DIGITALOCEAN_API_KEY"), ("gradient",)),
     ("doubleword", "https://api.doubleword.ai/v1", "https://docs.doubleword.ai",
      ("DOUBLEWORD_API_KEY",), ()),
     ("empower", "https://app.empower.dev/api/v1", "https://docs.empower.dev",
@@ -30,8 +27,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
      ("GALADRIEL_API_KEY",), ()),
     ("github-copilot", "https://api.githubcopilot.com", "https://docs.github.com/copilot",
      ("GITHUB_COPILOT_TOKEN",), ()),
-    ("gmi", "https://api.gmi-serving.com/v1", "https://docs.gmicloud.ai",
-     ("GMI_API_KEY",), ()),
     ("inception", "https://api.inceptionlabs.ai/v1", "https://docs.inceptionlabs.ai",
      ("INCEPTION_API_KEY",), ()),
     ("internlm", "https://chat.intern-ai.org.cn/api/v1", "https://internlm.intern-ai.org.cn/api",
@@ -59,13 +54,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 MORE_ROWS: tuple[Provider, ...] = (
     *(Provider(row_id, url, doc, key_env=env, aliases=aliases)
       for row_id, url, doc, env, aliases in _HOSTED),
-    Provider(
-        "databricks", "", "https://docs.databricks.com/aws/en/machine-learning/model-serving",
-        hosts=("*.cloud.databricks.com", "*.azuredatabricks.net", "*.gcp.databricks.com"),
-        key_env=("DATABRICKS_TOKEN",),
-    ),
     Provider("modal", "", "https://modal.com/docs", hosts=("*.modal.run", "*.modal.direct"),
              key_env=("MODAL_API_KEY",)),
-    Provider("runpod", "https://api.runpod.ai/v2", "https://docs.runpod.io/serverless/vllm",
-             key_env=("RUNPOD_API_KEY",)),
 )  # fmt: skip
