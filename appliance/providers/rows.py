@@ -8,12 +8,15 @@ from appliance.providers.table import Provider
 
 CONTRACT = "proxy.md 10, 2026-07-21"
 READ = "2026-11-22"  # the day on which the pages of these tables were read
+# What OpenAI puts before its host, for data that stays in one place; the whole list, each name as
+# it is (developers.openai.com/api/docs/guides/data-residency). None but these is OpenAI.
+OPENAI_PLACES = ("us", "eu", "au", "ca", "jp", "in", "sg", "kr", "gb", "ae")
 
 ROWS: tuple[Provider, ...] = (
     Provider(
         "openai", "https://api.openai.com/v1",
         "https://github.com/openai/openai-python", taken=READ,
-        hosts=("api.openai.com", "us.api.openai.com", "eu.api.openai.com"),
+        hosts=("api.openai.com", *(f"{place}.api.openai.com" for place in OPENAI_PLACES)),
         key_env=("OPENAI_API_KEY",), aliases=("oai",),
     ),
     Provider(

@@ -17,8 +17,6 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
      ("BAICHUAN_API_KEY",), ()),
     ("clarifai", "https://api.clarifai.com/v2/ext/openai/v1", "https://docs.clarifai.com",
      ("CLARIFAI_PAT", "CLARIFAI_API_KEY"), ()),
-    ("crusoe", "https://managed-inference-api-proxy.crusoecloud.com/v1",
-     "https://docs.crusoecloud.com", ("CRUSOE_API_KEY",), ()),
     ("doubleword", "https://api.doubleword.ai/v1", "https://docs.doubleword.ai",
      ("DOUBLEWORD_API_KEY",), ()),
     ("empower", "https://app.empower.dev/api/v1", "https://docs.empower.dev",
@@ -54,6 +52,11 @@ _HOSTED: tuple[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], ...] = (
 MORE_ROWS: tuple[Provider, ...] = (
     *(Provider(row_id, url, doc, key_env=env, aliases=aliases)
       for row_id, url, doc, env, aliases in _HOSTED),
+    Provider(
+        "crusoe", "https://api.inference.crusoecloud.com/v1", "https://docs.crusoecloud.com",
+        hosts=("api.inference.crusoecloud.com", "managed-inference-api-proxy.crusoecloud.com"),
+        key_env=("CRUSOE_API_KEY",),
+    ),
     Provider("modal", "", "https://modal.com/docs", hosts=("*.modal.run", "*.modal.direct"),
              key_env=("MODAL_API_KEY",)),
 )  # fmt: skip

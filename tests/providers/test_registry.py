@@ -60,8 +60,8 @@ OTHER_PRICE = {
     ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"): "regional: a tenth more",
     ("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0"): "regional: a tenth more",
     ("bedrock", "anthropic.claude-opus-4-5-20251101-v1:0"): "regional: a tenth more",
-    ("bedrock", "anthropic.claude-opus-4-6-20260205-v1:0"): "regional: a tenth more",
-    ("bedrock", "anthropic.claude-sonnet-4-6-20260217-v1:0"): "regional: a tenth more",
+    ("bedrock", "anthropic.claude-opus-4-6-v1"): "regional: a tenth more",
+    ("bedrock", "anthropic.claude-sonnet-4-6"): "regional: a tenth more",
     ("vertex", "gemini-2.0-flash-exp"): "listed as its successor, which is not free",
     ("google-ai-studio", "gemini-2.0-flash-exp"): "listed as its successor, which is not free",
     ("vertex", "gemini-3-pro-image-preview"): "listed without the long-context tier",
@@ -179,6 +179,10 @@ def test_names_of_the_price_list_are_names_here(endpoint: Endpoint) -> None:
         ("Qwen/Qwen3-32B", "qwen3-32b"),
         ("anthropic/claude-opus-4.6", "claude-4.6-opus"),
         ("anthropic/claude-opus-4.6-20260205", "claude-4.6-opus"),
+        ("claude-opus-4-6-20260205", "claude-4.6-opus"),
+        ("claude-opus-4-6", "claude-4.6-opus"),
+        ("claude-sonnet-4-6@20260217", "claude-4.6-sonnet"),
+        ("anthropic.claude-sonnet-4-6-20260217-v1:0", "claude-4.6-sonnet"),
         ("gpt-5", "gpt-5"),
         ("GPT-5", "gpt-5"),
         ("gpt-6", ""),
@@ -241,6 +245,27 @@ def test_facts_of_some_rows() -> None:
     opus = REGISTRY.endpoint("claude-4.6-opus", "anthropic")
     assert opus is not None
     assert opus.plugins == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("name", "anthropic", "context", "output"),
+    [
+        # platform.claude.com/docs/en/models: "Model ID", "Context window", "Max output".
+        ("claude-4.5-haiku", "claude-haiku-4-5-20251001", 200_000, 64_000),
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5-20251001", 200_000, 64_000),
+        ("claude-4.6-opus", "claude-opus-4-6", 1_000_000, 128_000),
+        ("claude-4.6-sonnet", "claude-sonnet-4-6", 1_000_000, 128_000),
+    ],
+)
+def test_limits_are_the_makers_everywhere(
+    name: str, anthropic: str, context: int, output: int
+) -> None:
+    """A limit below the maker's would hold too little for a call that names none."""
+    endpoints = REGISTRY.models[name].endpoints
+    assert {(one.context_tokens, one.max_output_tokens) for one in endpoints} == {(context, output)}
+    assert [one.provider_model_id for one in endpoints if one.provider == "anthropic"] == [
+        anthropic
+    ]
 
 
 def test_tiers_keep_what_the_row_says_of_cached_input() -> None:
