@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,10 @@ import anthropic
 import openai
 import pytest
 
+from appliance.core.model_grammar import parse_models
+from appliance.providers.price_data import open_book
+from appliance.providers.registry import ModelRegistry, card_of
+from appliance.providers.table import ProviderTable
 from tests.fakes.appliance import Appliance
 from tests.fakes.provider import Provider
 from tests.fakes.provider_openai import TEXT
@@ -61,13 +66,64 @@ def test_every_listed_model_is_known(client: openai.OpenAI) -> None:
     assert {"gpt-4o", "claude-4.5-sonnet"} <= set(names)
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/ai/v1/models", "/models", "/ai/models"])
-def test_the_list_needs_no_key(gateway: Appliance, path: str) -> None:
-    with gateway.client() as raw:
-        raw.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+def test_every_served_name_routes_and_has_limits_and_a_price(gateway: Appliance) -> None:
+    """The names as the server says them, each through the gateway's own grammar to its rows."""
+    table = ProviderTable.built_in()
+    registry, book = ModelRegistry(table), open_book([])
+    now_us = time.time_ns() // 1000
+    served = [
+        entry["id"]
+        for path in ("/v1/models", "/v1/models/multimodal")
+        for entry in models_at(gateway, path)["data"]
+    ]
+    assert len(served) > 150
+    for name in served:
+        (item,) = parse_models(name, registry).items
+        offered = [one for one in registry.offers(item) if not one.explicit]
+        assert offered, name
+        for one in offered:
+            row = table.rows[one.provider]
+            place = one.provider, one.provider_model_id
+            assert row.base_url or row.id == "azure", name
+            assert one.context_tokens > 0, name
+            assert one.max_output_tokens > 0, name
+            assert book.card(*place, now_us) or card_of(*place), name
+
+
+def models_at(appliance: Appliance, path: str, host: str = "localhost") -> dict[str, Any]:
+    with appliance.client() as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         reply = raw.reply()
     assert reply.status == 200
-    assert reply.json["object"] == "list"
+    found: dict[str, Any] = reply.json
+    assert found["object"] == "list"
+    return found
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/ai/v1/models", "/models", "/ai/models"])
+def test_the_lists_need_no_key(gateway: Appliance, path: str) -> None:
+    every = models_at(gateway, path)["data"]
+    some = models_at(gateway, f"{path}/multimodal")["data"]
+    assert 40 < len(some) < len(every)
+    assert [entry for entry in every if entry in some] == some
+    names = {entry["id"] for entry in some}
+    assert {"gpt-4o", "claude-4.5-sonnet", "gemini-2.5-pro", "gpt-image-1"} <= names
+    assert not {"gpt-oss-120b", "o3-mini", "deepseek-reasoner"} & names
+
+
+def test_the_lists_on_the_gateways_own_host(gateway: Appliance) -> None:
+    host = "ai-gateway.localhost"
+    some = models_at(gateway, "/v1/models/multimodal", host)["data"]
+    assert some == models_at(gateway, "/v1/models/multimodal")["data"]
+    assert len(some) < len(models_at(gateway, "/v1/models", host)["data"])
+
+
+def test_one_model_of_openais_is_still_asked_of_openai(
+    gateway: Appliance, provider: Provider
+) -> None:
+    provider.clear()
+    gateway.call("/v1/gateway/oai/v1/models/multimodal", method="GET")
+    assert provider.received[-1].target == b"/v1/models/multimodal"
 
 
 @pytest.mark.parametrize("base", ["/v1", "/ai/v1", "/ai"])

@@ -19,6 +19,7 @@ from appliance.core.price_card import Card
 from appliance.providers.price_data import LISTS, _find, open_book
 from appliance.providers.registry import (
     GATHERED,
+    MEDIA,
     Model,
     ModelRegistry,
     card_of,
@@ -30,6 +31,11 @@ from appliance.providers.table import ProviderTable
 TABLE = ProviderTable.built_in()
 REGISTRY = ModelRegistry(TABLE)
 BOOK = open_book([])
+WRITTEN = list(
+    csv.DictReader(
+        files("appliance.providers").joinpath("registry_models.csv").read_text("utf-8").splitlines()
+    )
+)
 NOW_US = int(datetime(2026, 4, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
 MODELS = list(REGISTRY.models.values())
 ENDPOINTS = [endpoint for model in MODELS for endpoint in model.endpoints]
@@ -121,6 +127,44 @@ def test_every_listed_name_routes_and_has_limits_and_a_price(entry: dict[str, An
     assert entry["created"] <= datetime.fromisoformat(GATHERED).replace(tzinfo=UTC).timestamp()
 
 
+def test_the_multimodal_list_is_a_part_of_the_list() -> None:
+    every, some = REGISTRY.listed(), REGISTRY.listed(multimodal=True)
+    assert [entry for entry in every if entry in some] == some
+    for entry in every:
+        model = REGISTRY.models[entry["id"]]
+        kinds = model.inputs | model.outputs
+        assert kinds <= MEDIA
+        assert "text" in model.inputs
+        assert (kinds != {"text"}) is model.multimodal is (entry in some)
+    assert REGISTRY.models["gpt-image-1"].outputs == {"image"}
+    assert REGISTRY.models["gemini-2.5-flash"].inputs == MEDIA
+
+
+@pytest.mark.parametrize("line", WRITTEN, ids=lambda line: str(line["model"]))
+def test_each_written_name_is_an_alias_of_its_row(line: dict[str, str]) -> None:
+    """Each alias offers what the model's own name offers: the same endpoints, limits and prices."""
+    (own,) = parse_models(line["model"], REGISTRY).items
+    for name in line["names"].split():
+        for written in (name, name.upper()):
+            (item,) = parse_models(written, REGISTRY).items
+            assert REGISTRY.model_of(written) == item.model == own.model
+            if not item.provider:  # anthropic/claude-opus-4.6 is the one at Anthropic
+                assert tuple(REGISTRY.offers(item)) == tuple(REGISTRY.offers(own))
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: f"{e.model}/{e.provider}")
+def test_what_a_provider_calls_a_model_reaches_it_there(endpoint: Endpoint) -> None:
+    name, provider = endpoint.provider_model_id, endpoint.provider
+    for text in (f"{name}/{provider}", f"{provider}/{name}"):
+        (item,) = parse_models(text, REGISTRY).items
+        (found,) = REGISTRY.offers(item)
+        # Two models may have one id somewhere: the one that is listed first is meant.
+        assert (found.provider, found.provider_model_id.lower()) == (provider, name.lower())
+        assert found.registered
+        assert found.price_order < PRICE_UNKNOWN
+        assert min(found.context_tokens, found.max_output_tokens) > 0
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_every_other_name_means_the_same_model(model: Model) -> None:
     for endpoint in model.endpoints:
@@ -135,12 +179,7 @@ def test_every_other_name_means_the_same_model(model: Model) -> None:
 
 
 def test_names_are_written_once_and_hide_no_model() -> None:
-    text = files("appliance.providers").joinpath("registry_models.csv").read_text("utf-8")
-    written = [
-        name
-        for line in csv.DictReader(text.splitlines())
-        for name in (line["model"], *line["names"].split())
-    ]
+    written = [name for line in WRITTEN for name in (line["model"], *line["names"].split())]
     assert len(written) == len(set(written))
     assert all(name == name.lower() for name in written)
     for name in written:
