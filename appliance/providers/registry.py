@@ -44,6 +44,8 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 # The format of a model that is not registered, by its provider's dialect.
 WIRE_FORMATS: Final[Mapping[str, str]] = {"anthropic": "anthropic", "gemini": "google"}
+# Who speaks OpenAI's Responses and no chat.
+RESPONSES_ONLY: Final = frozenset({"perplexity"})
 CLAUDE: Final = "claude"
 MEDIA: Final = frozenset({"text", "image", "audio", "video"})
 
@@ -158,6 +160,8 @@ def unregistered(row: Provider, name: str) -> Endpoint:
         wire_format = "anthropic" if claude else "google"
     elif row.dialect == "bedrock":
         wire_format = "anthropic" if claude else "bedrock"
+    elif row.id in RESPONSES_ONLY:
+        wire_format = "responses"
     else:
         wire_format = WIRE_FORMATS.get(row.dialect, "openai")
     return Endpoint(name, row.id, name, wire_format, priority=priority_of(row.id), registered=False)

@@ -81,9 +81,10 @@ ROWS: tuple[Provider, ...] = (
         "https://docs.fireworks.ai/guides/inference-error-codes", taken=READ,
         key_env=("FIREWORKS_API_KEY",), aliases=("fireworks-ai",),
     ),
+    # /chat/completions ended on 2026-09-27 (403); /v1/responses is its Agent API.
     Provider(
         "perplexity", "https://api.perplexity.ai",
-        "https://github.com/Portkey-AI/gateway/tree/main/src/providers/perplexity-ai", taken=READ,
+        "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/how-to", taken=READ,
         key_env=("PERPLEXITY_API_KEY",),
     ),
     Provider(

@@ -107,7 +107,7 @@ def test_every_listed_name_routes_and_has_limits_and_a_price(entry: dict[str, An
     for endpoint in offered:
         assert TABLE.rows[endpoint.provider].hosts
         assert endpoint.provider_model_id
-        assert endpoint.wire_format in ("openai", "anthropic", "google")
+        assert endpoint.wire_format in ("openai", "anthropic", "google", "responses")
         assert endpoint.context_tokens >= 512
         assert endpoint.max_output_tokens >= 1
         assert endpoint.registered
