@@ -338,3 +338,32 @@ def test_a_provider_of_the_configuration_needs_no_key(provider: Provider, tmp_pa
         assert reply.status == 200
         assert provider.received[-1].first(b"authorization") is None
         assert newest(appliance)["gateway_provider"] == "mine"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_perplexity_is_asked_through_responses(
+    provider: Provider, tmp_path: Path, streams: bool
+) -> None:
+    provider.clear()
+    config = f'[providers.perplexity]\nbase_url = "{provider.url}"\n'
+    found = {"PERPLEXITY_API_KEY": "key-env-perplexity"}
+    with Appliance(tmp_path, environ=found, config=config) as appliance:
+        with openai.OpenAI(api_key=KEY, base_url=appliance.url + "/v1", max_retries=0) as client:
+            if streams:
+                chunks = list(
+                    client.chat.completions.create(model="sonar-pro", messages=SAY, stream=True)
+                )
+                text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+            else:
+                reply = client.chat.completions.create(model="sonar-pro", messages=SAY)
+                text = reply.choices[0].message.content or ""
+            with pytest.raises(openai.BadRequestError, match="presence_penalty"):
+                client.chat.completions.create(model="sonar", messages=SAY, presence_penalty=1)
+        assert text
+        (received,) = provider.received
+        assert received.target == b"/v1/responses"
+        assert received.first(b"authorization") == b"Bearer key-env-perplexity"
+        assert (received.json["model"], received.json["preset"]) == ("perplexity/sonar", "low")
+        rows = appliance.query("SELECT * FROM requests WHERE http_status = 200")
+        assert [(row["provider"], row["outcome"]) for row in rows] == [("PERPLEXITY", "complete")]
+        assert rows[0]["completion_tokens"] > 0
