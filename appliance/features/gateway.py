@@ -7,7 +7,7 @@ sent stays on record, whatever a provider is sent in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -62,7 +62,6 @@ BODY_BYTES_MAX = 32 * 1024 * 1024
 PARSED_HERE_BYTES_MAX = 256 * 1024
 ERROR_BYTES_MAX = 256 * 1024
 NO_MAPPING = "NO_MAPPING"
-NO_CACHE = "cache-enabled;reason=gateway"
 # What is passed to the provider that the model names, as it came but for the model.
 PLAIN_PATHS = ("/embeddings", "/completions", "/moderations", "/images/generations")
 # Of the client's header lines these would speak of another body than the one that is sent.
@@ -110,10 +109,7 @@ class Gateway:
         plan = parse_models(requested_model(document), self.registry)
         own = {**self.keyless, **await ring.plan_keys(x.org)}
         candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys=platform)
-        call = GatewayCall(x, self, inbound_of(x), document, plan, candidates)
-        if x.asks.cache_read or x.asks.cache_save:
-            call.missed(NO_CACHE)
-        return call
+        return GatewayCall(x, self, inbound_of(x), document, plan, candidates)
 
 
 class GatewayCall:
@@ -128,11 +124,12 @@ class GatewayCall:
         plan: ModelPlan,
         candidates: Sequence[Candidate],
     ) -> None:
-        self.candidates = candidates
         self.errors: list[AttemptError] = []
         self.outcome = "refused"  # of the last call that was made
         self.reply_map: ReplyMap | None = None
         self._x = x
+        self._over = False
+        self._candidates = candidates
         self._gateway = gateway
         self._route = x.route
         self._inbound: Inbound = inbound
@@ -142,6 +139,20 @@ class GatewayCall:
         if not candidates:
             wanted = providers_wanted(plan, gateway.registry.offers)
             self.errors = of_no_candidates(plan, wanted)
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The calls that may answer, as long as another one is of use."""
+        for candidate in self._candidates:
+            if self._over:
+                return
+            yield candidate
+
+    @property
+    def variant(self) -> bytes:
+        """What decides about the answer of the candidate that was entered, beside its URL and the
+        client's body: as what that body is read, and the model that is called."""
+        assert self._candidate is not None, "entered"
+        return f"{self._inbound} {self._candidate.endpoint.provider_model_id}".encode()
 
     def enter(self, candidate: Candidate, found: Found | None) -> Headers:
         """Turn the exchange to this candidate: route, dialect, and what is sent. `found` is the
@@ -236,11 +247,11 @@ class GatewayCall:
         self.outcome = failure.name
         self.errors.append(of_failure(self._candidate, failure, status))
 
-    def forbidden(self, candidate: Candidate, refusal: Refusal) -> bool:
-        """A rule of ours kept the call from being made. Whether the others are of no use then."""
+    def forbidden(self, candidate: Candidate, refusal: Refusal) -> None:
+        """A rule of ours kept the call from being made; the others may be of no use then."""
         error = of_refusal(candidate, refusal)
         self.errors.append(error)
-        return ends_loop(error)
+        self._over = ends_loop(error)
 
     def last_word(self) -> tuple[int, bytes, Headers]:
         """Status, body and header lines of the reply when no candidate has answered."""
