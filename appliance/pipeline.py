@@ -239,12 +239,16 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
             continue
         with Caching(x, tap, gateway.variant) as caching:
             hit = await caching.hit(house.caches, of_anybody(x.head.headers))
-            if hit is not None:
+            if gateway.is_plain:
+                if await caching.answered(hit):
+                    return
+            elif hit is not None:
                 assert gateway.reply_map is not None, "entered before"
                 kept = caching.stored(hit)
                 await relay_mapped(x, kept, tap, limits.gap_s, gateway.reply_map)
                 return
-            caching.missed()
+            else:
+                caching.missed()
             limit(x, house.limits)
             if await call_candidate(x, house, caching, limits, gateway, candidate):
                 return
@@ -282,8 +286,11 @@ async def call_candidate(
                         await gateway.refused_by(reply)
                         x.attempts[-1].why_next = f"status_{reply.status}"
                         return False
-                    assert gateway.reply_map is not None, "entered before"
-                    await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
+                    if gateway.is_passed_on(reply):
+                        await relay(x, reply, tap, limits.gap_s)
+                    else:
+                        assert gateway.reply_map is not None, "entered before"
+                        await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
                     if isinstance(tap, Caching):
                         tap.keep(reply.status, reply.reason, reply.end_to_end(), [])
                     return True
