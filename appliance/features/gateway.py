@@ -7,11 +7,10 @@ sent stays on record, whatever a provider is sent in its place.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import trio
 
@@ -34,9 +33,18 @@ from appliance.core.attempts import (
 )
 from appliance.core.credential_header import REPLACED
 from appliance.core.credentials import forward_headers
-from appliance.core.json_reader import read_json
+from appliance.core.gateway_body import (
+    FILES,
+    FILES_METHODS,
+    Asked,
+    is_for_responses,
+    read_document,
+    read_form,
+    refuse_prompt,
+    without_provider,
+)
 from appliance.core.model_grammar import ModelPlan, parse_models, requested_model
-from appliance.core.multipart import FormField, boundary_of, find_field, with_value
+from appliance.core.multipart import boundary_of, with_value
 from appliance.core.provider_credentials import Found
 from appliance.core.retry import retry_after_s
 from appliance.core.urls import join_base, parse_target
@@ -71,10 +79,6 @@ PLAIN_PATHS = (
     "/embeddings", "/completions", "/moderations", "/images/generations", "/images/edits",
     "/images/variations", "/audio/speech", "/audio/transcriptions", "/audio/translations",
 )  # fmt: skip
-# What names no model: the provider is in the query.
-FILES = re.compile(rb"(?:/v1)?/files(?:/[A-Za-z0-9_.-]{1,128}(?:/content)?)?(?:\?.*)?")
-FILES_METHODS = frozenset((b"GET", b"POST", b"DELETE"))
-PROVIDER_QUERY = b"provider="
 # Of the client's header lines these would speak of another body than the one that is sent.
 OF_THE_BODY = frozenset({
     b"content-type", b"content-encoding", b"accept", b"accept-encoding", b"anthropic-version",
@@ -82,10 +86,6 @@ OF_THE_BODY = frozenset({
 })  # fmt: skip
 OF_A_FORM = frozenset({b"content-type", b"content-encoding", b"accept"})
 OF_ANTHROPIC = frozenset({b"anthropic-version", b"anthropic-beta"})
-NOT_JSON = (
-    "The gateway reads JSON bodies, and forms at /v1/audio/… and /v1/images/…. Send other ones to "
-    "the provider itself, at /v1/gateway/{provider}/…"
-)
 
 RouteTo = Callable[[Provider, bytes], Any]
 
@@ -95,16 +95,6 @@ class Ring(Protocol):
 
     async def plan_keys(self, org: bytes) -> Mapping[str, Sequence[StoredKey]]:
         """The keys of an organisation, by provider. Raises Refusal 503."""
-
-
-class Asked(NamedTuple):
-    """What a client asks: a JSON body, or a form with the field that names its model, or, with
-    `is_file`, what is passed as it came."""
-
-    document: Json
-    form: bytes = b""
-    model: FormField | None = None
-    is_file: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +113,8 @@ class Gateway:
         serve those who pay with credits. Raises Refusal 400, 405, 413, 415, 503."""
         inbound = inbound_of(x)
         if FILES.fullmatch(x.route.path) and x.head.method in FILES_METHODS:
-            x.route, provider = _without_provider(x.route)
+            path, provider = without_provider(x.route.path)
+            x.route = replace(x.route, path=path)
             inbound, asked = "plain", Asked({"model": f"files/{provider}"}, is_file=True)
         elif x.head.method != b"POST":
             raise Refusal(
@@ -133,6 +124,10 @@ class Gateway:
             )  # fmt: skip
         else:
             asked = await _asked(x, inbound)
+            if inbound not in ("native", "plain"):
+                refuse_prompt(asked.document)
+            if inbound == "chat" and is_for_responses(asked.document, x.asks.body_mapping):
+                inbound = "responses"
         plan = parse_models(requested_model(asked.document), self.registry)
         own = {**self.keyless, **await ring.plan_keys(x.org)}
         candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys=platform)
@@ -335,22 +330,6 @@ def inbound_of(x: Exchange) -> Inbound:
     return "chat"
 
 
-def _without_provider(route: Any) -> tuple[Any, str]:  # noqa: ANN401 - the door's Route
-    """The route without the query's `provider`, and that. Raises Refusal 400 where it is missing:
-    files belong to one provider, and name no model that would say which."""
-    path, _, query = route.path.partition(b"?")
-    parts = [part for part in query.split(b"&") if part]
-    named = [part for part in parts if part.startswith(PROVIDER_QUERY)]
-    provider = named[0].removeprefix(PROVIDER_QUERY).decode("latin-1") if len(named) == 1 else ""
-    if not provider:
-        raise Refusal(
-            400, "provider_missing",
-            "Files belong to one provider: name it in the query, as in /v1/files?provider=openai.",
-        )  # fmt: skip
-    left = b"&".join(part for part in parts if part not in named)
-    return replace(route, path=path + b"?" + left if left else path), provider
-
-
 async def _asked(x: Exchange, inbound: Inbound) -> Asked:
     """The body, read. Raises Refusal 400, 413, 415."""
     body = x.body
@@ -359,27 +338,10 @@ async def _asked(x: Exchange, inbound: Inbound) -> Asked:
     if b"content-encoding" in x.head.first:
         raise Refusal(415, "body_coded", "The gateway reads bodies without Content-Encoding.")
     boundary = boundary_of(x.head.first.get(b"content-type", b"").decode("latin-1"))
-    read = partial(_form, boundary) if boundary and inbound == "plain" else _document
+    read = partial(read_form, boundary) if boundary and inbound == "plain" else read_document
     spill = body.spill
     if spill is not None:
         return await trio.to_thread.run_sync(lambda: read(spill.begin(body.length)))
     if body.length > PARSED_HERE_BYTES_MAX:
         return await trio.to_thread.run_sync(read, body.data)
     return read(body.data)
-
-
-def _document(data: bytes) -> Asked:
-    document, fault = read_json(data)
-    if fault or not isinstance(document, dict):
-        raise Refusal(400, "body_invalid", f"The body is no JSON object. {NOT_JSON}")
-    return Asked(document)
-
-
-def _form(boundary: bytes, data: bytes) -> Asked:
-    try:
-        model = find_field(data, boundary, "model")
-    except ValueError as error:
-        raise Refusal(400, "body_invalid", f"The form cannot be read: {error}.") from None
-    if model is None:
-        raise Refusal(400, "model_missing", "The form has no field model.")
-    return Asked({"model": model.value}, data, model)
