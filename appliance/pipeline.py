@@ -29,6 +29,7 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.guard import Guards, guard, wants_guard
 from appliance.features.hedge import Race, Spare
 from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
@@ -66,6 +67,7 @@ class House:
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     limits: Limits
+    guards: Guards
     wallets: Wallets
     caches: Caches
     price: PriceOf
@@ -216,6 +218,8 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     platform = await ring.plan_keys(house.platform) if house.platform else {}
     gateway = await loaded.call(x, ring, platform)  # closed: what cannot be read is refused
     limit(x, house.limits)
+    if wants_guard(x):
+        await guard(x, house.guards)
     for candidate in gateway.candidates:
         endpoint, key_id = candidate.endpoint, candidate.key.key_id
         by_credits = candidate.kind == "ptb"
@@ -248,6 +252,8 @@ async def call_candidate(
     """One candidate of the gateway, called until its reply is final. False: it was none that a
     client is given, and how it ended is kept."""
     assert x.aim is not None, "aimed before"
+    if wants_guard(x):
+        await guard(x, house.guards)  # what needs a target: moderation
     retrying = Retrying(x)
     while True:
         try:
@@ -287,6 +293,8 @@ async def answer(
     caller to the target. False: the target was `given_up`."""
     if not wants_cache(x):
         limit(x, house.limits)
+        if wants_guard(x):
+            await guard(x, house.guards)
         if counts(x, house.wallets):
             await pay(x, house.wallets, x.route.provider.id)  # closed where a budget is strict
         return await call(x, house, tap, limits, given_up)
@@ -294,6 +302,8 @@ async def answer(
         if await caching.answered(await caching.hit(house.caches, fields)):
             return True
         limit(x, house.limits)
+        if wants_guard(x):
+            await guard(x, house.guards)
         if counts(x, house.wallets):
             await pay(x, house.wallets, x.route.provider.id)
         return await call(x, house, caching, limits, given_up)
