@@ -300,9 +300,10 @@ async def _asked(
         if watch.gone or watch.expired not in ("connect", "first_byte"):
             raise
         watch.expired = ""
+    finally:
+        for attempt in x.attempts[before:]:
+            attempt.why_next = why if said is not None else f"{why}_failed"
     watch.rest()
-    for attempt in x.attempts[before:]:
-        attempt.why_next = why if said is not None else f"{why}_failed"
     return said
 
 
