@@ -136,6 +136,8 @@ async def guard(x: Exchange, guards: Guards) -> None:
 async def _broken_or(check: Any, x: Exchange, guards: Guards, checks: Checks, feature: str) -> None:  # noqa: ANN401
     try:
         if checks.why_not:
+            if checks.why_not == "failed":
+                guards.failed(feature)
             _miss(x, guards, feature, checks.why_not)
         else:
             await check(x, guards, checks)
