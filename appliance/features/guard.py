@@ -120,7 +120,8 @@ def wants_guard(x: Exchange) -> bool:
 async def guard(x: Exchange, guards: Guards) -> None:
     """Make the checks that are asked for and not made yet; moderation waits for an aim.
 
-    Raises Refusal: 400 for an explicit no, others where `guard_fail` is closed; Woken.
+    Called before each target. Raises Refusal: 400 for an explicit no, others where `guard_fail` is
+    closed; Woken.
     """
     checks: Checks | None = x.checks
     if checks is None:
