@@ -221,7 +221,9 @@ def key_rings_of(config: Config) -> KeyRings:
     """A key ring over the state store of each region's root. Raises ValueError for a bootstrap key
     that cannot be."""
     rings = KeyRings({
-        name: KeyRing(partial(State.open, config.root(name) / "state.sqlite"))
+        name: KeyRing(
+            partial(State.open, config.root(name) / "state.sqlite", region=name), name
+        )
         for name in regions_of(config)
     })  # fmt: skip
     if config.bootstrap_key:
