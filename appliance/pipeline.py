@@ -13,6 +13,7 @@ from appliance.config import Config
 from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
+from appliance.core.keys import REGION_DEFAULT
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
@@ -384,11 +385,13 @@ def too_late(x: Exchange) -> bool:
 
 
 def log_call(x: Exchange, house: House) -> None:
-    """One line for a call that ended well (`access_log`)."""
+    """One line for a call that ended well (`access_log`). The log is no region's: a path, in which
+    clients write what they like, is told of the default region's calls alone."""
+    path = x.aim.record_path if x.aim is not None else ""
     house.log.info(
         "call",
         method=x.head.method.decode("latin-1"),
-        path=x.aim.record_path if x.aim is not None else "",
+        **({"path": path} if x.region == REGION_DEFAULT else {"region": x.region}),
         provider=x.aim.provider.id if x.aim is not None else "",
         status=x.http_status,
         outcome=x.outcome,
