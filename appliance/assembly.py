@@ -97,6 +97,8 @@ def region_options(config: Config, name: str) -> RegionOptions:
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
         load_lists,
+        cache_disk_bytes_max=config.cache_disk_bytes_max,
+        cache_coalesce=config.cache_coalesce,
     )
 
 
