@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.actors.frame_rows import Derive
+from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
@@ -338,6 +339,8 @@ def house_of(
     metrics = Metrics()
     for feature in ("limits", "cache", "budgets"):
         metrics.count("failed_open_total", 0, feature=feature)
+    load = GatewayLoad(metrics.count)
+    metrics.gauges.append(load.gauges)
     limiters = {name: region.limiter for name, region in regions.items()}
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     gate = Gate(
@@ -371,6 +374,7 @@ def house_of(
         ),
         parts.book.price,
         routers_of(parts.routers, metrics),
+        load,
         log,
         metrics,
     )

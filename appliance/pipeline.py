@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
@@ -30,6 +31,7 @@ from appliance.features.cache import Caches, Caching, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.gateway_turns import Turns
 from appliance.features.hedge import Race, Spare
 from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
@@ -71,6 +73,7 @@ class House:
     caches: Caches
     price: PriceOf
     routers: Mapping[str, RoutedBy]
+    load: GatewayLoad
     log: Log
     metrics: Metrics
 
@@ -217,7 +220,16 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     platform = await ring.plan_keys(house.platform) if house.platform else {}
     gateway = await loaded.call(x, ring, platform)  # closed: what cannot be read is refused
     limit(x, house.limits)
-    for candidate in gateway.candidates:
+    with Turns(x, house.load, gateway.candidates) as turns:
+        await call_in_turn(x, house, tap, gateway, turns)
+
+
+async def call_in_turn(
+    x: Exchange, house: House, tap: Tap, gateway: GatewayCall, turns: Turns
+) -> None:
+    """The gateway's candidates, one after the other."""
+    ring = house.keys[x.region]
+    for candidate in turns.candidates:
         endpoint, key_id = candidate.endpoint, candidate.key.key_id
         by_credits = candidate.kind == "ptb"
         lender = house.platform if by_credits else x.org
@@ -227,6 +239,7 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+            turns.enter(candidate)
             # closed: credits are held before they can be spent, or the call is not made
             await pay(
                 x, house.wallets, endpoint.provider, endpoint.provider_model_id,
