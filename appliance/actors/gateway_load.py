@@ -45,15 +45,17 @@ class GatewayLoad:
         self._dice = dice
         self._standings: OrderedDict[Place, Standing] = OrderedDict()
 
-    def order(self, region: str, org: bytes, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The same calls; equals trade places with each other alone."""
+    def order(
+        self, region: str, org: bytes, candidates: Sequence[Candidate], *, by_load: bool = True
+    ) -> list[Candidate]:
+        """The same calls; equals trade places with each other alone. Without `by_load` only those
+        that are out do."""
         found = list(candidates)
         for positions in equals_among(candidates):
-            ordered = self._order([place_of(region, org, found[index]) for index in positions])
-            for position, index in zip(
-                positions, [positions[rank] for rank in ordered], strict=True
-            ):
-                found[position] = candidates[index]
+            places = [place_of(region, org, candidates[index]) for index in positions]
+            ranks = self._ranks(places) if by_load else self._ranks_kept(places)
+            for position, rank in zip(positions, ranks, strict=True):
+                found[position] = candidates[positions[rank]]
         return found
 
     def begin(self, region: str, org: bytes, candidate: Candidate) -> Turn:
@@ -81,23 +83,33 @@ class GatewayLoad:
             for (provider, why), count in sorted(counts.items())
         ]
 
-    def _order(self, places: Sequence[Place]) -> list[int]:
-        """Ranks of the places: those that are in by load, then the others as they come back."""
+    def _ranks(self, places: Sequence[Place]) -> list[int]:
+        """Those that are in by load, then the others as they come back."""
         now_s = self._now_s()
-        views: list[View] = []
+        ready, out = self._apart(places, now_s)
+        views = []
+        for index in ready:
+            load_s = 0.0  # of one that was never called: a call shows how it is
+            standing = self._standings.get(places[index])
+            if standing is not None:
+                load_s = standing.latency.value_s(now_s) * (standing.under_way + 1)
+            views.append(View(index, load_s=load_s))
+        return [*(view.index for view in order_by_load(views, self._dice)), *out]
+
+    def _ranks_kept(self, places: Sequence[Place]) -> list[int]:
+        ready, out = self._apart(places, self._now_s())
+        return ready + out
+
+    def _apart(self, places: Sequence[Place], now_s: float) -> tuple[list[int], list[int]]:
+        ready: list[int] = []
         out: list[tuple[float, int]] = []
         for index, place in enumerate(places):
             standing = self._standings.get(place)
-            if standing is None:
-                views.append(View(index))  # nothing is known of it: a call shows how it is
-            elif standing.health.is_in(now_s):
-                load_s = standing.latency.value_s(now_s) * (standing.under_way + 1)
-                views.append(View(index, load_s=load_s))
+            if standing is None or standing.health.is_in(now_s):
+                ready.append(index)
             else:
                 out.append((standing.health.back_at_s(now_s), index))
-        return [view.index for view in order_by_load(views, self._dice)] + [
-            index for _, index in sorted(out)
-        ]
+        return ready, [index for _, index in sorted(out)]
 
 
 def place_of(region: str, org: bytes, candidate: Candidate) -> Place:

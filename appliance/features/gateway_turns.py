@@ -32,8 +32,15 @@ EQUALS_SHOWN_MAX = 8
 class Turns:
     """One request's way along its candidates: `with Turns(…) as turns:`."""
 
-    def __init__(self, x: Exchange, load: GatewayLoad, candidates: Sequence[Candidate]) -> None:
-        self.candidates = load.order(x.region, x.org, candidates)
+    def __init__(
+        self,
+        x: Exchange,
+        load: GatewayLoad,
+        candidates: Sequence[Candidate],
+        *,
+        by_load: bool = True,
+    ) -> None:
+        self.candidates = load.order(x.region, x.org, candidates, by_load=by_load)
         self._x = x
         self._load = load
         self._equals = {

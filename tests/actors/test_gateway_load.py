@@ -164,3 +164,12 @@ def test_it_is_bounded(load: GatewayLoad, monkeypatch: pytest.MonkeyPatch) -> No
     turn.end()
     assert load.gauges() == []
     assert len(load._standings) == 3
+
+
+def test_whoever_seeks_a_kept_answer_asks_in_one_order(load: GatewayLoad) -> None:
+    told(load, A, "good", 0.9)
+    for _ in range(20):
+        found = load.order("us", ORG, ALL, by_load=False)
+        assert found == list(ALL)
+    told(load, A, "limited", 60.0)
+    assert load.order("us", ORG, ALL, by_load=False) == [B, C, A]
