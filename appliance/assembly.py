@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.actors.frame_rows import Derive
+from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
@@ -98,6 +99,8 @@ def region_options(config: Config, name: str) -> RegionOptions:
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
         load_lists,
+        cache_disk_bytes_max=config.cache_disk_bytes_max,
+        cache_coalesce=config.cache_coalesce,
     )
 
 
@@ -222,7 +225,9 @@ def key_rings_of(config: Config) -> KeyRings:
     """A key ring over the state store of each region's root. Raises ValueError for a bootstrap key
     that cannot be."""
     rings = KeyRings({
-        name: KeyRing(partial(State.open, config.root(name) / "state.sqlite"))
+        name: KeyRing(
+            partial(State.open, config.root(name) / "state.sqlite", region=name), name
+        )
         for name in regions_of(config)
     })  # fmt: skip
     if config.bootstrap_key:
@@ -337,6 +342,8 @@ def house_of(
     metrics = Metrics()
     for feature in ("limits", "cache", "budgets"):
         metrics.count("failed_open_total", 0, feature=feature)
+    load = GatewayLoad(metrics.count)
+    metrics.gauges.append(load.gauges)
     limiters = {name: region.limiter for name, region in regions.items()}
     pool = Pool(dial_wire)
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
@@ -380,6 +387,7 @@ def house_of(
         ),
         parts.book.price,
         routers_of(parts.routers, metrics),
+        load,
         log,
         metrics,
     )

@@ -166,6 +166,14 @@ class Config:
     record_bytes_max: int = opt(
         size(KIB, GIB), 32 * MIB, "largest body kept whole, a side; else its head and tail"
     )
+    cache_disk_bytes_max: int = opt(
+        size(16 * MIB, TIB), GIB, "disk for cached replies, in each region"
+    )
+    cache_coalesce: bool = opt(
+        boolean(),
+        False,
+        "identical calls that miss the cache at once wait for the first one's reply",
+    )
     durability: str = opt(
         choice("normal", "strict"), "normal", "strict: a reply ends after its record is synced"
     )

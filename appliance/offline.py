@@ -51,9 +51,10 @@ class ServerFound(Exception):  # noqa: N818 - it is an answer
 class Offline:
     """An open root. The analytics are opened when first asked for, the state too."""
 
-    def __init__(self, config: Config, directory: Path, *, read_only: bool) -> None:
+    def __init__(self, config: Config, region: str, *, read_only: bool) -> None:
         self._config = config
-        self._directory = directory
+        self._region = region
+        directory = self._directory = config.root(region)
         self._read_only = read_only
         self._vault = Vault.open(directory, config.master_key)
         self._keys = self._vault.segment_keys
@@ -66,7 +67,7 @@ class Offline:
     def state(self) -> State:
         """The state store."""
         if self._state is None:
-            self._state = State.open(self._directory / "state.sqlite")
+            self._state = State.open(self._directory / "state.sqlite", region=self._region)
         return self._state
 
     def _lake(self) -> Lake:
@@ -237,7 +238,7 @@ def open_root(
     read_only = not os.access(directory, os.W_OK) or is_read_only(directory)
     root = None if read_only else Root.open(directory, wait_s=WAIT_S, sleep=wait)
     try:
-        offline = Offline(config, directory, read_only=read_only)
+        offline = Offline(config, region, read_only=read_only)
         try:
             yield offline
         finally:

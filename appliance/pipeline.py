@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
 from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
+from appliance.core.keys import REGION_DEFAULT
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
@@ -30,6 +32,7 @@ from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.edit_prompt import edit_prompt
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.gateway_turns import Turns
 from appliance.features.guard import Guards, guard, wants_guard
 from appliance.features.hedge import Race, Spare
 from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
@@ -74,6 +77,7 @@ class House:
     caches: Caches
     price: PriceOf
     routers: Mapping[str, RoutedBy]
+    load: GatewayLoad
     log: Log
     metrics: Metrics
 
@@ -223,6 +227,17 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     cached = wants_cache(x)
     if not cached:
         limit(x, house.limits)
+    # An answer is kept with the provider that gave it: whoever seeks one asks in one order.
+    with Turns(x, house.load, gateway.planned, by_load=not cached) as turns:
+        gateway.planned = turns.candidates
+        await call_in_turn(x, house, tap, gateway, turns)
+
+
+async def call_in_turn(
+    x: Exchange, house: House, tap: Tap, gateway: GatewayCall, turns: Turns
+) -> None:
+    """The gateway's candidates, one after the other."""
+    ring, cached = house.keys[x.region], wants_cache(x)
     for candidate in gateway.candidates():
         key_id = candidate.key.key_id
         lender = house.platform if candidate.kind == "ptb" else x.org
@@ -232,6 +247,7 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
+            turns.enter(candidate)
         except Refusal as refusal:
             gateway.forbidden(candidate, refusal)
             continue
@@ -426,11 +442,13 @@ def too_late(x: Exchange) -> bool:
 
 
 def log_call(x: Exchange, house: House) -> None:
-    """One line for a call that ended well (`access_log`)."""
+    """One line for a call that ended well (`access_log`). The log is no region's: a path, in which
+    clients write what they like, is told of the default region's calls alone."""
+    path = x.aim.record_path if x.aim is not None else ""
     house.log.info(
         "call",
         method=x.head.method.decode("latin-1"),
-        path=x.aim.record_path if x.aim is not None else "",
+        **({"path": path} if x.region == REGION_DEFAULT else {"region": x.region}),
         provider=x.aim.provider.id if x.aim is not None else "",
         status=x.http_status,
         outcome=x.outcome,

@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import bench_cache
+import bench_limits
 import bench_memory
 import bench_million
 import bench_requests
@@ -27,6 +29,8 @@ PARTS: dict[str, tuple[Part, str]] = {
     "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
     "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
+    "cache": (bench_cache.cache, "hits of the response cache beside misses"),
+    "limits": (bench_limits.limits, "limit, cache miss and stored key, on and off"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
     "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
 }

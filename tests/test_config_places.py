@@ -24,7 +24,7 @@ VALUES = {
     "tls_cert": "/tmp/c.pem", "tls_key": "/tmp/k.pem", "http2": "true",
     "worker_type": "GATEWAY_API", "memory_bytes_max": "512MiB", "connections_max": "64",
     "backlog_bytes_max": "2MiB", "body_bytes_max": "64MiB", "record_bytes_max": "2MiB",
-    "message_bytes_max": "2MiB",
+    "message_bytes_max": "2MiB", "cache_disk_bytes_max": "32MiB", "cache_coalesce": "true",
     "durability": "strict", "retention_days": "7", "retention_bytes": "1GiB",
     "master_key": "correct horse battery staple", "guard_fail": "closed", "stream_usage": "ask",
     "budget_mode": "strict",

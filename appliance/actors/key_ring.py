@@ -14,7 +14,6 @@ import trio
 from appliance.core.keys import (
     DEFAULT_ORGANIZATION,
     REGION_DEFAULT,
-    REGION_EU,
     KeyInfo,
     Permission,
     generate_key,
@@ -41,10 +40,11 @@ class NewKey(NamedTuple):
 
 
 class KeyRing:
-    """One per process. `open_state` opens the store; it blocks and may raise StateBroken."""
+    """One per region. `open_state` opens the store; it blocks and may raise StateBroken."""
 
-    def __init__(self, open_state: Callable[[], State]) -> None:
+    def __init__(self, open_state: Callable[[], State], region: str = REGION_DEFAULT) -> None:
         self._open_state = open_state
+        self._region = region
         self._state: State | None = None
         self._keys: dict[str, KeyInfo] = {}
         self._declared: dict[str, KeyInfo] = {}
@@ -68,7 +68,7 @@ class KeyRing:
         if shape is None or shape.stand_in:
             raise ValueError("the bootstrap key does not look like sk-helicone-… or pk-helicone-…")
         permission: Permission = "w" if shape.write_only else "rw"
-        info = KeyInfo(org, BOOTSTRAP_ID, permission, shape.region, BOOTSTRAP_ID)
+        info = KeyInfo(org, BOOTSTRAP_ID, permission, self._region, BOOTSTRAP_ID)
         self._declared[hash_key(key)] = info
         self._keys.update(self._declared)
 
@@ -82,7 +82,7 @@ class KeyRing:
                 self.broken = str(error)
             await self.close()
             return False
-        self._keys = {row.key_hash: key_info(row) for row in rows} | self._declared
+        self._keys = {row.key_hash: key_info(row, self._region) for row in rows} | self._declared
         self.broken = self.failing = ""
         return True
 
@@ -117,22 +117,21 @@ class KeyRing:
         *,
         write_only: bool = False,
         org: bytes = DEFAULT_ORGANIZATION,
-        region: str = REGION_DEFAULT,
         stream_usage: str = "",
     ) -> NewKey:
         """Make a key; it works as soon as this returns. Raises Refusal 503 when broken."""
-        key = generate_key(write_only=write_only, region=region)
+        key = generate_key(write_only=write_only, region=self._region)
         row = await self._change(
             lambda state: state.add_api_key(
                 name,
                 hash_key(key),
                 organization_id=str(uuid.UUID(bytes=org)),
                 permission="w" if write_only else "rw",
-                region=region,
+                region=self._region,
                 stream_usage=stream_usage,
             )
         )
-        self._keys[row.key_hash] = key_info(row)
+        self._keys[row.key_hash] = key_info(row, self._region)
         return NewKey(key, row)
 
     async def revoke(self, key_id: str) -> bool:
@@ -183,14 +182,15 @@ class KeyRing:
         self.failures += 1
 
 
-def key_info(row: ApiKey) -> KeyInfo:
-    """What requests need to know of a key on file."""
+def key_info(row: ApiKey, region: str) -> KeyInfo:
+    """What requests need to know of a key on file. Its region is that of the store it lies in,
+    whatever the row says: a store that was moved there brings rows of another."""
     assert row.permission in ("rw", "r", "w"), "the store checks what it takes"
     return KeyInfo(
         uuid.UUID(row.organization_id).bytes,
         row.id,
         cast(Permission, row.permission),
-        REGION_EU if row.region == REGION_EU else REGION_DEFAULT,
+        region,
         row.name,
         row.stream_usage,
     )

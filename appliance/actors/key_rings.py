@@ -16,7 +16,8 @@ class KeyRings:
 
     def __init__(self, by_region: Mapping[str, KeyRing]) -> None:
         self.by_region = dict(by_region)
-        self._rings = tuple(self.by_region.values())
+        # The EU's first: a key that is on file in both is the EU's, whatever it looks like.
+        self._rings = tuple(reversed(self.by_region.values()))
         if len(self._rings) == 1:  # asked with every request
             self.lookup = self._rings[0].lookup  # type: ignore[method-assign]
 
@@ -28,6 +29,12 @@ class KeyRings:
     def broken(self) -> str:
         """Why a store has never been read, or ""."""
         return next((ring.broken for ring in self._rings if ring.broken), "")
+
+    @property
+    def unread_region(self) -> str:
+        """The region whose store has never been read, the EU first, or ""."""
+        found = [region for region, ring in self.by_region.items() if ring.broken]
+        return found[-1] if found else ""
 
     def troubles(self) -> Iterator[tuple[str, str]]:
         """Regions whose store is broken or fails, with the reason."""

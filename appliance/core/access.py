@@ -43,6 +43,10 @@ KEY_UNKNOWN: Final = (
     "This Helicone key is not on file here, or was revoked. `helicone-appliance keys list` shows "
     "the keys; `helicone-appliance keys create NAME` makes one."
 )
+KEY_ELSEWHERE: Final = (
+    "This is a key of the region eu, and it is on file in another one. Revoke it there, and put it "
+    "on file where it belongs: helicone-appliance keys import FILE --region eu"
+)
 STAND_IN: Final = (
     "Proxy and customer-portal keys stand in for a provider's key: they open nothing else."
 )
@@ -195,13 +199,14 @@ def identify(
     store_broken: bool = False,
     to_built_in: bool = True,
     host_region: str = "",
+    unread_region: str = "",
     lends: bool = False,
 ) -> Identity:
     """On whose account the request runs. `info` is what the key ring says of its key's hash.
 
     `to_built_in` is true when the target is a built-in provider at its own address, and not one
-    that the client named. `lends`: the caller looks up proxy keys next, which are nobody's until
-    then. Raises Refusal 401 or 503.
+    that the client named. `unread_region`: of a broken store that may hold the key. `lends`: the
+    caller looks up proxy keys next, which are nobody's until then. Raises Refusal 401 or 503.
     """
     if credentials.stand_in and not lends:
         raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
@@ -211,7 +216,8 @@ def identify(
         # Open where nothing of ours is lent: the client pays with its own credential. Closed
         # where a stored key, an account or an address chosen by the client would be involved.
         if credentials.own and to_built_in:
-            return Identity(b"", region=host_region or REGION_DEFAULT, failed_open=True)
+            region = _region_of_nobody(credentials, host_region, unread_region)
+            return Identity(b"", region=region, failed_open=True)
         raise Refusal(503, "key_store_broken", STORE_BROKEN, headers={"Retry-After": "30"})
     if credentials.stand_in:
         stand_in = parse_key(credentials.stand_in)
@@ -227,11 +233,25 @@ def identify(
     return DEFAULT_IDENTITY
 
 
-def check_region(credentials: Credentials, info: KeyInfo | None, regions: Container[str]) -> None:
-    """Refuse a key of a region that is not kept here, and so cannot be on file either."""
+def _region_of_nobody(credentials: Credentials, host_region: str, unread_region: str) -> str:
+    """Where a call of nobody's account is recorded. What may be the EU's goes there: with an EU
+    key, to an EU host, or while the EU's own keys cannot be read."""
     shape = credentials.shape
-    if info is None and shape is not None and shape.region not in regions:
-        raise region_closed(shape.region)
+    named = host_region, unread_region, shape.region if shape is not None else ""
+    return REGION_EU if REGION_EU in named else REGION_DEFAULT
+
+
+def check_region(credentials: Credentials, info: KeyInfo | None, regions: Container[str]) -> None:
+    """Refuse a key of a region that is not kept here, and so cannot be on file either; and an EU
+    key that another region has on file: nothing of it may be written there."""
+    shape = credentials.shape
+    if shape is None:
+        return
+    if info is None:
+        if shape.region not in regions:
+            raise region_closed(shape.region)
+    elif shape.region == REGION_EU and info.region != REGION_EU:
+        raise Refusal(401, "key_region", KEY_ELSEWHERE, headers=AUTHENTICATE)
 
 
 def region_closed(region: str) -> Refusal:

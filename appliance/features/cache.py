@@ -14,9 +14,10 @@ from types import TracebackType
 
 from appliance.actors.cache_body import key_of
 from appliance.actors.cache_collect import Collecting
+from appliance.actors.cache_flights import WAIT_S, Flights, Follower, Lead
 from appliance.actors.response_cache import Hit, ResponseCache
 from appliance.core import headers as names
-from appliance.core.cache_control import reads, saves, why_unfit
+from appliance.core.cache_control import coalesces, reads, saves, why_unfit
 from appliance.core.cache_entry import Entry, make_entry
 from appliance.core.cache_key import CALLER_HEADERS, KeyHead
 from appliance.core.cache_reply import (
@@ -29,6 +30,7 @@ from appliance.core.cache_reply import (
 )
 from appliance.core.force_format import Gluer
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.wire import Woken
 
 ACCEPT_ENCODING = b"accept-encoding"
 TOO_LARGE = "cache-enabled;reason=body-too-large"
@@ -90,7 +92,7 @@ class Caching:
     out. It stands in the tap's place for the relay, and passes everything on to it. `variant`:
     what else decides about the answer, beside what is called and with which body."""
 
-    __slots__ = ("_cache", "_collecting", "_key", "_tap", "_variant", "x")
+    __slots__ = ("_cache", "_collecting", "_key", "_lead", "_tap", "_variant", "x")
 
     def __init__(self, x: Exchange, tap: TapLike, variant: bytes = b"") -> None:
         self.x = x
@@ -99,6 +101,7 @@ class Caching:
         self._cache: ResponseCache | None = None
         self._key = b""
         self._collecting: Collecting | None = None
+        self._lead: Lead | None = None
 
     def __enter__(self) -> Caching:
         return self
@@ -111,16 +114,33 @@ class Caching:
     ) -> None:
         if self._collecting is not None:
             self._collecting.release()
+        self._land(None)
 
     async def hit(self, caches: Caches, fields: Headers) -> Hit | None:
-        """The answer, if there is one. `fields` are the header lines that name the caller."""
+        """The answer, if there is one. `fields` are the header lines that name the caller. Raises
+        Woken while it waits for another's."""
         try:
-            return await self._look(caches, fields)
+            found = await self._look(caches, fields)
         except Exception:  # open: without the cache the provider is asked
             caches.failed()
             self._not_applied(FAILED)
             self._cache = None
             return None
+        cache = self._cache
+        if found is None and cache is not None and cache.flights is not None:
+            return await self._fly(cache.flights)
+        return found
+
+    async def _fly(self, flights: Flights) -> Hit | None:
+        """Lead the misses that are the same, or wait for what their leader gets: its whole reply,
+        or None to go on alone."""
+        joined = flights.join(self._key) if coalesces(self.x.asks) else None
+        if isinstance(joined, Lead):
+            self._lead = joined
+        elif joined is not None:
+            entry = await _follow(joined, self.x)
+            return Hit(entry, 0) if entry is not None else None
+        return None
 
     async def _look(self, caches: Caches, fields: Headers) -> Hit | None:
         x, asks = self.x, self.x.asks
@@ -236,6 +256,13 @@ class Caching:
             reason=reason, content_type=x.response_type, coding=coding, trailers=trailers,
         )  # fmt: skip
         cache.save(self._key, entry, x.asks.cache_buckets, now_us)
+        self._land(entry)
+
+    def _land(self, entry: Entry | None) -> None:
+        """Those who wait for this reply are given it, or told that there is none."""
+        lead, self._lead = self._lead, None
+        if lead is not None:
+            lead.land(entry)
 
     # -- in the tap's place
 
@@ -249,6 +276,8 @@ class Caching:
         self._tap.add(piece)
         if self._collecting is not None:
             self._collecting.add(piece)
+            if self._collecting.why_not:
+                self._land(None)  # too large to be given to anybody
 
     async def unload(self) -> None:
         """The tap's."""
@@ -261,3 +290,18 @@ class Caching:
     def _not_applied(self, missed: str) -> None:
         self.x.not_applied.append(missed)
         self.x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+
+
+async def _follow(follower: Follower, x: Exchange) -> Entry | None:
+    """What the leader got. Raises Woken when a deadline passes or the client leaves meanwhile."""
+    watch = x.reply.watch
+    watch.upstream = follower
+    watch.enter("wait", WAIT_S + 1)
+    try:
+        entry = await follower.wait()
+    finally:
+        watch.upstream = None
+    if watch.gone or watch.expired:
+        raise Woken
+    watch.rest()
+    return entry

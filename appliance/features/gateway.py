@@ -151,7 +151,7 @@ class GatewayCall:
         self.reply_map: ReplyMap | None = None
         self._x = x
         self._over = False
-        self._candidates = candidates
+        self.planned = candidates  # may be put into another order
         self._gateway = gateway
         self._route = x.route
         self._inbound: Inbound = inbound
@@ -176,7 +176,7 @@ class GatewayCall:
 
     def candidates(self) -> Iterator[Candidate]:
         """The calls that may answer, as long as another one is of use."""
-        for candidate in self._candidates:
+        for candidate in self.planned:
             if self._over:
                 return
             yield candidate

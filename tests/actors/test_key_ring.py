@@ -41,9 +41,12 @@ async def test_a_new_key_works_at_once_and_after_a_restart(ring: KeyRing, tmp_pa
     await other.close()
 
 
-async def test_write_only_and_eu_keys(ring: KeyRing) -> None:
-    key, _ = await ring.create("eu", write_only=True, region="eu")
+async def test_write_only_and_eu_keys(tmp_path: Path) -> None:
+    ring = KeyRing(lambda: State.open(tmp_path / "eu.sqlite", region="eu"), "eu")
+    await ring.load()
+    key, _ = await ring.create("eu", write_only=True)
     info = ring.lookup(hash_key(key))
+    await ring.close()
     shape = parse_key(key)
     assert info is not None
     assert shape is not None
