@@ -17,6 +17,7 @@ import bench_memory
 import bench_million
 import bench_requests
 import bench_stream
+import bench_wallet
 from bench_report import Report
 
 Part = Callable[[Path, argparse.Namespace, Report], None]
@@ -27,6 +28,7 @@ PARTS: dict[str, tuple[Part, str]] = {
     "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
     "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
+    "wallet": (bench_wallet.wallet, "holds and settles, 200 at once, on a real file"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
     "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
 }
