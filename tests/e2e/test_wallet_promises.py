@@ -46,6 +46,14 @@ def open_holds(one: Appliance) -> int:
         return found
 
 
+def wait_until_stored(one: Appliance) -> None:
+    """Until no hold is in the file: what was settled last is stored a moment later."""
+    until_s = time.monotonic() + PATIENCE_S
+    while open_holds(one):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
 class Tills:
     """A provider that answers when all are there, at the price of the worst case."""
 
@@ -169,10 +177,7 @@ def test_no_end_of_a_call_leaves_a_hold(provider: Provider, tmp_path: Path) -> N
                 given = {"provider": "openai", "model": disallowed.partition("/")[2]}
                 one.appliance.command("wallet.allow", org="acme", **given)
         found = one.settled()
-        until_s = time.monotonic() + PATIENCE_S
-        while open_holds(one.appliance):
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
+        wait_until_stored(one.appliance)
         flags = one.appliance.command("wallet.flags", org="acme")
         untold = sum((Decimal(flag["amount_usd"]) for flag in flags), Decimal(0))
         assert {flag["kind"] for flag in flags} <= {"no_cost"}
@@ -233,17 +238,29 @@ def test_cached_answers_never_settle_or_charge(provider: Provider, tmp_path: Pat
             assert settled_budget(appliance, user["Helicone-User-Id"]) == spent
 
 
-def test_the_gateways_credits_do_not_use_the_cache(provider: Provider, tmp_path: Path) -> None:
-    """And say so: each call is paid for, whatever was asked."""
+def test_cached_answers_cost_no_credits(provider: Provider, tmp_path: Path) -> None:
+    """The same through the gateway: the first call is paid for, its repetitions are not."""
     with shop(tmp_path, provider) as one:
         one.top_up("5")
-        spent = []
-        for _ in range(2):
-            reply = one.ask(headers={"Helicone-Cache-Enabled": "true"})
-            assert reply.status == 200
-            assert reply.first("helicone-not-applied") == b"cache-enabled;reason=gateway"
-            spent.append(Decimal(one.settled()["spent_usd"]))
-        assert spent[1] == 2 * spent[0] == one.spent_on_record()
+        for stream in (False, True):
+            headers = {"Helicone-Cache-Enabled": "true"}
+            first = one.ask(stream=stream, headers=headers)
+            assert (first.status, first.first("helicone-cache")) == (200, b"MISS")
+            found = one.settled()
+            assert Decimal(found["spent_usd"]) == one.spent_on_record() > 0
+            wait_until_stored(one.appliance)
+            before = transfers(one.appliance)
+            for _ in range(3):
+                hit = one.ask(stream=stream, headers=headers)
+                assert (hit.status, hit.first("helicone-cache")) == (200, b"HIT")
+                assert hit.body == first.body
+                assert one.show() == found
+                row = one.appliance.row(hit.id)
+                assert (Decimal(row["cost_usd"] or 0), row["outcome"]) == (0, "cache_hit")
+            # What is asked for next is stored after all that came before it.
+            one.top_up("1", f"evt-{stream}")
+            assert transfers(one.appliance)[:-1] == before
+            assert open_holds(one.appliance) == 0
 
 
 def settled_budget(appliance: Appliance, value: str) -> Decimal:
