@@ -58,7 +58,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(admin_key|trusted_proxies|smtp|otlp)(\..*)?"
+    r"(trusted_proxies|smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -125,6 +125,13 @@ class Config:
         None, "key of the default organisation", secret=True,
     )  # fmt: skip
     admin_key: str | None = opt(secret(16), None, "key for administration", secret=True)
+    stripe_webhook_secret: str | None = opt(
+        secret(16), None, "signing secret of the webhook that tells of payments", secret=True
+    )
+    stripe_product_id: str | None = opt(
+        text("a word of up to 256 characters", r"[!-~]{1,256}"), None,
+        "payments with another metadata.productId are not credits",
+    )  # fmt: skip
     platform_org: str | None = opt(
         text("a UUID", UUID), None, "its provider keys serve those who pay with credits"
     )

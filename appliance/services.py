@@ -30,6 +30,7 @@ from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
+from appliance.services_wallet import WalletsOf
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def services_of(server: Server) -> Services:
         AccessOf(server, server.house.gate.rules),
         RecordsOf(server.regions, server.log),
         ModelsOf(server),
+        WalletsOf(server),
     )
 
 

@@ -19,6 +19,7 @@ import bench_memory
 import bench_million
 import bench_requests
 import bench_stream
+import bench_wallet
 from bench_report import Report
 
 Part = Callable[[Path, argparse.Namespace, Report], None]
@@ -31,6 +32,7 @@ PARTS: dict[str, tuple[Part, str]] = {
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
     "cache": (bench_cache.cache, "hits of the response cache beside misses"),
     "limits": (bench_limits.limits, "limit, cache miss and stored key, on and off"),
+    "wallet": (bench_wallet.wallet, "holds and settles, 200 at once, on a real file"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
     "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
 }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from storage.ledger_tables import m002_ledger
+from storage.ledger_tables import m002_ledger, m004_payments
 from storage.provider_key_tables import m003_provider_keys
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
@@ -77,6 +77,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_organizations_and_keys,
     m002_ledger,
     m003_provider_keys,
+    m004_payments,
 )
 
 

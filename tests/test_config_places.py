@@ -17,7 +17,8 @@ KEY = "sk-helicone-" + "-".join(["a" * 7] * 4)
 VALUES = {
     "host": "127.0.0.2", "port": "9001", "data_dir": "/tmp/a", "eu_data_dir": "/tmp/b",
     "ready_file": "/tmp/ready", "access": "keys", "bootstrap_key": KEY,
-    "admin_key": "an-administrator", "platform_org": "00000000-0000-4000-8000-000000000007",
+    "admin_key": "an-administrator", "stripe_webhook_secret": "whsec_0123456789",
+    "stripe_product_id": "prod_credits", "platform_org": "00000000-0000-4000-8000-000000000007",
     "allow_targets": "*.example.com,10.0.0.0/8", "allow_hosts": "proxy.example.com",
     "allow_origins": "https://app.example.com", "trusted_proxies": "10.1.0.0/16",
     "metrics_allow": "10.2.0.0/16,192.0.2.7", "public_url": "https://llm.example.com",

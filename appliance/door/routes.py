@@ -34,7 +34,11 @@ HOSTS_REMEMBERED_MAX: Final = 4096
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
 }  # fmt: skip
-OWN_PREFIXES: Final = ((b"/docs/", "docs"), (b"/download/", "docs"))
+# A key of the administration must reach no provider, whatever else a path below these is.
+OWN_PREFIXES: Final = (
+    (b"/docs/", "docs"), (b"/download/", "docs"),
+    (b"/wallet/", "rest"), (b"/admin/wallet/", "rest"), (b"/stripe/", "rest"),
+)  # fmt: skip
 # What the gateway answers itself, as it sees the path (proxy.md 6.3).
 MODEL_LISTS: Final = frozenset({
     b"/v1/models", b"/models", b"/v1/models/multimodal", b"/models/multimodal",

@@ -25,7 +25,7 @@ RESERVED_SEGMENTS: Final = frozenset({
     "healthcheck", "readycheck", "metrics", "docs", "download", "ui", "assets", "static",
     "favicon.ico", "robots.txt", "index.html", "openapi.json", "v1", "v1beta", "v2", "router", "ai",
     "gateway", "custom", "googleapis", "chat", "responses", "messages", "embeddings", "models",
-    "completions", "helicone-sql", "api",
+    "completions", "helicone-sql", "api", "wallet", "admin", "stripe",
 })  # fmt: skip
 
 # The first label of a known host and the provider it means, in the order they are tried; `=` asks

@@ -123,13 +123,15 @@ class House:
 
     last: Reply
 
-    def __init__(self) -> None:
+    def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
         self.operations = FakeOperations()
         self.access = FakeAccess()
         self.records = FakeRecords(self.analytics)
         self.models = FakeModels()
-        services = Services("1.2.3", self.operations, self.access, self.records, self.models)
+        services = Services(
+            "1.2.3", self.operations, self.access, self.records, self.models, wallets
+        )
         self.app = create_app(services)
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
