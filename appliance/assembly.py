@@ -352,7 +352,9 @@ def house_of(
         keys,
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
-        Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        Limits(
+            limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
+        ),
         Wallets(
             {name: region.wallet for name, region in regions.items()},
             partial(registry_of, gateway),

@@ -33,6 +33,9 @@ def keys_create(
     write_only: Annotated[
         bool, typer.Option("--write-only", help="It may be used for calls, not for reading.")
     ] = False,
+    rate_limited: Annotated[
+        bool, typer.Option("--rate-limited", help="Under its organisation's limits: see limits.")
+    ] = False,
     org: Org = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -42,8 +45,8 @@ def keys_create(
     """Make a key. It is shown once; only the key is printed when piped."""
     from appliance.commands_run import run_create_key
 
-    flags = option_flags(data_dir, config)
-    run_create_key(flags, region, name, org=org, write_only=write_only, as_json=as_json)
+    given = {"name": name, "write_only": write_only, "rate_limited": rate_limited, "org": org}
+    run_create_key(option_flags(data_dir, config), region, given, as_json=as_json)
 
 
 @keys.command("list")

@@ -66,10 +66,7 @@ def run_export(
             write_result(wanted.columns, rows, "ndjson" if form == "jsonl" else form, output)
 
 
-def run_create_key(
-    flags: Flags, region: str, name: str, *, org: str, write_only: bool, as_json: bool
-) -> None:
-    arguments = {"name": name, "write_only": write_only, "org": org}
+def run_create_key(flags: Flags, region: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     with open_source(load_config(flags), region) as source:
         made = source.call("keys.create", arguments, lambda _: None)
     if as_json or not isinstance(made, dict):

@@ -5,12 +5,15 @@ Whoever can open the socket owns the data directory: there is no further access 
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
 from appliance.commands_keys import STATE_COMMANDS
+from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
 from appliance.commands_wallet import WALLET_COMMANDS
@@ -169,6 +172,7 @@ class Commands:
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
+        found["limits.explain"] = self._explain
         for name in STATE_COMMANDS:
             found[name] = self._state_command(name)
         for name in RING_COMMANDS:
@@ -265,10 +269,18 @@ class Commands:
 
         return run
 
+    async def _explain(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        region = self._region(arguments)
+        ring = self._rings.by_region[region.name]
+        subject = await ring.ask(lambda state: subject_of(state, arguments))
+        stored = ring.policies(uuid.UUID(subject.organization_id).bytes)
+        now_us = time.time_ns() // 1000
+        await reply.value(explain_limit(region.limiter, subject, stored, arguments, now_us))
+
     async def _org(self, region: str, arguments: Mapping[str, Any]) -> bytes:
         wanted = arguments.get("org")
         ring = self._rings.by_region[region]
-        return org_bytes(await ring.change(lambda state: organization_id(state, wanted)))
+        return org_bytes(await ring.ask(lambda state: organization_id(state, wanted)))
 
     def _maintenance(self, action: Maintenance) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:

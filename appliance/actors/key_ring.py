@@ -1,4 +1,5 @@
-"""API keys in memory: hash → whose it is. Plain look-ups while requests run, durable changes.
+"""API keys in memory: hash → whose it is, and the rate limits of organisations. Plain look-ups
+while requests run, durable changes.
 
 Loaded from the state store at start. Until that has worked once the ring is `broken`: callers fail
 open or closed (`core.access.identify`). Later trouble of the store (`failing`) does not touch
@@ -6,11 +7,12 @@ look-ups, since nobody else writes to it. Both are tried again.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar, cast
 
 import trio
 
+from appliance.actors.rate_policies import NONE, Policies, policies_of
 from appliance.core.keys import (
     DEFAULT_ORGANIZATION,
     REGION_DEFAULT,
@@ -22,7 +24,9 @@ from appliance.core.keys import (
     is_key_hash,
     parse_key,
 )
+from appliance.core.rate_policy import Policy
 from appliance.errors import Refusal
+from storage.rate_policies import RatePolicyRow
 from storage.state import ApiKey, State, StateBroken
 
 T = TypeVar("T")
@@ -48,6 +52,7 @@ class KeyRing:
         self._state: State | None = None
         self._keys: dict[str, KeyInfo] = {}
         self._declared: dict[str, KeyInfo] = {}
+        self._policies: Policies = {}
         # SQLite has one writer; the state is small, so one thread serves reads as well.
         self._limiter = trio.CapacityLimiter(1)
         self.broken = "not loaded yet"
@@ -57,6 +62,17 @@ class KeyRing:
     def lookup(self, key_hash: str) -> KeyInfo | None:
         """Whose key has this hash. Never blocks."""
         return self._keys.get(key_hash)
+
+    def policies(self, org: bytes) -> Sequence[Policy] | None:
+        """The stored rate limits of an organisation, in the order they are tried. None: they cannot
+        be told, as the store was never read or holds what is no policy. Never blocks."""
+        return None if self.broken else self._policies.get(org, NONE)
+
+    @property
+    def policies_trouble(self) -> str:
+        """Why rate limits on file are not enforced, or ""."""
+        count = sum(found is None for found in self._policies.values())
+        return f"the rate limits of {count} organisations cannot be read" if count else ""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -75,7 +91,7 @@ class KeyRing:
     async def load(self) -> bool:
         """Read all keys from the store, opening it when it is not. False: it is broken."""
         try:
-            rows = await self._in_thread(self._read)
+            rows, policies = await self._in_thread(self._read)
         except StateBroken as error:
             self._fail(error)
             if self.broken:
@@ -83,6 +99,7 @@ class KeyRing:
             await self.close()
             return False
         self._keys = {row.key_hash: key_info(row) for row in rows} | self._declared
+        self._policies = policies_of(policies)
         self.broken = self.failing = ""
         return True
 
@@ -110,6 +127,11 @@ class KeyRing:
         result = await self._change(work)
         await self.load()
         return result
+
+    async def ask(self, work: Callable[[State], T]) -> T:
+        """Let `work` read the store in a thread. Raises Refusal 503 when broken, and what `work`
+        raises."""
+        return await self._change(work)
 
     async def create(
         self,
@@ -159,10 +181,10 @@ class KeyRing:
                 raise ValueError(f"key {number}: its hash is not 64 hexadecimal digits")
         return await self.change(lambda state: state.import_api_keys(wanted))
 
-    def _read(self) -> list[ApiKey]:
+    def _read(self) -> tuple[list[ApiKey], list[RatePolicyRow]]:
         if self._state is None:
             self._state = self._open_state()
-        return self._state.api_keys()
+        return self._state.api_keys(), self._state.rate_policies()
 
     async def _change(self, work: Callable[[State], T]) -> T:
         state = self._state

@@ -3,12 +3,13 @@
 Regions share nothing (ARCHITECTURE 4): each root has its own state store, and a ring over it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import trio
 
 from appliance.actors.key_ring import KeyRing
 from appliance.core.keys import KeyInfo, parse_key
+from appliance.core.rate_policy import Policy
 
 
 class KeyRings:
@@ -24,6 +25,10 @@ class KeyRings:
         """Whose key has this hash."""
         return next((info for ring in self._rings if (info := ring.lookup(key_hash))), None)
 
+    def policies(self, region: str, org: bytes) -> Sequence[Policy] | None:
+        """The stored rate limits of an organisation; None when they cannot be told."""
+        return self.by_region[region].policies(org)
+
     @property
     def broken(self) -> str:
         """Why a store has never been read, or ""."""
@@ -32,8 +37,8 @@ class KeyRings:
     def troubles(self) -> Iterator[tuple[str, str]]:
         """Regions whose store is broken or fails, with the reason."""
         for region, ring in self.by_region.items():
-            if ring.broken or ring.failing:
-                yield region, ring.broken or ring.failing
+            if why := ring.broken or ring.failing or ring.policies_trouble:
+                yield region, why
 
     def declare(self, key: str) -> None:
         """Make a key of the configuration known in its region. Raises ValueError when it is none,
