@@ -17,8 +17,10 @@ keys = _group("Helicone keys.")
 orgs = _group("Organisations: tenants whose calls and keys are apart.")
 provider_keys = _group("Keys of providers that calls without one are made with.")
 proxy_keys = _group("Keys to hand out that stand in for a provider's key, with limits.")
+vault = _group("The keys under which secrets are sealed and, with master_key, everything.")
 GROUPS = {
     keys: "keys", orgs: "orgs", provider_keys: "provider-keys", proxy_keys: "proxy-keys",
+    vault: "vault",
 }  # fmt: skip
 
 # A service account's file has three thousand.
@@ -222,6 +224,25 @@ def proxy_keys_remove(
 ) -> None:
     """Take a proxy key off file; it is refused from the next request on."""
     value(data_dir, config, region, "proxy-keys.remove", {"key": key, "org": org}, as_json)
+
+
+@vault.command("rotate")
+def vault_rotate(
+    new_master_key: Annotated[
+        bool, typer.Option("--new-master-key", help="Wrap all keys anew; it is read from stdin.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new key and seal provider keys with it; nothing is out of use meanwhile.
+
+    Older keys stay in the vault for what they have encrypted. With --new-master-key the next start
+    needs the new one.
+    """
+    given = {"master_key": read_secret().strip()} if new_master_key else {}
+    value(data_dir, config, region, "vault.rotate", given, as_json)
 
 
 def read_secret() -> str:

@@ -16,6 +16,7 @@ from appliance.commands_keys import STATE_COMMANDS
 from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_vault import rotate_vault
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
@@ -46,6 +47,7 @@ T = TypeVar("T")
 Take = Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]]
 FAILURES = (QueryFailed, QueryCancelled, AnalyticsFailed)
 REOPEN_WAIT_S = 10.0
+SEGMENT_WAIT_S = 10.0  # for the current segment of the journal to be closed
 Maintenance = Callable[["Region"], Awaitable[object]]
 
 _threads = trio.CapacityLimiter(4)
@@ -173,6 +175,7 @@ class Commands:
         """Command name → what it does."""
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
         found["limits.explain"] = self._explain
+        found["vault.rotate"] = self._rotate_vault
         for name in STATE_COMMANDS:
             found[name] = self._state_command(name)
         for name in RING_COMMANDS:
@@ -276,6 +279,15 @@ class Commands:
         stored = ring.policies(uuid.UUID(subject.organization_id).bytes)
         now_us = time.time_ns() // 1000
         await reply.value(explain_limit(region.limiter, subject, stored, arguments, now_us))
+
+    async def _rotate_vault(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        """Records go into a new segment with the new key, where they are encrypted."""
+        region = self._region(arguments)
+        value = await rotate_vault(self._keys[region.name], arguments)
+        if region.keys is not None:
+            with trio.move_on_after(SEGMENT_WAIT_S):
+                await region.journal.rotate()
+        await reply.value(value)
 
     async def _org(self, region: str, arguments: Mapping[str, Any]) -> bytes:
         wanted = arguments.get("org")

@@ -28,6 +28,7 @@ from appliance.actors.wallet_desk import WalletDesk
 from appliance.commands_limits import explain_limit, policies_in, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_vault import rotate_vault
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.errors import Refusal
@@ -150,6 +151,8 @@ class Offline:
             return self._rebuild(lambda frames: progress({"done": frames}))
         if command == "limits.explain":
             return self._explain_limit(arguments)
+        if command == "vault.rotate":
+            return trio.run(rotate_vault, self._ring(arguments), arguments)
         if command in RING_COMMANDS:
             return trio.run(self._on_ring, command, arguments)
         if command in WALLET_COMMANDS:
@@ -168,10 +171,13 @@ class Offline:
     async def _on_ring(self, command: str, arguments: dict[str, Any]) -> object:
         """A command on the provider keys, whose ring lives as long as that takes."""
         org = organization_id(self.state, arguments.get("org"))
+        return await RING_COMMANDS[command](self._ring(arguments), org_bytes(org), arguments)
+
+    def _ring(self, arguments: dict[str, Any]) -> ProviderKeys:
         table = assembly.provider_table(self._config)
         region = str(arguments.get("region") or "us")
-        ring = ProviderKeys(self._directory, self._vault, table.by_id, region=region)
-        return await RING_COMMANDS[command](ring, org_bytes(org), arguments)
+        _ = self.state  # made where there is none yet
+        return ProviderKeys(self._directory, self._vault, table.by_id, region=region)
 
     async def _on_wallet(self, command: str, arguments: dict[str, Any]) -> object:
         """A command on the wallet, which is open as long as that takes. What a crash left held
