@@ -172,6 +172,15 @@ def rebuild(
 
 
 @app.command()
+def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Say how the server is, or what lies in the directory. Exit code 1 unless all is well."""
+    from appliance.commands_run import run_status
+
+    if not run_status(option_flags(data_dir, config), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def version(as_json: AsJson = False) -> None:
     """Print the version, and whether the modules that matter are compiled."""
     from appliance.output_lines import print_value

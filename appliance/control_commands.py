@@ -165,15 +165,18 @@ class Commands:
         rings: KeyRings,
         keys: Mapping[str, ProviderKeys],
         maintain: Mapping[str, Maintenance],
+        status: Callable[[], dict[str, Any]],
     ) -> None:
         self._regions = regions
         self._rings = rings
         self._keys = keys
         self._maintain = maintain
+        self._status = status
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
+        found["status"] = self._tell_status
         found["limits.explain"] = self._explain
         found["vault.rotate"] = self._rotate_vault
         for name in STATE_COMMANDS:
@@ -271,6 +274,9 @@ class Commands:
             await reply.value(await WALLET_COMMANDS[name](region.desk, org, arguments))
 
         return run
+
+    async def _tell_status(self, _arguments: dict[str, Any], reply: ControlReply) -> None:
+        await reply.value(self._status())
 
     async def _explain(self, arguments: dict[str, Any], reply: ControlReply) -> None:
         region = self._region(arguments)

@@ -40,6 +40,7 @@ from appliance.exchange import Head
 from appliance.log import LibraryHandler, Log
 from appliance.pipeline import House, handle
 from appliance.services import Gauges, services_of
+from appliance.status import live_status
 
 POOL_SWEEP_S = 15.0
 REST_S = 15.0
@@ -159,6 +160,7 @@ class Server:
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
         self.listeners = listeners
+        self.began_s = time.monotonic()
         self.ready = False
         self.accepting = trio.CancelScope()
         self.deaf = trio.Event()
@@ -166,8 +168,10 @@ class Server:
         self.dialling = parts.dialling
         self.tls = parts.tls
         self.handle = partial(handle, house=house)  # the pipeline, for both lanes
+        services = services_of(self)
+        self.operations = services.operations
         self.full = FullLane(
-            AppOnDemand(services_of(self)),
+            AppOnDemand(services),
             handle=self.handle,
             route=self.route,
             write_s=config.deadlines.client_write_s,
@@ -230,7 +234,9 @@ class Server:
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
-        commands = Commands(self.regions, self.rings, self.keys, maintenance.COMMANDS).table()
+        commands = Commands(
+            self.regions, self.rings, self.keys, maintenance.COMMANDS, partial(live_status, self)
+        ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))

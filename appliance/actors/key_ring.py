@@ -69,6 +69,11 @@ class KeyRing:
         return None if self.broken else self._policies.get(org, NONE)
 
     @property
+    def trouble(self) -> str:
+        """What does not work, or ""."""
+        return self.broken or self.failing or self.policies_trouble
+
+    @property
     def policies_trouble(self) -> str:
         """Why rate limits on file are not enforced, or ""."""
         count = sum(found is None for found in self._policies.values())

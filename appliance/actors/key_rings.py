@@ -37,7 +37,7 @@ class KeyRings:
     def troubles(self) -> Iterator[tuple[str, str]]:
         """Regions whose store is broken or fails, with the reason."""
         for region, ring in self.by_region.items():
-            if why := ring.broken or ring.failing or ring.policies_trouble:
+            if why := ring.trouble:
                 yield region, why
 
     def declare(self, key: str) -> None:
