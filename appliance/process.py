@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from appliance import assembly, maintenance, resident
+from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
@@ -155,6 +156,7 @@ class Server:
         self.actors = Supervisor(log)
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
+            self.actors.add(f"keys{tail}", KeyRingTask(self.rings.by_region[name]))
             self.actors.add(f"limits{tail}", region.limiter)
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
@@ -208,7 +210,6 @@ class Server:
             async with trio.open_nursery() as actors:
                 for region in self.regions.values():
                     await region.start(actors)
-                actors.start_soon(self.rings.run)
                 await actors.start(self.actors.run)
                 for region in self.regions.values():
                     actors.start_soon(settle_left, region, self.log)

@@ -76,8 +76,6 @@ class OperationsOf:
             if region.roller.stats.error:
                 yield f"lake{tail}", region.roller.stats.error
         yield from self._server.actors.troubles()
-        for name, why in self._server.rings.troubles():
-            yield "keys" if name == "us" else f"keys-{name}", why
 
     def ready(self) -> bool:
         """Stores are open and nothing drains."""
@@ -95,12 +93,11 @@ class OperationsOf:
 
 def reports_of(server: Server) -> list[Report]:
     """Every actor: those that the supervisor keeps, and those that mend themselves and whose end
-    would be the process's: journal, ingest, lake and key ring of each region."""
+    would be the process's: journal, ingest and lake of each region."""
     found = []
     for name, region in server.regions.items():
         tail = "" if name == "us" else f"-{name}"
         journal, ingest, roller = region.journal, region.ingest, region.roller.stats
-        ring = server.rings.by_region[name]
         waiting = journal.stats.unsynced_bytes
         found += [
             Report(f"journal{tail}", "running", 0, waiting, journal.degraded or "", ""),
@@ -109,7 +106,6 @@ def reports_of(server: Server) -> list[Report]:
                 ingest.stats.error or "", "",
             ),
             Report(f"lake{tail}", "running", 0, 0, roller.error or "", ""),
-            Report(f"keys{tail}", "running", 0, 0, ring.trouble, ""),
         ]  # fmt: skip
     return found + server.actors.reports()
 

@@ -74,6 +74,11 @@ class KeyRing:
         return self.broken or self.failing or self.policies_trouble
 
     @property
+    def waiting(self) -> int:
+        """How many wait for the store, beside whoever uses it."""
+        return self._limiter.statistics().tasks_waiting
+
+    @property
     def policies_trouble(self) -> str:
         """Why rate limits on file are not enforced, or ""."""
         count = sum(found is None for found in self._policies.values())
@@ -208,6 +213,39 @@ class KeyRing:
     def _fail(self, error: StateBroken) -> None:
         self.failing = str(error)
         self.failures += 1
+
+
+class KeyRingTask:
+    """The ring as one of the supervisor's actors: it mends a broken store."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._closing = False
+        self._scope = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until `close`: there is nothing to save."""
+        if self._closing:
+            task_status.started()
+            return
+        self._scope = trio.CancelScope()
+        with self._scope:
+            await self._ring.run(task_status=task_status)
+
+    def close(self) -> None:
+        """`run` returns; the store stays open for whoever is still answered."""
+        self._closing = True
+        self._scope.cancel("the server ends")
+
+    @property
+    def inbox(self) -> int:
+        """Changes and readings that wait for the store."""
+        return self._ring.waiting
+
+    @property
+    def trouble(self) -> str:
+        """As the ring says."""
+        return self._ring.trouble
 
 
 def key_info(row: ApiKey) -> KeyInfo:

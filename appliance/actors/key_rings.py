@@ -3,9 +3,7 @@
 Regions share nothing (ARCHITECTURE 4): each root has its own state store, and a ring over it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-
-import trio
+from collections.abc import Mapping, Sequence
 
 from appliance.actors.key_ring import KeyRing
 from appliance.core.keys import KeyInfo, parse_key
@@ -34,12 +32,6 @@ class KeyRings:
         """Why a store has never been read, or ""."""
         return next((ring.broken for ring in self._rings if ring.broken), "")
 
-    def troubles(self) -> Iterator[tuple[str, str]]:
-        """Regions whose store is broken or fails, with the reason."""
-        for region, ring in self.by_region.items():
-            if why := ring.trouble:
-                yield region, why
-
     def declare(self, key: str) -> None:
         """Make a key of the configuration known in its region. Raises ValueError when it is none,
         or of a region that is not kept here."""
@@ -56,12 +48,6 @@ class KeyRings:
         """Read all stores."""
         for ring in self._rings:
             await ring.load()
-
-    async def run(self) -> None:
-        """Mend broken stores, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for ring in self._rings:
-                nursery.start_soon(ring.run)
 
     async def close(self) -> None:
         """Close all stores; look-ups go on."""

@@ -27,7 +27,11 @@ def policies_of(rows: Iterable[RatePolicyRow]) -> Policies:
     off: which of them would have applied cannot be said any more."""
     by_org: dict[bytes, list[Policy] | None] = {}
     for row in rows:
-        org = uuid.UUID(row.organization_id).bytes
+        try:
+            org = uuid.UUID(row.organization_id).bytes
+        except ValueError:
+            log.warning("rate limits of an organisation whose id is no UUID are not enforced")
+            continue
         known = by_org.setdefault(org, [])
         try:
             policy = parse_policy(row.policy)
