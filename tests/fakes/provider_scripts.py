@@ -20,6 +20,8 @@ from tests.fakes.provider_realtime import is_opening, realtime
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"
 OWN = b"x-request-id: req_fake\r\nopenai-processing-ms: 12\r\n"
+# Moderation is asked with few headers and no model: what it is to do wrong stands in the prompt.
+FAULT_IN_TEXT = re.compile(rb"fake-(?!flagged)[a-z0-9-]+")
 NUMBERED = re.compile(r"(fake-[a-z0-9-]*?)-(\d+)")
 
 
@@ -48,6 +50,9 @@ async def choose(talk: Talk) -> Script:
         await read(talk)
         model = str(asked_of(talk).get("model") or "")
         name = model if model.startswith("fake-") else ""
+    if not name and is_moderation(talk):
+        found = FAULT_IN_TEXT.search(talk.request.body)
+        name = found[0].decode() if found else ""
     if not name:
         return normal
     if name in talk.provider.scripts:
@@ -83,6 +88,10 @@ def is_anthropic(talk: Talk) -> bool:
     return b"/messages" in talk.request.target
 
 
+def is_moderation(talk: Talk) -> bool:
+    return talk.request.target.endswith(b"/moderations")
+
+
 def events_of(talk: Talk) -> list[bytes]:
     asked = asked_of(talk)
     if is_anthropic(talk):
@@ -101,6 +110,8 @@ def body_of(talk: Talk) -> bytes:
         return openai.pretty(openai.response(asked))
     if b"/embeddings" in target:
         return openai.embeddings(asked)
+    if is_moderation(talk):
+        return openai.moderation(talk.request.body)
     if b"/models" in target:
         return openai.models()
     return openai.chat(asked)
