@@ -21,6 +21,7 @@ from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
 from appliance.actors.provider_keys import ProviderKeys
+from appliance.actors.rate_limiter import BUCKET_BYTES, BUCKETS_MAX
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
@@ -98,10 +99,16 @@ def region_options(config: Config, name: str) -> RegionOptions:
         {"prices": jsonable(price_tables(config))},
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
+        buckets_max(config),
         load_lists,
         cache_disk_bytes_max=config.cache_disk_bytes_max,
         cache_coalesce=config.cache_coalesce,
     )
+
+
+def buckets_max(config: Config) -> int:
+    """How many buckets of rate limits a region may hold: its part of their share of the memory."""
+    return min(BUCKETS_MAX, config.memory.rate_limits // len(regions_of(config)) // BUCKET_BYTES)
 
 
 def jsonable(tables: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -363,7 +370,9 @@ def house_of(
         keys,
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
-        Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        Limits(
+            limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
+        ),
         guards_of(
             config,
             parts.guard_route,

@@ -67,6 +67,7 @@ CONNECTION_BYTES = 40 * KIB  # parser, buffers and task of one connection at res
 PROCESS_BYTES = 96 * MIB  # interpreter, libraries, provider and price tables
 MEMORY_BYTES_MIN = 256 * MIB
 CAPTURE_BYTES_MAX = 64 * MIB
+RATE_LIMITS_BYTES_MAX = 384 * MIB  # a million buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class MemoryTable:
     capture: int
     backlog: int
     response_cache: int
+    rate_limits: int
     duckdb: int
     children: int
     connections: int
@@ -96,10 +98,12 @@ def split_memory(total: int, backlog: int) -> MemoryTable:
     duckdb = rest * 35 // 100
     children = rest * 25 // 100
     response_cache = rest // 10
-    connections = rest - capture - duckdb - children - response_cache
+    rate_limits = min(RATE_LIMITS_BYTES_MAX, rest // 16)
+    connections = rest - capture - duckdb - children - response_cache - rate_limits
     return MemoryTable(
-        total, PROCESS_BYTES, capture, backlog, response_cache, duckdb, children, connections
-    )
+        total, PROCESS_BYTES, capture, backlog, response_cache, rate_limits, duckdb, children,
+        connections,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

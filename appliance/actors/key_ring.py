@@ -1,4 +1,5 @@
-"""API keys in memory: hash → whose it is. Plain look-ups while requests run, durable changes.
+"""API keys in memory: hash → whose it is, and the rate limits of organisations. Plain look-ups
+while requests run, durable changes.
 
 Loaded from the state store at start. Until that has worked once the ring is `broken`: callers fail
 open or closed (`core.access.identify`). Later trouble of the store (`failing`) does not touch
@@ -6,11 +7,12 @@ look-ups, since nobody else writes to it. Both are tried again.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar, cast
 
 import trio
 
+from appliance.actors.rate_policies import NONE, Policies, policies_of
 from appliance.core.keys import (
     DEFAULT_ORGANIZATION,
     REGION_DEFAULT,
@@ -21,7 +23,9 @@ from appliance.core.keys import (
     is_key_hash,
     parse_key,
 )
+from appliance.core.rate_policy import Policy
 from appliance.errors import Refusal
+from storage.rate_policies import RatePolicyRow
 from storage.state import ApiKey, State, StateBroken
 
 T = TypeVar("T")
@@ -48,6 +52,7 @@ class KeyRing:
         self._state: State | None = None
         self._keys: dict[str, KeyInfo] = {}
         self._declared: dict[str, KeyInfo] = {}
+        self._policies: Policies = {}
         # SQLite has one writer; the state is small, so one thread serves reads as well.
         self._limiter = trio.CapacityLimiter(1)
         self.broken = "not loaded yet"
@@ -57,6 +62,27 @@ class KeyRing:
     def lookup(self, key_hash: str) -> KeyInfo | None:
         """Whose key has this hash. Never blocks."""
         return self._keys.get(key_hash)
+
+    def policies(self, org: bytes) -> Sequence[Policy] | None:
+        """The stored rate limits of an organisation, in the order they are tried. None: they cannot
+        be told, as the store was never read or holds what is no policy. Never blocks."""
+        return None if self.broken else self._policies.get(org, NONE)
+
+    @property
+    def trouble(self) -> str:
+        """What does not work, or ""."""
+        return self.broken or self.failing or self.policies_trouble
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the store, beside whoever uses it."""
+        return self._limiter.statistics().tasks_waiting
+
+    @property
+    def policies_trouble(self) -> str:
+        """Why rate limits on file are not enforced, or ""."""
+        count = sum(found is None for found in self._policies.values())
+        return f"the rate limits of {count} organisations cannot be read" if count else ""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -75,7 +101,7 @@ class KeyRing:
     async def load(self) -> bool:
         """Read all keys from the store, opening it when it is not. False: it is broken."""
         try:
-            rows = await self._in_thread(self._read)
+            rows, policies = await self._in_thread(self._read)
         except StateBroken as error:
             self._fail(error)
             if self.broken:
@@ -83,6 +109,7 @@ class KeyRing:
             await self.close()
             return False
         self._keys = {row.key_hash: key_info(row, self._region) for row in rows} | self._declared
+        self._policies = policies_of(policies)
         self.broken = self.failing = ""
         return True
 
@@ -110,6 +137,11 @@ class KeyRing:
         result = await self._change(work)
         await self.load()
         return result
+
+    async def ask(self, work: Callable[[State], T]) -> T:
+        """Let `work` read the store in a thread. Raises Refusal 503 when broken, and what `work`
+        raises."""
+        return await self._change(work)
 
     async def create(
         self,
@@ -158,10 +190,10 @@ class KeyRing:
                 raise ValueError(f"key {number}: its hash is not 64 hexadecimal digits")
         return await self.change(lambda state: state.import_api_keys(wanted))
 
-    def _read(self) -> list[ApiKey]:
+    def _read(self) -> tuple[list[ApiKey], list[RatePolicyRow]]:
         if self._state is None:
             self._state = self._open_state()
-        return self._state.api_keys()
+        return self._state.api_keys(), self._state.rate_policies()
 
     async def _change(self, work: Callable[[State], T]) -> T:
         state = self._state
@@ -180,6 +212,39 @@ class KeyRing:
     def _fail(self, error: StateBroken) -> None:
         self.failing = str(error)
         self.failures += 1
+
+
+class KeyRingTask:
+    """The ring as one of the supervisor's actors: it mends a broken store."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._closing = False
+        self._scope = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until `close`: there is nothing to save."""
+        if self._closing:
+            task_status.started()
+            return
+        self._scope = trio.CancelScope()
+        with self._scope:
+            await self._ring.run(task_status=task_status)
+
+    def close(self) -> None:
+        """`run` returns; the store stays open for whoever is still answered."""
+        self._closing = True
+        self._scope.cancel("the server ends")
+
+    @property
+    def inbox(self) -> int:
+        """Changes and readings that wait for the store."""
+        return self._ring.waiting
+
+    @property
+    def trouble(self) -> str:
+        """As the ring says."""
+        return self._ring.trouble
 
 
 def key_info(row: ApiKey, region: str) -> KeyInfo:

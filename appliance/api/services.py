@@ -23,9 +23,27 @@ class Reason(NamedTuple):
     detail: str
 
 
+class ActorState(Protocol):
+    """One of the process's own workers. `trouble` and `last_error` may name files."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def inbox(self) -> int: ...
+    @property
+    def trouble(self) -> str: ...
+    @property
+    def last_error(self) -> str: ...
+
+
 class Health(NamedTuple):
     status: Literal["healthy", "degraded"]
     reasons: Sequence[Reason] = ()
+    actors: Sequence[ActorState] = ()
 
 
 class Rows(NamedTuple):

@@ -5,7 +5,7 @@ Pure. Every answer is a value or a Refusal; the doors render it before a body is
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -97,7 +97,8 @@ class AccessRules:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """On whose account a request runs. `org` is empty when it belongs to nobody: the key store
-    could not say whose, so the request is forwarded with its own credential and counted."""
+    could not say whose, so the request is forwarded with its own credential and counted. `limited`:
+    the text of its key asks for the rate limits of its organisation (`-rl-`, proxy.md 1.7)."""
 
     org: bytes = DEFAULT_ORGANIZATION
     key_id: str = ""
@@ -105,6 +106,7 @@ class Identity:
     region: str = REGION_DEFAULT
     stream_usage: str = ""
     failed_open: bool = False
+    limited: bool = False
 
     @property
     def may_read(self) -> bool:
@@ -210,27 +212,31 @@ def identify(
     """
     if credentials.stand_in and not lends:
         raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
+    shape = credentials.shape
+    limited = shape is not None and shape.limited
     if info is not None:
-        return Identity(info.org, info.key_id, info.permission, info.region, info.stream_usage)
+        return Identity(
+            info.org, info.key_id, info.permission, info.region, info.stream_usage, limited=limited
+        )
     if store_broken and (credentials.key or rules.mode == "keys"):
         # Open where nothing of ours is lent: the client pays with its own credential. Closed
         # where a stored key, an account or an address chosen by the client would be involved.
         if credentials.own and to_built_in:
             region = _region_of_nobody(credentials, host_region, unread_region)
-            return Identity(b"", region=region, failed_open=True)
+            return Identity(b"", region=region, failed_open=True, limited=limited)
         raise Refusal(503, "key_store_broken", STORE_BROKEN, headers={"Retry-After": "30"})
     if credentials.stand_in:
         stand_in = parse_key(credentials.stand_in)
-        return Identity(b"", region=stand_in.region if stand_in is not None else REGION_DEFAULT)
+        region = stand_in.region if stand_in is not None else REGION_DEFAULT
+        return Identity(b"", region=region, limited=limited)
     if rules.mode == "keys":
         code, text = (
             ("key_unknown", KEY_UNKNOWN) if credentials.key else ("key_missing", KEY_MISSING)
         )
         raise Refusal(401, code, text, headers=AUTHENTICATE)
-    shape = credentials.shape
-    if host_region == REGION_EU or (shape is not None and shape.region == REGION_EU):
-        return EU_IDENTITY
-    return DEFAULT_IDENTITY
+    in_eu = host_region == REGION_EU or (shape is not None and shape.region == REGION_EU)
+    identity = EU_IDENTITY if in_eu else DEFAULT_IDENTITY
+    return replace(identity, limited=True) if limited else identity
 
 
 def _region_of_nobody(credentials: Credentials, host_region: str, unread_region: str) -> str:
