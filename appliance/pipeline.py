@@ -196,7 +196,7 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
             return None
         way, body = found
         try:
-            lent = await lend_along(x, way, routed.fields, house.keys)
+            lent = await lend_along(x, way, routed.fields, house.keys, body=body)
             aim = aim_along(x, way, lent, house.dialling, house.deadlines.of(x))
         except Refusal:  # open: the first call goes on alone
             routed.spare_refused()
@@ -222,7 +222,7 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
         lender = house.platform if by_credits else x.org
         try:
             found = await stored_key(lender, endpoint.provider, key_id, ring)
-            fields = gateway.enter(candidate, found)
+            fields = gateway.enter(candidate, found, ring)
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
@@ -237,6 +237,8 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
             continue
         if await call_candidate(x, house, tap, limits, gateway):
             return
+        if found is not None and found.secret is not None and x.attempts[-1].status == 401:
+            ring.tokens.forget(found.secret)  # one that was bought for it, if any
     status, body, headers = gateway.last_word()
     x.outcome = x.outcome or gateway.outcome
     await own_reply(x, status, headers, body)
@@ -251,7 +253,9 @@ async def call_candidate(
     retrying = Retrying(x)
     while True:
         try:
-            async with Call(x, x.aim, house.pool) as reply:
+            one = Call(x, x.aim, house.pool)
+            one.attempt.model = gateway.sent_model
+            async with one as reply:
                 if not retrying.after(reply):
                     if not 200 <= reply.status <= 299:
                         await gateway.refused_by(reply)
