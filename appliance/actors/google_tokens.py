@@ -55,8 +55,17 @@ class _No(NamedTuple):
 class GoogleTokens:
     """`buy` sends a request to the token endpoint: status and body, or UpstreamFailed, Refusal."""
 
-    def __init__(self, buy: Post, *, clock_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        buy: Post,
+        *,
+        buy_s: float = BUY_S,
+        wait_s: float = WAIT_S,
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
         self._post = buy
+        self._buy_s = buy_s
+        self._wait_s = wait_s
         self._clock_s = clock_s
         self._tokens = TokenCache()
         self._noes: dict[str, _No] = {}
@@ -69,8 +78,8 @@ class GoogleTokens:
         found = self._tokens.get(account.id, self._clock_s())
         if found:
             return found
-        watch.enter("connect", WAIT_S + 1)
-        with trio.move_on_after(WAIT_S) as scope:
+        watch.enter("connect", self._wait_s + 1)
+        with trio.move_on_after(self._wait_s) as scope:
             watch.upstream = ScopeWake(scope)
             try:
                 return await self._bought(account)
@@ -108,7 +117,7 @@ class GoogleTokens:
             )  # fmt: skip
         purchase = self._purchases[account.id] = trio.Event()
         try:
-            with trio.move_on_after(BUY_S):
+            with trio.move_on_after(self._buy_s):
                 return await self._ask(account)
             raise _late()
         except Refusal as refusal:

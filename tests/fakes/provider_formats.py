@@ -112,8 +112,8 @@ def _check_vertex_claude(talk: Talk) -> None:
     _check_vertex(talk)
     request = talk.request
     claude.in_envelope(_body(request), "vertex")
-    if request.first(b"x-api-key") or request.first(b"anthropic-version"):
-        raise Refused(400, "anthropic-version belongs into the body.")
+    if request.first(b"x-api-key"):
+        raise Refused(401, "x-api-key is no credential here.")
     if (b":streamRawPredict" in request.target) != (_body(request).get("stream") is True):
         raise Refused(400, "stream does not fit the method.")
 

@@ -43,11 +43,15 @@ class TokenDesk:
 
     def __init__(self) -> None:
         self.issued: list[str] = []
+        self.gate = ""  # what every answer waits for
+        self.broken = False
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
         fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         if fields.get("grant_type") != GRANT:
             return 400, _error("unsupported_grant_type", f"Invalid grant_type: {fields}")
+        if self.broken:
+            return 503, b"upstream connect error"
         problem = _problem(fields.get("assertion", ""))
         if problem:
             return 400, _error("invalid_grant", problem)

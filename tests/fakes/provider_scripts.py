@@ -166,7 +166,10 @@ async def token(talk: Talk) -> None:
     """Google's token endpoint."""
     from tests.fakes.provider_google_token import desk_of
 
-    status, body = desk_of(talk.provider).answer(talk.request.body)
+    desk = desk_of(talk.provider)
+    if desk.gate:
+        await talk.gate(desk.gate)
+    status, body = desk.answer(talk.request.body)
     await talk.send(whole(body, b"%d Fake" % status))
 
 
