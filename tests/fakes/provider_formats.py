@@ -140,7 +140,7 @@ def _check_anthropic(talk: Talk) -> None:
     request = talk.request
     if not (request.first(b"x-api-key") or b"").startswith(b"sk-env"):
         raise Refused(401, "invalid x-api-key")
-    if request.first(b"anthropic-version") != b"2023-06-01" or request.first(b"authorization"):
+    if not request.first(b"anthropic-version") or request.first(b"authorization"):
         raise Refused(400, "anthropic-version: header is required")
 
 
