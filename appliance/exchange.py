@@ -283,7 +283,7 @@ class Exchange:
         "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hedge",
         "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment",
         "region", "reply", "reply_headers", "request_id", "response_coding", "response_type",
-        "route", "sent", "session", "stand_in", "started", "started_s", "taken", "tap",
+        "route", "sent", "session", "stand_in", "started", "started_s", "taken", "tap", "template",
     )  # fmt: skip
 
     def __init__(
@@ -315,6 +315,7 @@ class Exchange:
         self.aim: Aim | None = None
         self.tap: TapLike | None = None
         self.sent: Body | None = None  # what a provider is sent, where that is not what came
+        self.template = b""  # of its prompt, as JSON (proxy.md 7.5)
         self.attempts: list[Attempt] = []
         self.hedge: Any = None  # makes what stands in a call's place, where a second may be made
         self.not_applied: list[str] = []

@@ -13,6 +13,7 @@ from appliance.config import Config
 from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
+from appliance.core.provider_credentials import Found
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
@@ -25,12 +26,13 @@ from appliance.features.answer import (
     status_of,
     timeout_failure,
 )
-from appliance.features.cache import Caches, Caching, wants_cache
+from appliance.features.cache import Caches, Caching, of_anybody, wants_cache
 from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
+from appliance.features.edit_prompt import edit_prompt
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
 from appliance.features.hedge import Race, Spare
-from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
+from appliance.features.lend import Ring, Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
@@ -47,6 +49,7 @@ from appliance.upstream.pool import Pool
 from appliance.wire import Woken
 
 if TYPE_CHECKING:
+    from appliance.core.attempts import Candidate
     from appliance.features.gateway import Gateway, GatewayCall
 
 
@@ -125,6 +128,7 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     x.reply.watch.drain_s = house.config.drain_s
     house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
+    await edit_prompt(x, house.gateway)  # closed: a prompt id asks for a prompt that can be read
     tap.hold_request()
     mocked = x.asks.mock_response
     if x.route.is_gateway and mocked is None:
@@ -215,40 +219,73 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     loaded = await house.gateway()
     platform = await ring.plan_keys(house.platform) if house.platform else {}
     gateway = await loaded.call(x, ring, platform)  # closed: what cannot be read is refused
-    limit(x, house.limits)
-    for candidate in gateway.candidates:
-        endpoint, key_id = candidate.endpoint, candidate.key.key_id
-        by_credits = candidate.kind == "ptb"
-        lender = house.platform if by_credits else x.org
+    cached = wants_cache(x)
+    if not cached:
+        limit(x, house.limits)
+    for candidate in gateway.candidates():
+        key_id = candidate.key.key_id
+        lender = house.platform if candidate.kind == "ptb" else x.org
         try:
-            found = await stored_key(lender, endpoint.provider, key_id, ring)
+            found = await stored_key(lender, candidate.endpoint.provider, key_id, ring)
             fields = gateway.enter(candidate, found, ring)
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
-            # closed: credits are held before they can be spent, or the call is not made
-            await pay(
-                x, house.wallets, endpoint.provider, endpoint.provider_model_id,
-                pass_through=by_credits,
-            )  # fmt: skip
         except Refusal as refusal:
-            if gateway.forbidden(candidate, refusal):
-                break
+            gateway.forbidden(candidate, refusal)
             continue
-        if await call_candidate(x, house, tap, limits, gateway):
-            return
-        if found is not None and found.secret is not None and x.attempts[-1].status == 401:
-            ring.tokens.forget(found.secret)  # one that was bought for it, if any
+        if not cached:
+            if await call_candidate(x, house, tap, limits, gateway, candidate):
+                return
+            forget_denied(x, found, ring)
+            continue
+        with Caching(x, tap, gateway.variant) as caching:
+            hit = await caching.hit(house.caches, of_anybody(x.head.headers))
+            if gateway.is_plain:
+                if await caching.answered(hit):
+                    return
+            elif hit is not None:
+                assert gateway.reply_map is not None, "entered before"
+                kept = caching.stored(hit)
+                await relay_mapped(x, kept, tap, limits.gap_s, gateway.reply_map)
+                return
+            else:
+                caching.missed()
+            limit(x, house.limits)
+            if await call_candidate(x, house, caching, limits, gateway, candidate):
+                return
+        forget_denied(x, found, ring)
     status, body, headers = gateway.last_word()
     x.outcome = x.outcome or gateway.outcome
     await own_reply(x, status, headers, body)
 
 
+def forget_denied(x: Exchange, found: Found | None, ring: Ring) -> None:
+    """A token that a provider did not take, if one was bought: the next call buys another."""
+    denied = bool(x.attempts) and x.attempts[-1].status == 401
+    if denied and found is not None and found.secret is not None:
+        ring.tokens.forget(found.secret)
+
+
 async def call_candidate(
-    x: Exchange, house: House, tap: Tap, limits: Timing, gateway: GatewayCall
+    x: Exchange,
+    house: House,
+    tap: Tap | Caching,
+    limits: Timing,
+    gateway: GatewayCall,
+    candidate: Candidate,
 ) -> bool:
     """One candidate of the gateway, called until its reply is final. False: it was none that a
     client is given, and how it ended is kept."""
+    endpoint = candidate.endpoint
+    try:  # closed: credits are held before they can be spent, or the call is not made
+        await pay(
+            x, house.wallets, endpoint.provider, endpoint.provider_model_id,
+            pass_through=candidate.kind == "ptb",
+        )  # fmt: skip
+    except Refusal as refusal:
+        gateway.forbidden(candidate, refusal)
+        return False
     assert x.aim is not None, "aimed before"
     retrying = Retrying(x)
     while True:
@@ -261,8 +298,13 @@ async def call_candidate(
                         await gateway.refused_by(reply)
                         x.attempts[-1].why_next = f"status_{reply.status}"
                         return False
-                    assert gateway.reply_map is not None, "entered before"
-                    await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
+                    if gateway.is_passed_on(reply):
+                        await relay(x, reply, tap, limits.gap_s)
+                    else:
+                        assert gateway.reply_map is not None, "entered before"
+                        await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
+                    if isinstance(tap, Caching):
+                        tap.keep(reply.status, reply.reason, reply.end_to_end(), [])
                     return True
         except UpstreamFailed as failure:
             if x.started:

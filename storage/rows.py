@@ -85,6 +85,8 @@ BODY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("response", "VARCHAR"),
     ("request_type", "VARCHAR"),
     ("response_type", "VARCHAR"),
+    # Of a prompt with tags in it: template, inputs and autoInputs as JSON (proxy.md 7.5).
+    ("prompt_template", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),
 )

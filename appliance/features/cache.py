@@ -17,8 +17,8 @@ from appliance.actors.cache_collect import Collecting
 from appliance.actors.response_cache import Hit, ResponseCache
 from appliance.core import headers as names
 from appliance.core.cache_control import reads, saves, why_unfit
-from appliance.core.cache_entry import make_entry
-from appliance.core.cache_key import KeyHead
+from appliance.core.cache_entry import Entry, make_entry
+from appliance.core.cache_key import CALLER_HEADERS, KeyHead
 from appliance.core.cache_reply import (
     MISS,
     Replay,
@@ -52,15 +52,50 @@ def wants_cache(x: Exchange) -> bool:
     return not (x.identity.failed_open or x.route.switches)
 
 
+def of_anybody(headers: Headers) -> Headers:
+    """The header lines that a key knows, but for who asks: where the organisation's own keys are
+    used, all of its callers are given one answer."""
+    return [field for field in headers if field[0].lower() not in CALLER_HEADERS]
+
+
+class StoredReply:
+    """A kept reply, piece by piece as it came, in the place of a provider's."""
+
+    __slots__ = ("_at", "_entry", "first", "reason", "status")
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._at = 0
+        self.status = 200
+        self.reason = entry.reason
+        self.first = {name.lower(): value for name, value in entry.headers}
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was given."""
+        return self._at >= len(self._entry.chunks)
+
+    async def piece(self) -> bytes:
+        """The next piece of the body."""
+        self._at += 1
+        return self._entry.chunks[self._at - 1] if self._at <= len(self._entry.chunks) else b""
+
+    def end_to_end(self) -> Headers:
+        """Its header lines."""
+        return list(self._entry.headers)
+
+
 class Caching:
     """One exchange, one target. `with Caching(…) as caching:`; memory is given back on every way
-    out. It stands in the tap's place for the relay, and passes everything on to it."""
+    out. It stands in the tap's place for the relay, and passes everything on to it. `variant`:
+    what else decides about the answer, beside what is called and with which body."""
 
-    __slots__ = ("_cache", "_collecting", "_key", "_tap", "x")
+    __slots__ = ("_cache", "_collecting", "_key", "_tap", "_variant", "x")
 
-    def __init__(self, x: Exchange, tap: TapLike) -> None:
+    def __init__(self, x: Exchange, tap: TapLike, variant: bytes = b"") -> None:
         self.x = x
         self._tap = tap
+        self._variant = variant
         self._cache: ResponseCache | None = None
         self._key = b""
         self._collecting: Collecting | None = None
@@ -97,6 +132,7 @@ class Caching:
                 key.scheme.encode(), key.host.encode(), key.port, x.route.path,
             ),
             headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
+            variant=self._variant,
         )  # fmt: skip
         found_key = await key_of(head, x.body)
         if found_key is None:
@@ -121,20 +157,43 @@ class Caching:
             if replay is not None:
                 await self._send(hit, replay)
                 return True
+        self.missed()
+        return False
+
+    def stored(self, hit: Hit) -> StoredReply:
+        """The hit as if its provider said it again, to be put into this client's words."""
+        self.x.reply_headers += hit_headers(hit.entry, hit.bucket)
+        self._is_hit(hit)
+        return StoredReply(hit.entry)
+
+    def missed(self) -> None:
+        """There was no answer: a client that asked for one is told, and the one that comes is
+        gathered where it is to be kept."""
+        x = self.x
         if x.asks.cache_read and MISS not in x.reply_headers:
             x.reply_headers.append(MISS)
         if self._cache is not None and saves(x.asks):
             self._collecting = self._cache.collect()
-        return False
+
+    def _is_hit(self, hit: Hit) -> None:
+        x, entry = self.x, hit.entry
+        assert x.aim is not None, "aimed before"
+        known = {
+            **x.asks.facts, "dialect": x.dialect, "gateway_provider": x.aim.provider.id,
+            "path": x.aim.record_path,
+        }  # fmt: skip
+        read_saved(entry, known, x.body.data)
+        if MISS in x.reply_headers:  # of a target before this one
+            x.reply_headers.remove(MISS)
+        x.hit = hit_facts(entry)
+        x.outcome = "cache_hit"
+        x.first_byte_s = monotonic()
 
     async def _send(self, hit: Hit, replay: Replay) -> None:
         x, entry, tap = self.x, hit.entry, self._tap
-        read_saved(entry, x.asks.facts, x.body.data)
-        x.hit = hit_facts(entry)
-        x.outcome = "cache_hit"
+        self._is_hit(hit)
         x.http_status = 200
         x.response_type, x.response_coding = entry.content_type, replay.coding
-        x.first_byte_s = monotonic()
         chunks = replay.chunks or (b"",)
         last = len(chunks) - 1
         events = entry.content_type.startswith("text/event-stream")

@@ -6,7 +6,7 @@ The record keeps what the provider said, and is written before the last byte lea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -16,7 +16,6 @@ from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Exchange, Headers, TapLike, hung_up, monotonic
-from appliance.upstream.http1 import UpstreamReply
 
 if TYPE_CHECKING:
     from appliance.providers.dialects.mapping import ReplyMap
@@ -32,8 +31,23 @@ OF_THE_BODY = frozenset((b"content-type", b"content-length", b"content-encoding"
 UNMAPPED = "gateway-mapping;reason=reply-not-understood"
 
 
+class ProviderReply(Protocol):
+    """What is asked of a provider's reply, or of a kept one."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> bytes: ...
+    @property
+    def first(self) -> dict[bytes, bytes]: ...
+    @property
+    def done(self) -> bool: ...
+    async def piece(self) -> bytes: ...
+    def end_to_end(self) -> Headers: ...
+
+
 async def relay_mapped(
-    x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float, mapping: ReplyMap
+    x: Exchange, reply: ProviderReply, tap: TapLike, gap_s: float, mapping: ReplyMap
 ) -> None:
     """Pass a good reply on in the client's format. Raises UpstreamFailed when it breaks off, or is
     an error though its status is none; Woken when woken; OSError when the client's side broke."""
@@ -51,7 +65,7 @@ async def relay_mapped(
 
 async def _whole(
     x: Exchange,
-    reply: UpstreamReply,
+    reply: ProviderReply,
     tap: TapLike,
     gap_s: float,
     mapping: ReplyMap,
@@ -89,7 +103,7 @@ async def _whole(
 
 async def _stream(
     x: Exchange,
-    reply: UpstreamReply,
+    reply: ProviderReply,
     tap: TapLike,
     gap_s: float,
     mapping: ReplyMap,
@@ -136,7 +150,7 @@ async def _stream(
             await _write(x, out)
 
 
-async def _next(reply: UpstreamReply, *, held: bool) -> bytes | None:
+async def _next(reply: ProviderReply, *, held: bool) -> bytes | None:
     """The next piece; None when the beginning of an event has waited for its end long enough."""
     if not held:
         return await reply.piece()

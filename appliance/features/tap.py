@@ -162,6 +162,8 @@ class Tap:
             facts["degraded"] = x.degraded
         if x.not_applied:
             facts["not_applied"] = x.not_applied
+        if x.template and not asks.omit_request:
+            facts["prompt_template"] = x.template.decode()
         if x.hit is not None:
             facts.update(x.hit)
         if x.session is not None:

@@ -14,10 +14,11 @@ from importlib.resources import files
 from typing import Any, Final
 
 from appliance.core.attempts import PRICE_UNKNOWN, Endpoint
-from appliance.core.model_grammar import ModelItem
+from appliance.core.model_grammar import ModelItem, parse_models
 from appliance.core.money import RATE_PLACES, exact_units
 from appliance.core.price_card import Card
 from appliance.core.price_rows import parse_rows
+from appliance.errors import Refusal
 from appliance.providers.table import Provider, ProviderTable
 
 REGISTRY: Final = "registry.csv"
@@ -120,6 +121,14 @@ class ModelRegistry:
     def context_tokens(self, item: ModelItem) -> int:
         """The context of an item: the largest of the places where it may go; 0 if unknown."""
         return max((one.context_tokens for one in self.offers(item)), default=0)
+
+    def context_of(self, name: str) -> int:
+        """The context of one item of a model string in tokens; 0 where that is not known."""
+        try:
+            (item, *_) = parse_models(name, self).items
+        except Refusal:
+            return 0
+        return self.context_tokens(item)
 
     def listed(self) -> list[dict[str, Any]]:
         """The entries of `GET /v1/models`: what a name alone can reach (proxy.md 6.3)."""

@@ -184,6 +184,7 @@ def test_every_column_of_a_plain_exchange():
         "response": json.dumps(REPLY),
         "request_type": "application/json",
         "response_type": "application/json",
+        "prompt_template": None,
         "segment": 3,
         "frame_offset": 4096,
     }

@@ -245,6 +245,32 @@ def test_a_body_in_the_providers_own_format(gateway: Appliance, provider: Provid
     assert provider.received[-1].target == b"/v1/messages"
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", CLAUDE])
+def test_a_body_of_responses_on_the_path_of_chat(gateway: Appliance, model: str) -> None:
+    body = {"model": model, "input": "Say hello."}
+    reply = post(gateway, "/v1/chat/completions", body)
+    assert (reply.status, reply.json["object"]) == (200, "response")
+    refused = post(
+        gateway, "/v1/chat/completions", body, **{"Helicone-Gateway-Body-Mapping": "OPENAI"}
+    )
+    assert (refused.status, refused.json["error"]["code"]) == (400, "messages_missing")
+    assert "messages" in refused.json["error"]["message"]
+
+
+def test_prompts_that_cannot_be_expanded_are_refused(
+    gateway: Appliance, provider: Provider
+) -> None:
+    provider.clear()
+    body = {"model": "gpt-4o", "messages": SAY}
+    reply = post(gateway, "/v1/chat/completions", {**body, "prompt_id": "abc123"})
+    assert (reply.status, reply.json["error"]["code"]) == (501, "prompts_not_built")
+    for name in ("inputs", "environment", "version_id"):
+        reply = post(gateway, "/v1/chat/completions", {**body, name: {}})
+        assert (reply.status, reply.json["error"]["code"]) == (400, "prompt_id_missing")
+        assert name in reply.json["error"]["message"]
+    assert provider.received == []
+
+
 def test_embeddings_go_to_the_named_provider(gateway: Appliance, provider: Provider) -> None:
     name = "text-embedding-3-small"
     body = {"model": f"{name}/openai", "input": "hello"}

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from appliance.core.attempts import Endpoint
 from appliance.core.json_reader import read_json
+from appliance.errors import Refusal
 from appliance.providers.dialects import (
     anthropic,
     azure,
@@ -195,6 +196,22 @@ def address_of(
         return Address(base_url, path, is_whole=False)
     parts = urlsplit(url)
     return Address(f"{parts.scheme}://{parts.netloc}", _path(url), is_whole=True)
+
+
+def plain_address(endpoint: Endpoint, address: Address, path: str) -> Address:
+    """Where a request that is not translated goes: `path` as the client called it, at a provider
+    that speaks OpenAI's. Raises Refusal 400 for one that does not."""
+    if endpoint.wire_format != "openai":
+        name = path.partition("?")[0]
+        raise Refusal(
+            400, "endpoint_unsupported",
+            f"{endpoint.provider} has no {name} as OpenAI has it. Call its own, at "
+            f"/v1/gateway/{endpoint.provider}/…",
+        )  # fmt: skip
+    if wire_of(endpoint) is AZURE:
+        operation, _, query = path.removeprefix("/v1/").partition("?")
+        path = address.path.replace(azure.CHAT, operation, 1) + (f"&{query}" if query else "")
+    return address._replace(path=path)
 
 
 def _path(url: str) -> str:
