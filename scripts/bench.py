@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import bench_gateway
 import bench_memory
 import bench_million
 import bench_requests
@@ -25,6 +26,7 @@ PARTS: dict[str, tuple[Part, str]] = {
     "heads": (bench_requests.heads, "16 connections, each head another"),
     "single": (bench_requests.single, "1 connection: latency added to direct"),
     "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
+    "gateway": (bench_gateway.gateway, "16 connections, chat translated to Anthropic"),
     "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
