@@ -25,6 +25,7 @@ from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
+from appliance.assembly_guard import guard_route, guards_of
 from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
@@ -289,6 +290,7 @@ class Parts:
     dialling: Dialling
     routing: Routing
     routers: Mapping[str, RouterParts]
+    guard_route: Route | None
     tls: ServerTls | None
 
 
@@ -306,6 +308,7 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
             Dialling(config, frozenset(own), table),
             routing,
             router_parts(config, routing),
+            guard_route(config, routing),
             server_tls(config),
         )
     except ValueError as error:
@@ -360,6 +363,7 @@ def house_of(
     for feature in ("limits", "cache", "budgets"):
         metrics.count("failed_open_total", 0, feature=feature)
     limiters = {name: region.limiter for name, region in regions.items()}
+    pool = Pool(dial_wire)
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
@@ -368,7 +372,7 @@ def house_of(
     return House(
         config,
         gate,
-        Pool(dial_wire),
+        pool,
         recorder,
         deadlines_of(config, parts.table),
         ExchangeIds(),
@@ -378,6 +382,15 @@ def house_of(
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
         Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        guards_of(
+            config,
+            parts.guard_route,
+            parts.dialling,
+            keys[min(keys)].environment,
+            pool,
+            metrics,
+            log,
+        ),
         Wallets(
             {name: region.wallet for name, region in regions.items()},
             partial(registry_of, gateway),

@@ -35,6 +35,7 @@ from appliance.config_options import (
     WORKER_TYPES,
     ConfigError,
     Deadlines,
+    GuardModelOptions,
     Otlp,
     PriceTables,
     ProviderOptions,
@@ -57,7 +58,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(admin_key|trusted_proxies|guard_fail|smtp|otlp)(\..*)?"
+    r"(admin_key|trusted_proxies|smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -209,6 +210,9 @@ class Config:
     providers: Mapping[str, ProviderOptions] = tables_by_name(ProviderOptions, "providers")
     prices: PriceTables = tables_in_order("own prices, before all others")
     routers: Mapping[str, RouterOptions] = tables_by_name(RouterOptions, "routers by name")
+    guard_model: GuardModelOptions | None = table_or_none(
+        GuardModelOptions, "a model that judges prompts (Helicone-LLM-Security-Advanced)"
+    )
     smtp: Smtp | None = table_or_none(Smtp, "mail server for alerts")
     otlp: Otlp | None = table_or_none(Otlp, "where traces are exported to")
 

@@ -198,6 +198,17 @@ class RouterOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardModelOptions:
+    """[guard_model]: a model that answers `safe` or `unsafe`, as Llama Guard does."""
+
+    provider: str = opt(text("a word", r"[a-z0-9_.-]{1,64}"), "", "who serves it", required=True)
+    model: str = opt(text("a name", r"[!-~]{1,256}"), "", "its name there", required=True)
+    deadline_s: float = opt(
+        duration(0.05, 600), 5.0, "how long its judgement may take", name="deadline"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Smtp:
     """[smtp]: the mail server for alerts."""
 

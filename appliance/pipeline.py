@@ -31,6 +31,7 @@ from appliance.features.call import Call
 from appliance.features.deadlines import Deadlines
 from appliance.features.edit_prompt import edit_prompt
 from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
+from appliance.features.guard import Guards, guard, wants_guard
 from appliance.features.hedge import Race, Spare
 from appliance.features.lend import Ring, Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
@@ -69,6 +70,7 @@ class House:
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     limits: Limits
+    guards: Guards
     wallets: Wallets
     caches: Caches
     price: PriceOf
@@ -277,6 +279,8 @@ async def call_candidate(
 ) -> bool:
     """One candidate of the gateway, called until its reply is final. False: it was none that a
     client is given, and how it ended is kept."""
+    if wants_guard(x):
+        await guard(x, house.guards)
     endpoint = candidate.endpoint
     try:  # closed: credits are held before they can be spent, or the call is not made
         await pay(
@@ -333,6 +337,8 @@ async def answer(
     caller to the target. False: the target was `given_up`."""
     if not wants_cache(x):
         limit(x, house.limits)
+        if wants_guard(x):
+            await guard(x, house.guards)
         if counts(x, house.wallets):
             await pay(x, house.wallets, x.route.provider.id)  # closed where a budget is strict
         return await call(x, house, tap, limits, given_up)
@@ -340,6 +346,8 @@ async def answer(
         if await caching.answered(await caching.hit(house.caches, fields)):
             return True
         limit(x, house.limits)
+        if wants_guard(x):
+            await guard(x, house.guards)
         if counts(x, house.wallets):
             await pay(x, house.wallets, x.route.provider.id)
         return await call(x, house, caching, limits, given_up)

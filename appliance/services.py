@@ -204,10 +204,10 @@ class ModelsOf:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def listed(self) -> list[dict[str, Any]]:
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
         """The entries of the list; loads the gateway."""
         gateway = await self._server.house.gateway()
-        return gateway.registry.listed()
+        return gateway.registry.listed(multimodal=multimodal)
 
 
 class Gauges:

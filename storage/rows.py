@@ -71,6 +71,8 @@ REQUEST_COLUMNS: tuple[tuple[str, str], ...] = (
     ("cached_exchange_id", "UUID"),
     ("saved_latency_ms", "DOUBLE"),
     ("saved_cost_pico", "BIGINT"),
+    # Whether the guard took the prompt for an attack; NULL where it was not asked.
+    ("threat", "BOOLEAN"),
     ("derive_error", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),

@@ -20,7 +20,7 @@ tls_cert tls_key http2 memory_bytes_max connections_max backlog_bytes_max guard_
 master_key retention_days retention_bytes body_bytes_max record_bytes_max drain_s grace_s
 worker_type eu_data_dir admin_key platform_org metrics_allow log_level log_format access_log
 bootstrap_key stream_usage budget_mode ready_file config deadlines providers prices routers smtp
-otlp message_bytes_max
+otlp message_bytes_max guard_model
 """
 # Read where the configuration itself is made: as the share of each part, and as the file's name.
 READ_IN_CONFIG = {"memory_bytes_max", "config"}

@@ -91,8 +91,9 @@ class Records(Protocol):
 class Models(Protocol):
     """The models that the gateway knows."""
 
-    async def listed(self) -> list[dict[str, Any]]:
-        """The entries of `GET /v1/models`: those that a name alone reaches."""
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
+        """The entries of `GET /v1/models`: those that a name alone reaches; or of them those of
+        `GET /v1/models/multimodal`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,7 @@ def _request_row(
         get("cached_exchange_id"),
         None if saved_us is None else saved_us / 1000,
         None if saved_us is None else _saved_cost(meta, price),
+        get("threat"),
         None,
     )
 

@@ -35,6 +35,10 @@ OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
 }  # fmt: skip
 OWN_PREFIXES: Final = ((b"/docs/", "docs"), (b"/download/", "docs"))
+# What the gateway answers itself, as it sees the path (proxy.md 6.3).
+MODEL_LISTS: Final = frozenset({
+    b"/v1/models", b"/models", b"/v1/models/multimodal", b"/models/multimodal",
+})  # fmt: skip
 # Rule 3.
 INTAKE_PATHS: Final = frozenset(
     prefix + b"/" + kind + b"/v1/log"
@@ -334,7 +338,7 @@ def _by_credential(
 
 def _to_gateway(rule: int, method: bytes, path: bytes, query: bytes) -> Route:
     """With or without /v1, as the gateway's own host is called (proxy.md 6.3)."""
-    if method == b"GET" and path in (b"/v1/models", b"/models"):
+    if method == b"GET" and path in MODEL_LISTS:
         return Route(Kind.OWN, rule, "full", own="rest")
     return Route(Kind.GATEWAY, rule, "fast", path=path + query)
 

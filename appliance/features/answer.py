@@ -33,18 +33,18 @@ async def refuse(x: Exchange, refusal: Refusal) -> None:
     if x.started:
         x.reply.abandon()
         return
-    body = {
-        "error": {
+    body = refusal.body
+    if body is None:
+        error = {
             "message": refusal.message,
             "type": "helicone_refused",
             "code": refusal.code,
             "param": None,
-        },
-        "message": refusal.message,
-    }
+        }
+        body = msgspec.json.encode({"error": error, "message": refusal.message})
     headers = [JSON_TYPE]
     headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-    await own_reply(x, refusal.status, headers, msgspec.json.encode(body))
+    await own_reply(x, refusal.status, headers, body, refusal.recorded)
 
 
 async def fail(x: Exchange, failure: UpstreamFailed) -> None:
@@ -82,13 +82,16 @@ def timeout_failure(phase: str, deadlines: object) -> UpstreamFailed:
     )
 
 
-async def own_reply(x: Exchange, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole reply of ours; the record, if one is open, is written first."""
+async def own_reply(
+    x: Exchange, status: int, headers: Headers, body: bytes, recorded: bytes | None = None
+) -> None:
+    """Send a whole reply of ours; the record, if one is open, is written first, with `recorded` in
+    the reply's place if that is given."""
     x.http_status = status
     x.response_type = "application/json"
     x.response_coding = ""
     if x.tap is not None:
-        x.tap.add(body)
+        x.tap.add(body if recorded is None else recorded)
         await x.tap.seal(x.outcome)
     x.started = True
     headers = [*headers, (b"content-length", b"%d" % len(body)), *x.reply_headers]

@@ -168,6 +168,8 @@ class Tap:
             facts.update(x.hit)
         if x.session is not None:
             facts.update(x.session)
+        if x.threat is not None:
+            facts["threat"] = x.threat
         if x.marks:
             facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:

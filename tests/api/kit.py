@@ -111,8 +111,11 @@ class FakeRecords:
 
 
 class FakeModels:
-    async def listed(self) -> list[dict[str, Any]]:
-        return [{"id": "m-1", "object": "model", "created": 1, "owned_by": "maker"}]
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
+        names = ["m-2"] if multimodal else ["m-1", "m-2"]
+        return [
+            {"id": name, "object": "model", "created": 1, "owned_by": "maker"} for name in names
+        ]
 
 
 class House:

@@ -26,6 +26,8 @@ OWN = b"x-request-id: req_fake\r\nopenai-processing-ms: 12\r\n"
 # Where strict fakes speak other formats; they cost imports that most tests can do without.
 STRICT = re.compile(rb"/(?:strict|v1beta1?|model|openai/deployments|v1/projects)/")
 TOKENS = b"/google/token"
+# Moderation is asked with few headers and no model: what it is to do wrong stands in the prompt.
+FAULT_IN_TEXT = re.compile(rb"fake-(?!flagged)[a-z0-9-]+")
 NUMBERED = re.compile(r"(fake-[a-z0-9-]*?)-(\d+)")
 
 
@@ -56,6 +58,9 @@ async def choose(talk: Talk) -> Script:
         model = one.model if one is not None else str(asked_of(talk).get("model") or "")
         # By its name a model is known as Claude, where several are served.
         name = model.removesuffix("-claude") if model.startswith("fake-") else ""
+    if not name and is_moderation(talk):
+        found = FAULT_IN_TEXT.search(talk.request.body)
+        name = found[0].decode() if found else ""
     if not name:
         return normal
     if name in talk.provider.scripts:
@@ -106,6 +111,10 @@ def is_anthropic(talk: Talk) -> bool:
     return b"/messages" in talk.request.target
 
 
+def is_moderation(talk: Talk) -> bool:
+    return talk.request.target.endswith(b"/moderations")
+
+
 def events_of(talk: Talk) -> list[bytes]:
     asked = asked_of(talk)
     one = strict(talk)
@@ -130,6 +139,8 @@ def body_of(talk: Talk) -> bytes:
         return openai.pretty(openai.response(asked))
     if b"/embeddings" in target:
         return openai.embeddings(asked)
+    if is_moderation(talk):
+        return openai.moderation(talk.request.body)
     if b"/models" in target:
         return openai.models()
     return openai.chat(asked)

@@ -20,6 +20,7 @@ from appliance.providers.dialects import (
     bedrock,
     bedrock_claude,
     gemini,
+    perplexity,
     responses,
     vertex,
     vertex_claude,
@@ -94,11 +95,16 @@ CONVERSE: Final = Wire(
     "bedrock", bedrock.request_from_chat, bedrock.reply_to_chat, bedrock.StreamToChat,
     bedrock.error_to_chat,
 )  # fmt: skip
+AGENT: Final = Wire(
+    "openai", perplexity.request_from_chat, perplexity.reply_to_chat, perplexity.StreamToChat,
+    perplexity.error_to_chat,
+)  # fmt: skip
 # By wire format and provider; a format alone stands for all others.
 WIRES: Final[Mapping[tuple[str, str], Wire]] = {
     ("openai", ""): OPENAI, ("openai", "azure"): AZURE, ("anthropic", ""): CLAUDE,
     ("anthropic", "vertex"): CLAUDE_ON_VERTEX, ("anthropic", "bedrock"): CLAUDE_ON_BEDROCK,
     ("google", ""): GEMINI, ("google", "vertex"): GEMINI_ON_VERTEX, ("bedrock", ""): CONVERSE,
+    ("responses", "perplexity"): AGENT,
 }  # fmt: skip
 
 
@@ -189,6 +195,8 @@ def address_of(
     elif wire in (CONVERSE, CLAUDE_ON_BEDROCK):
         speaks = bedrock if wire is CONVERSE else bedrock_claude
         url = speaks.url_of(model, settings=settings, stream=stream, base_url=whole_url)
+    elif wire is AGENT:
+        return Address(base_url, perplexity.PATH, is_whole=False)
     elif inbound == "responses" and is_same(inbound, endpoint):
         return Address(base_url, RESPONSES_PATH, is_whole=False)
     else:
