@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.actors.frame_rows import Derive
 from appliance.actors.gateway_load import GatewayLoad
+from appliance.actors.google_tokens import REPLY_BYTES_MAX, GoogleTokens
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
@@ -36,7 +37,7 @@ from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
 from appliance.core.provider_credentials import Secret
 from appliance.core.provider_key_input import environment_secrets
-from appliance.core.urls import HostList, Target, TargetPolicy
+from appliance.core.urls import HostList, Target, TargetPolicy, parse_target
 from appliance.door.destinations import to_provider, to_target
 from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
@@ -48,11 +49,13 @@ from appliance.features.pay import Wallets
 from appliance.loading import OnDemand
 from appliance.log import Log
 from appliance.pipeline import House
+from appliance.providers.google_token import TokenRequest
 from appliance.providers.price_data import load_lists, open_book
 from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
 from appliance.upstream.pool import Pool, PoolKey
+from appliance.upstream.post import post
 from appliance.upstream.tls import TlsSettings, read_context, replace_contexts
 from appliance.upstream.tunnel import ProxySettings, proxies_from
 from appliance.wire import Wire
@@ -138,6 +141,7 @@ class Dialling:
         )
         self._proxies: ProxySettings = proxies_from(os.environ)
         self._known: dict[str, DialSettings] = {}
+        self._token_ca = table.rows["vertex"].ca_file or None
         self._with_files = [row for row in table.rows.values() if row.ca_file or row.client_cert]
         self.read_files()
 
@@ -151,6 +155,13 @@ class Dialling:
                 self._proxies,
             )
         return settings
+
+    def for_tokens(self, token_url: str) -> DialSettings:
+        """For Google's token endpoint, or the operator's own, which may be private."""
+        policy = self._policy
+        if token_url:
+            policy = replace(policy, allow=(*policy.allow, parse_target(token_url).netloc))
+        return DialSettings(policy, TlsSettings(self._token_ca), self._proxies)
 
     def read_files(self) -> None:
         """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
@@ -254,16 +265,30 @@ def environment_keys(table: ProviderTable, log: Log) -> dict[str, Secret]:
 
 
 def provider_keys_of(
-    regions: Mapping[str, Region], table: ProviderTable, log: Log
+    regions: Mapping[str, Region], table: ProviderTable, dialling: Dialling, log: Log
 ) -> dict[str, ProviderKeys]:
     """The ring of provider keys of each region; its state store is there already."""
     environment = environment_keys(table, log)
+    buy = partial(buy_token, table.rows["vertex"].token_url, dialling)
     return {
         name: ProviderKeys(
-            region.directory, region.vault, table.by_id, environment=environment, region=name
+            region.directory,
+            region.vault,
+            table.by_id,
+            environment=environment,
+            region=name,
+            tokens=GoogleTokens(buy),
         )
         for name, region in regions.items()
     }
+
+
+async def buy_token(token_url: str, dialling: Dialling, request: TokenRequest) -> tuple[int, bytes]:
+    """Ask Google's token endpoint, or the one that the configuration names in its place."""
+    return await post(
+        token_url or request.url, dialling.for_tokens(token_url),
+        content_type=request.content_type, body=request.body, reply_bytes_max=REPLY_BYTES_MAX,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,9 @@ class ProviderOptions:
     prices: PriceTables = tables_in_order("its prices, as [[prices]]")
     ca_file: Path | None = opt(path(), None, "PEM of roots trusted beside the system's")
     client_cert: Path | None = opt(path(), None, "PEM of our certificate and key")
+    token_url: str | None = opt(
+        url("http", "https"), None, "where service accounts buy tokens, in Google's place"
+    )
     deadlines: Mapping[str, float] = partial_table(Deadlines, "its deadlines, as [deadlines]")
 
     def given(self) -> dict[str, object]:

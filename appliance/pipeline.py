@@ -15,6 +15,7 @@ from appliance.config import Deadlines as Timing
 from appliance.core.derive import PriceOf
 from appliance.core.ids import ExchangeIds
 from appliance.core.keys import REGION_DEFAULT
+from appliance.core.provider_credentials import Found
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import Gate, admit, is_preflight
@@ -35,7 +36,7 @@ from appliance.features.fallback import Fallbacks, RouteTo, fallback_entries
 from appliance.features.gateway_turns import Turns
 from appliance.features.guard import Guards, guard, wants_guard
 from appliance.features.hedge import Race, Spare
-from appliance.features.lend import Rings, keeps_own, lend, lend_along, stand_for, stored_key
+from appliance.features.lend import Ring, Rings, keeps_own, lend, lend_along, stand_for, stored_key
 from appliance.features.limit import Limits, charge, limit
 from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
@@ -205,7 +206,7 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
             return None
         way, body = found
         try:
-            lent = await lend_along(x, way, routed.fields, house.keys)
+            lent = await lend_along(x, way, routed.fields, house.keys, body=body)
             aim = aim_along(x, way, lent, house.dialling, house.deadlines.of(x))
         except Refusal:  # open: the first call goes on alone
             routed.spare_refused()
@@ -243,7 +244,7 @@ async def call_in_turn(
         lender = house.platform if candidate.kind == "ptb" else x.org
         try:
             found = await stored_key(lender, candidate.endpoint.provider, key_id, ring)
-            fields = gateway.enter(candidate, found)
+            fields = gateway.enter(candidate, found, ring)
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
             limits = house.deadlines.of(x)
             x.aim = aim_along(x, x.route, lent, house.dialling, limits)
@@ -254,6 +255,7 @@ async def call_in_turn(
         if not cached:
             if await call_candidate(x, house, tap, limits, gateway, candidate):
                 return
+            forget_denied(x, found, ring)
             continue
         with Caching(x, tap, gateway.variant) as caching:
             hit = await caching.hit(house.caches, of_anybody(x.head.headers))
@@ -270,9 +272,17 @@ async def call_in_turn(
             limit(x, house.limits)
             if await call_candidate(x, house, caching, limits, gateway, candidate):
                 return
+        forget_denied(x, found, ring)
     status, body, headers = gateway.last_word()
     x.outcome = x.outcome or gateway.outcome
     await own_reply(x, status, headers, body)
+
+
+def forget_denied(x: Exchange, found: Found | None, ring: Ring) -> None:
+    """A token that a provider did not take, if one was bought: the next call buys another."""
+    denied = bool(x.attempts) and x.attempts[-1].status == 401
+    if denied and found is not None and found.secret is not None:
+        ring.tokens.forget(found.secret)
 
 
 async def call_candidate(
@@ -300,7 +310,9 @@ async def call_candidate(
     retrying = Retrying(x)
     while True:
         try:
-            async with Call(x, x.aim, house.pool) as reply:
+            one = Call(x, x.aim, house.pool)
+            one.attempt.model = gateway.sent_model
+            async with one as reply:
                 if not retrying.after(reply):
                     if not 200 <= reply.status <= 299:
                         await gateway.refused_by(reply)

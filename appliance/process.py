@@ -73,7 +73,7 @@ async def serve(config: Config, log: Log) -> int:
         for name in parts.rings.by_region:
             regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
-        keys = assembly.provider_keys_of(regions, parts.table, log)
+        keys = assembly.provider_keys_of(regions, parts.table, parts.dialling, log)
         house = assembly.house_of(config, regions, keys, parts, log)
         server = Server(config, log, house, regions, keys, parts, listeners)
         await server.run(began_s)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bench_cache
+import bench_gateway
 import bench_limits
 import bench_memory
 import bench_million
@@ -28,6 +29,7 @@ PARTS: dict[str, tuple[Part, str]] = {
     "heads": (bench_requests.heads, "16 connections, each head another"),
     "single": (bench_requests.single, "1 connection: latency added to direct"),
     "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
+    "gateway": (bench_gateway.gateway, "16 connections, chat translated to Anthropic"),
     "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
     "cache": (bench_cache.cache, "hits of the response cache beside misses"),

@@ -41,6 +41,7 @@ VALUES = {
     "providers.mine.api_key_env": "MY_KEY", "providers.mine.dialect": "openai",
     "providers.mine.name": "MINE", "providers.mine.hosts": "llm.example.com",
     "providers.mine.ca_file": "/tmp/ca.pem", "providers.mine.client_cert": "/tmp/cc.pem",
+    "providers.mine.token_url": "https://tokens.test/token",
     "providers.mine.deadlines.gap": "5s",
 }  # fmt: skip
 # What has to stand beside it.

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import trio
 
+from appliance.actors.google_tokens import NO_TOKENS, GoogleTokens
 from appliance.actors.provider_key_book import BookIndex, opened
 from appliance.actors.provider_key_changes import KEYS_MAX, Changes, Entry, NewProxyKey
 from appliance.actors.provider_key_tiers import (
@@ -77,8 +78,10 @@ class ProviderKeys:
         check_s: float = CHECK_S,
         disk: Disk | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        tokens: GoogleTokens = NO_TOKENS,
     ) -> None:
         self.environment = environment
+        self.tokens = tokens
         self._region = region
         self._vault = vault
         self._vault_thread = trio.CapacityLimiter(1)

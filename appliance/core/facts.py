@@ -98,7 +98,8 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         request_model,
         response_model,
         model_name.resolve(
-            override, response_model, request_model, path, get("method") or "POST"
+            override, response_model or _sent_model(get("attempts")), request_model, path,
+            get("method") or "POST",
         ),
         usage,
         source,
@@ -107,6 +108,13 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         _is_stream(meta, asked, reply, path),
         _notes(decoded_request, decoded_response),
     )  # fmt: skip
+
+
+def _sent_model(attempts: object) -> str | None:
+    """What the last attempt asked for, where that was ours to say: the client may have named
+    several, and not every provider repeats the name (Converse)."""
+    last = attempts[-1] if type(attempts) is list and attempts else None
+    return model_name.clean_name(last.get("model")) if type(last) is dict else None
 
 
 def _session_facts(meta: Meta, request: bytes, response: bytes) -> Facts:

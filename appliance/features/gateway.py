@@ -26,6 +26,7 @@ from appliance.core.attempt_errors import (
 )
 from appliance.core.attempts import (
     Candidate,
+    Endpoint,
     StoredKey,
     candidates_of,
     chat_for,
@@ -45,7 +46,7 @@ from appliance.core.gateway_body import (
 )
 from appliance.core.model_grammar import ModelPlan, parse_models, requested_model
 from appliance.core.multipart import boundary_of, with_value
-from appliance.core.provider_credentials import Found
+from appliance.core.provider_credentials import Found, Secret
 from appliance.core.retry import retry_after_s
 from appliance.core.urls import join_base, parse_target
 from appliance.errors import Refusal, UpstreamFailed
@@ -65,8 +66,9 @@ from appliance.providers.dialects.mapping import (
     plain_address,
     wire_of,
 )
+from appliance.providers.google_token import read_account
 from appliance.providers.registry import ModelRegistry
-from appliance.providers.table import Provider
+from appliance.providers.table import SERVICE_ACCOUNTS, Provider
 from appliance.upstream.http1 import UpstreamReply
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -95,6 +97,14 @@ class Ring(Protocol):
 
     async def plan_keys(self, org: bytes) -> Mapping[str, Sequence[StoredKey]]:
         """The keys of an organisation, by provider. Raises Refusal 503."""
+
+
+class Environment(Protocol):
+    """What is asked of them for one call."""
+
+    @property
+    def environment(self) -> Mapping[str, Secret]:
+        """The keys that the process was started with, by provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +159,7 @@ class GatewayCall:
         self.errors: list[AttemptError] = []
         self.outcome = "refused"  # of the last call that was made
         self.reply_map: ReplyMap | None = None
+        self.sent_model = ""  # as the provider names it
         self._x = x
         self._over = False
         self.planned = candidates  # may be put into another order
@@ -188,25 +199,29 @@ class GatewayCall:
         assert self._candidate is not None, "entered"
         return f"{self._inbound} {self._candidate.endpoint.provider_model_id}".encode()
 
-    def enter(self, candidate: Candidate, found: Found | None) -> Headers:
+    def enter(self, candidate: Candidate, found: Found | None, ring: Environment) -> Headers:
         """Turn the exchange to this candidate: route, dialect, and what is sent. `found` is the
         stored key, None where the environment's is used, or none is asked for. Gives the header
         lines to send, without a credential. Raises Refusal for what this one cannot be asked."""
         x, endpoint = self._x, candidate.endpoint
         self._candidate = candidate
+        provider = self._gateway.providers[endpoint.provider]
+        secret = found.secret if found is not None else ring.environment.get(endpoint.provider)
+        settings = found.config if found is not None else {}
         streams = self._document.get("stream") is True
         address = address_of(
             self._inbound, endpoint, stream=streams,
-            settings=found.config if found is not None else {},
-            base_url=found.base_url if found is not None else "",
+            settings=settings, base_url=found.base_url if found is not None else "",
+            configured_url=_configured_url(provider, settings),
+            project=_project_of(secret, endpoint),
         )  # fmt: skip
         if self._inbound == "plain":
             address = plain_address(endpoint, address, self._route.path.decode("latin-1"))
         sent, fields = self._sent(candidate, streams=streams)
-        provider = self._gateway.providers[endpoint.provider]
         base_url, path = self._way(provider, address)
         x.route = replace(self._route, provider=provider, base_url=base_url, path=path)
         x.dialect = wire_of(endpoint).dialect
+        self.sent_model = endpoint.provider_model_id
         x.sent = sent
         self.reply_map = ReplyMap(
             self._inbound, endpoint,
@@ -314,6 +329,20 @@ class GatewayCall:
         if found.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % found.retry_after_s))
         return status, body, headers
+
+
+def _configured_url(provider: Provider, settings: Mapping[str, str]) -> str:
+    """What the configuration file has in the place of a provider's own address."""
+    if not provider.configured:
+        return ""
+    return provider.in_region(settings.get("region") or settings.get("location") or "")
+
+
+def _project_of(secret: Secret | None, endpoint: Endpoint) -> str:
+    """The project that a service account belongs to. Raises Refusal 401 for what is none."""
+    if secret is None or endpoint.provider != SERVICE_ACCOUNTS or not secret.is_document:
+        return ""
+    return read_account(secret.parts()[0]).project
 
 
 def inbound_of(x: Exchange) -> Inbound:

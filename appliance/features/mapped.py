@@ -139,7 +139,8 @@ async def _stream(
                 return
             continue
         out = whole.feed(piece) if whole is not None else mapping.feed(piece)
-        if ended or reply.done:
+        # The last word may be wrapped (Bedrock): whoever has taken it out knows that it was said.
+        if ended or reply.done or mapping.is_done:
             await tap.seal("complete")
         if reply.done:
             out += whole.flush() if whole is not None else mapping.finish()

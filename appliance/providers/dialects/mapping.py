@@ -40,8 +40,11 @@ RESPONSES_PROVIDERS: Final = frozenset({"openai"})
 
 
 class Translator(Protocol):
-    """One stream on its way: bytes in any split go in, whole events come out."""
+    """One stream on its way: bytes in any split go in, whole events come out. `is_done`: the last
+    word was said."""
 
+    @property
+    def is_done(self) -> bool: ...
     def feed(self, data: bytes) -> bytes: ...
     def finish(self) -> bytes: ...
 
@@ -170,25 +173,28 @@ def address_of(
     stream: bool,
     settings: Mapping[str, str],
     base_url: str,
+    configured_url: str = "",
     project: str = "",
 ) -> Address:
     """Where an endpoint is called, from its key's settings; `base_url` is the key's, "" for the
-    provider's own. Raises Refusal 400 for settings that do not say it."""
+    provider's own, `configured_url` what the configuration has in that one's place. Raises Refusal
+    400 for settings that do not say it."""
     model = endpoint.provider_model_id
     wire = wire_of(endpoint)
+    whole_url = base_url or configured_url
     if wire is AZURE:
-        url = azure.url_of(model, settings=settings, base_url=base_url)
+        url = azure.url_of(model, settings=settings, base_url=whole_url)
     elif wire is GEMINI:
         url = gemini.url_of(model, stream=stream, base_url="http://x")
         return Address(base_url, _path(url), is_whole=False)
     elif wire in (GEMINI_ON_VERTEX, CLAUDE_ON_VERTEX):
         module = vertex if wire is GEMINI_ON_VERTEX else vertex_claude
         url = module.url_of(
-            model, settings=settings, stream=stream, project=project, base_url=base_url
+            model, settings=settings, stream=stream, project=project, base_url=whole_url
         )
     elif wire in (CONVERSE, CLAUDE_ON_BEDROCK):
         speaks = bedrock if wire is CONVERSE else bedrock_claude
-        url = speaks.url_of(model, settings=settings, stream=stream, base_url=base_url)
+        url = speaks.url_of(model, settings=settings, stream=stream, base_url=whole_url)
     elif wire is AGENT:
         return Address(base_url, perplexity.PATH, is_whole=False)
     elif inbound == "responses" and is_same(inbound, endpoint):
@@ -273,6 +279,11 @@ class ReplyMap:
         for one in self._translators():
             data = (one.feed(data) if data else b"") + one.finish()
         return data
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a stream that is translated has come to the provider's last word."""
+        return self._chain is not None and any(one.is_done for one in self._chain[:1])
 
     def error(self, status: int, body: bytes) -> tuple[int, bytes]:
         """A provider's error in the client's format."""
