@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from appliance.actors.frame_rows import Derive
+from appliance.actors.gateway_load import GatewayLoad
+from appliance.actors.google_tokens import REPLY_BYTES_MAX, GoogleTokens
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
 from appliance.actors.provider_keys import ProviderKeys
+from appliance.actors.rate_limiter import BUCKET_BYTES, BUCKETS_MAX
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
+from appliance.assembly_guard import guard_route, guards_of
 from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
@@ -33,7 +37,7 @@ from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
 from appliance.core.provider_credentials import Secret
 from appliance.core.provider_key_input import environment_secrets
-from appliance.core.urls import HostList, Target, TargetPolicy
+from appliance.core.urls import HostList, Target, TargetPolicy, parse_target
 from appliance.door.destinations import to_provider, to_target
 from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
@@ -45,11 +49,13 @@ from appliance.features.pay import Wallets
 from appliance.house import House
 from appliance.loading import OnDemand
 from appliance.log import Log
+from appliance.providers.google_token import TokenRequest
 from appliance.providers.price_data import load_lists, open_book
 from appliance.providers.table import Provider, ProviderTable
 from appliance.upstream.address import AddressPolicy, Origin
 from appliance.upstream.dial import DialSettings, dial
 from appliance.upstream.pool import Pool, PoolKey
+from appliance.upstream.post import post
 from appliance.upstream.tls import TlsSettings, read_context, replace_contexts
 from appliance.upstream.tunnel import ProxySettings, proxies_from
 from appliance.wire import Wire
@@ -96,8 +102,16 @@ def region_options(config: Config, name: str) -> RegionOptions:
         {"prices": jsonable(price_tables(config))},
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
+        buckets_max(config),
         load_lists,
+        cache_disk_bytes_max=config.cache_disk_bytes_max,
+        cache_coalesce=config.cache_coalesce,
     )
+
+
+def buckets_max(config: Config) -> int:
+    """How many buckets of rate limits a region may hold: its part of their share of the memory."""
+    return min(BUCKETS_MAX, config.memory.rate_limits // len(regions_of(config)) // BUCKET_BYTES)
 
 
 def jsonable(tables: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -127,6 +141,7 @@ class Dialling:
         )
         self._proxies: ProxySettings = proxies_from(os.environ)
         self._known: dict[str, DialSettings] = {}
+        self._token_ca = table.rows["vertex"].ca_file or None
         self._with_files = [row for row in table.rows.values() if row.ca_file or row.client_cert]
         self.read_files()
 
@@ -140,6 +155,13 @@ class Dialling:
                 self._proxies,
             )
         return settings
+
+    def for_tokens(self, token_url: str) -> DialSettings:
+        """For Google's token endpoint, or the operator's own, which may be private."""
+        policy = self._policy
+        if token_url:
+            policy = replace(policy, allow=(*policy.allow, parse_target(token_url).netloc))
+        return DialSettings(policy, TlsSettings(self._token_ca), self._proxies)
 
     def read_files(self) -> None:
         """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
@@ -221,7 +243,9 @@ def key_rings_of(config: Config) -> KeyRings:
     """A key ring over the state store of each region's root. Raises ValueError for a bootstrap key
     that cannot be."""
     rings = KeyRings({
-        name: KeyRing(partial(State.open, config.root(name) / "state.sqlite"))
+        name: KeyRing(
+            partial(State.open, config.root(name) / "state.sqlite", region=name), name
+        )
         for name in regions_of(config)
     })  # fmt: skip
     if config.bootstrap_key:
@@ -241,16 +265,30 @@ def environment_keys(table: ProviderTable, log: Log) -> dict[str, Secret]:
 
 
 def provider_keys_of(
-    regions: Mapping[str, Region], table: ProviderTable, log: Log
+    regions: Mapping[str, Region], table: ProviderTable, dialling: Dialling, log: Log
 ) -> dict[str, ProviderKeys]:
     """The ring of provider keys of each region; its state store is there already."""
     environment = environment_keys(table, log)
+    buy = partial(buy_token, table.rows["vertex"].token_url, dialling)
     return {
         name: ProviderKeys(
-            region.directory, region.vault, table.by_id, environment=environment, region=name
+            region.directory,
+            region.vault,
+            table.by_id,
+            environment=environment,
+            region=name,
+            tokens=GoogleTokens(buy),
         )
         for name, region in regions.items()
     }
+
+
+async def buy_token(token_url: str, dialling: Dialling, request: TokenRequest) -> tuple[int, bytes]:
+    """Ask Google's token endpoint, or the one that the configuration names in its place."""
+    return await post(
+        token_url or request.url, dialling.for_tokens(token_url),
+        content_type=request.content_type, body=request.body, reply_bytes_max=REPLY_BYTES_MAX,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +302,7 @@ class Parts:
     dialling: Dialling
     routing: Routing
     routers: Mapping[str, RouterParts]
+    guard_route: Route | None
     tls: ServerTls | None
 
 
@@ -281,6 +320,7 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
             Dialling(config, frozenset(own), table),
             routing,
             router_parts(config, routing),
+            guard_route(config, routing),
             server_tls(config),
         )
     except ValueError as error:
@@ -334,7 +374,10 @@ def house_of(
     metrics = Metrics()
     for feature in ("limits", "cache", "budgets"):
         metrics.count("failed_open_total", 0, feature=feature)
+    load = GatewayLoad(metrics.count)
+    metrics.gauges.append(load.gauges)
     limiters = {name: region.limiter for name, region in regions.items()}
+    pool = Pool(dial_wire)
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
@@ -343,7 +386,7 @@ def house_of(
     return House(
         config,
         gate,
-        Pool(dial_wire),
+        pool,
         recorder,
         deadlines_of(config, parts.table),
         ExchangeIds(),
@@ -352,7 +395,18 @@ def house_of(
         keys,
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
-        Limits(limiters, partial(metrics.count, "failed_open_total", feature="limits")),
+        Limits(
+            limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
+        ),
+        guards_of(
+            config,
+            parts.guard_route,
+            parts.dialling,
+            keys[min(keys)].environment,
+            pool,
+            metrics,
+            log,
+        ),
         Wallets(
             {name: region.wallet for name, region in regions.items()},
             partial(registry_of, gateway),
@@ -367,6 +421,7 @@ def house_of(
         ),
         parts.book.price,
         routers_of(parts.routers, metrics),
+        load,
         log,
         metrics,
     )

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_keys, cli_wallet
+from appliance import __version__, cli_keys, cli_limits, cli_wallet
 from appliance.cli_options import (
     AsJson,
     ConfigFile,
@@ -38,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An LLM proxy that records every call, in one process and one directory.",
 )
-for group, title in {**cli_keys.GROUPS, **cli_wallet.GROUPS}.items():
+for group, title in {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_wallet.GROUPS}.items():
     app.add_typer(group, name=title)
 
 Output = Annotated[
@@ -169,6 +169,15 @@ def rebuild(
 ) -> None:
     """Make the database anew from the journal and the lake."""
     value(data_dir, config, region, "rebuild", {}, as_json)
+
+
+@app.command()
+def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+    """Say how the server is, or what lies in the directory. Exit code 1 unless all is well."""
+    from appliance.commands_run import run_status
+
+    if not run_status(option_flags(data_dir, config), as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -17,8 +17,10 @@ keys = _group("Helicone keys.")
 orgs = _group("Organisations: tenants whose calls and keys are apart.")
 provider_keys = _group("Keys of providers that calls without one are made with.")
 proxy_keys = _group("Keys to hand out that stand in for a provider's key, with limits.")
+vault = _group("The keys under which secrets are sealed and, with master_key, everything.")
 GROUPS = {
     keys: "keys", orgs: "orgs", provider_keys: "provider-keys", proxy_keys: "proxy-keys",
+    vault: "vault",
 }  # fmt: skip
 
 # A service account's file has three thousand.
@@ -33,6 +35,9 @@ def keys_create(
     write_only: Annotated[
         bool, typer.Option("--write-only", help="It may be used for calls, not for reading.")
     ] = False,
+    rate_limited: Annotated[
+        bool, typer.Option("--rate-limited", help="Under its organisation's limits: see limits.")
+    ] = False,
     org: Org = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
@@ -42,8 +47,8 @@ def keys_create(
     """Make a key. It is shown once; only the key is printed when piped."""
     from appliance.commands_run import run_create_key
 
-    flags = option_flags(data_dir, config)
-    run_create_key(flags, region, name, org=org, write_only=write_only, as_json=as_json)
+    given = {"name": name, "write_only": write_only, "rate_limited": rate_limited, "org": org}
+    run_create_key(option_flags(data_dir, config), region, given, as_json=as_json)
 
 
 @keys.command("list")
@@ -219,6 +224,25 @@ def proxy_keys_remove(
 ) -> None:
     """Take a proxy key off file; it is refused from the next request on."""
     value(data_dir, config, region, "proxy-keys.remove", {"key": key, "org": org}, as_json)
+
+
+@vault.command("rotate")
+def vault_rotate(
+    new_master_key: Annotated[
+        bool, typer.Option("--new-master-key", help="Wrap all keys anew; it is read from stdin.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Begin a new key and seal provider keys with it; nothing is out of use meanwhile.
+
+    Older keys stay in the vault for what they have encrypted. With --new-master-key the next start
+    needs the new one.
+    """
+    given = {"master_key": read_secret().strip()} if new_master_key else {}
+    value(data_dir, config, region, "vault.rotate", given, as_json)
 
 
 def read_secret() -> str:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from appliance.commands_orgs import ORG_COMMANDS, organization_id
+from appliance.commands_limits import LIMIT_COMMANDS
+from appliance.commands_orgs import ORG_COMMANDS, find_key, organization_id
 from appliance.core.keys import generate_key, hash_key, is_key_hash
 from appliance.errors import Refusal
 
@@ -35,14 +36,16 @@ def create_key(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
     if not name or len(name) > NAME_CHARACTERS_MAX:
         raise Refusal(400, "bad_name", f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
     write_only = bool(arguments.get("write_only"))
+    limited = bool(arguments.get("rate_limited"))
     region = str(arguments.get("region") or "us")
-    key = generate_key(write_only=write_only, region=region)
+    key = generate_key(write_only=write_only, region=region, limited=limited)
     row = state.add_api_key(
         name,
         hash_key(key),
         organization_id=organization_id(state, arguments.get("org")),
         permission="w" if write_only else "rw",
         region=region,
+        limited=limited,
     )
     return {"key": key} | shown(row)
 
@@ -54,14 +57,8 @@ def list_keys(state: "State", arguments: Mapping[str, Any]) -> list[dict[str, An
 def revoke_key(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Take a key out of use, named by its id, its name where only one has it, or its text."""
     wanted = str(arguments.get("key", "")).strip()
-    in_use = state.api_keys()
-    hashed = hash_key(wanted)
-    found = [row for row in in_use if row.id == wanted or row.key_hash in (wanted, hashed)]
-    found = found or [row for row in in_use if row.name == wanted]
-    if len(found) > 1:
-        ids = ", ".join(row.id for row in found[:5])
-        raise Refusal(409, "ambiguous", f"{len(found)} keys have this name, give an id: {ids}")
-    revoked = state.revoke_api_key(found[0].id) if found else None
+    found = find_key(state, wanted)
+    revoked = state.revoke_api_key(found.id) if found is not None else None
     if revoked is None:
         raise Refusal(404, "unknown_key", "no key in use has this id, name or text")
     return shown(revoked)
@@ -87,6 +84,7 @@ def import_keys(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
     **ORG_COMMANDS,
+    **LIMIT_COMMANDS,
     "keys.create": create_key,
     "keys.list": list_keys,
     "keys.revoke": revoke_key,
@@ -95,11 +93,13 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
 
 
 def shown(row: "ApiKey") -> dict[str, Any]:
-    """A key as it may be shown: neither its text nor its hash."""
+    """A key as it may be shown: neither its text nor its hash. `rate_limited` is not known of keys
+    that were imported."""
     return {
         "id": row.id,
         "name": row.name,
         "permission": row.permission,
+        "rate_limited": row.limited,
         "region": row.region,
         "organization_id": row.organization_id,
         "created_at": _time(row.created_at_us),

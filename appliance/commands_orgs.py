@@ -1,15 +1,16 @@
-"""What `orgs create | list` do to the state of one region, and how `--org` finds an organisation.
-Blocking, no server: see commands_keys.py.
+"""What `orgs create | list` do to the state of one region, and how a command finds an organisation
+or a key that it was given by name. Blocking, no server: see commands_keys.py.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from appliance.core.keys import hash_key
 from appliance.errors import Refusal
 
 if TYPE_CHECKING:
-    from storage.state import Organization, State
+    from storage.state import ApiKey, Organization, State
 
 NAME_CHARACTERS_MAX = 200
 DEFAULT = "default"
@@ -50,6 +51,19 @@ def organization_id(state: "State", wanted: object) -> str:
             409, "ambiguous", f"{len(found)} organisations have this name, give an id: {ids}"
         )
     return found[0].id
+
+
+def find_key(state: "State", wanted: str) -> "ApiKey | None":
+    """The key in use of this id or text, else of this name where only one has it. Raises Refusal
+    409."""
+    in_use = state.api_keys()
+    hashed = hash_key(wanted)
+    found = [row for row in in_use if row.id == wanted or row.key_hash in (wanted, hashed)]
+    found = found or [row for row in in_use if row.name == wanted]
+    if len(found) > 1:
+        ids = ", ".join(row.id for row in found[:5])
+        raise Refusal(409, "ambiguous", f"{len(found)} keys have this name, give an id: {ids}")
+    return found[0] if found else None
 
 
 ORG_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {

@@ -12,7 +12,7 @@ from appliance.control_client import ControlError
 from appliance.control_wire import REQUEST_BYTES_MAX
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows, write_result
-from appliance.output_lines import TailPrinter, print_note, print_value
+from appliance.output_lines import TailPrinter, print_note, print_sections, print_value
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -66,10 +66,7 @@ def run_export(
             write_result(wanted.columns, rows, "ndjson" if form == "jsonl" else form, output)
 
 
-def run_create_key(
-    flags: Flags, region: str, name: str, *, org: str, write_only: bool, as_json: bool
-) -> None:
-    arguments = {"name": name, "write_only": write_only, "org": org}
+def run_create_key(flags: Flags, region: str, arguments: dict[str, Any], *, as_json: bool) -> None:
     with open_source(load_config(flags), region) as source:
         made = source.call("keys.create", arguments, lambda _: None)
     if as_json or not isinstance(made, dict):
@@ -95,6 +92,26 @@ def run_value(
     print_value(value, as_json=as_json)
     checks = value if isinstance(value, list) else [value]
     return not any(isinstance(check, dict) and check.get("ok") is False for check in checks)
+
+
+def run_status(flags: Flags, *, as_json: bool) -> bool:
+    """Whether a server runs and nothing is degraded."""
+    config = load_config(flags)
+    client = connect(config, "us")
+    if client is not None:
+        with client:
+            found = LiveSource(client, "us").call("status", {}, lambda _: None)
+    else:
+        # Imported here: a running server spares us.
+        from appliance.status import offline_status
+
+        found = offline_status(config)
+    assert isinstance(found, dict), "status is a map"
+    if as_json:
+        print_value(found, as_json=True)
+    else:
+        print_sections(found)
+    return bool(found.get("ok"))
 
 
 def run_providers(flags: Flags, *, as_json: bool) -> None:

@@ -35,6 +35,7 @@ from appliance.config_options import (
     WORKER_TYPES,
     ConfigError,
     Deadlines,
+    GuardModelOptions,
     Otlp,
     PriceTables,
     ProviderOptions,
@@ -57,7 +58,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(admin_key|trusted_proxies|guard_fail|smtp|otlp)(\..*)?"
+    r"(trusted_proxies|smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -66,6 +67,7 @@ CONNECTION_BYTES = 40 * KIB  # parser, buffers and task of one connection at res
 PROCESS_BYTES = 96 * MIB  # interpreter, libraries, provider and price tables
 MEMORY_BYTES_MIN = 256 * MIB
 CAPTURE_BYTES_MAX = 64 * MIB
+RATE_LIMITS_BYTES_MAX = 384 * MIB  # a million buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class MemoryTable:
     capture: int
     backlog: int
     response_cache: int
+    rate_limits: int
     duckdb: int
     children: int
     connections: int
@@ -95,10 +98,12 @@ def split_memory(total: int, backlog: int) -> MemoryTable:
     duckdb = rest * 35 // 100
     children = rest * 25 // 100
     response_cache = rest // 10
-    connections = rest - capture - duckdb - children - response_cache
+    rate_limits = min(RATE_LIMITS_BYTES_MAX, rest // 16)
+    connections = rest - capture - duckdb - children - response_cache - rate_limits
     return MemoryTable(
-        total, PROCESS_BYTES, capture, backlog, response_cache, duckdb, children, connections
-    )
+        total, PROCESS_BYTES, capture, backlog, response_cache, rate_limits, duckdb, children,
+        connections,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,13 @@ class Config:
         None, "key of the default organisation", secret=True,
     )  # fmt: skip
     admin_key: str | None = opt(secret(16), None, "key for administration", secret=True)
+    stripe_webhook_secret: str | None = opt(
+        secret(16), None, "signing secret of the webhook that tells of payments", secret=True
+    )
+    stripe_product_id: str | None = opt(
+        text("a word of up to 256 characters", r"[!-~]{1,256}"), None,
+        "payments with another metadata.productId are not credits",
+    )  # fmt: skip
     platform_org: str | None = opt(
         text("a UUID", UUID), None, "its provider keys serve those who pay with credits"
     )
@@ -164,6 +176,14 @@ class Config:
     )
     record_bytes_max: int = opt(
         size(KIB, GIB), 32 * MIB, "largest body kept whole, a side; else its head and tail"
+    )
+    cache_disk_bytes_max: int = opt(
+        size(16 * MIB, TIB), GIB, "disk for cached replies, in each region"
+    )
+    cache_coalesce: bool = opt(
+        boolean(),
+        False,
+        "identical calls that miss the cache at once wait for the first one's reply",
     )
     durability: str = opt(
         choice("normal", "strict"), "normal", "strict: a reply ends after its record is synced"
@@ -209,6 +229,9 @@ class Config:
     providers: Mapping[str, ProviderOptions] = tables_by_name(ProviderOptions, "providers")
     prices: PriceTables = tables_in_order("own prices, before all others")
     routers: Mapping[str, RouterOptions] = tables_by_name(RouterOptions, "routers by name")
+    guard_model: GuardModelOptions | None = table_or_none(
+        GuardModelOptions, "a model that judges prompts (Helicone-LLM-Security-Advanced)"
+    )
     smtp: Smtp | None = table_or_none(Smtp, "mail server for alerts")
     otlp: Otlp | None = table_or_none(Otlp, "where traces are exported to")
 

@@ -150,6 +150,9 @@ class ProviderOptions:
     prices: PriceTables = tables_in_order("its prices, as [[prices]]")
     ca_file: Path | None = opt(path(), None, "PEM of roots trusted beside the system's")
     client_cert: Path | None = opt(path(), None, "PEM of our certificate and key")
+    token_url: str | None = opt(
+        url("http", "https"), None, "where service accounts buy tokens, in Google's place"
+    )
     deadlines: Mapping[str, float] = partial_table(Deadlines, "its deadlines, as [deadlines]")
 
     def given(self) -> dict[str, object]:
@@ -192,6 +195,17 @@ class RouterOptions:
         duration(0.05, 3600), 30.0, "rest of a target after a 429 without Retry-After",
         name="limited",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class GuardModelOptions:
+    """[guard_model]: a model that answers `safe` or `unsafe`, as Llama Guard does."""
+
+    provider: str = opt(text("a word", r"[a-z0-9_.-]{1,64}"), "", "who serves it", required=True)
+    model: str = opt(text("a name", r"[!-~]{1,256}"), "", "its name there", required=True)
+    deadline_s: float = opt(
+        duration(0.05, 600), 5.0, "how long its judgement may take", name="deadline"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,18 @@ Whoever can open the socket owns the data directory: there is no further access 
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
 from appliance.commands_keys import STATE_COMMANDS
+from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_vault import rotate_vault
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
@@ -43,6 +47,7 @@ T = TypeVar("T")
 Take = Callable[[list[tuple[str, str]], list[tuple[Any, ...]]], Awaitable[None]]
 FAILURES = (QueryFailed, QueryCancelled, AnalyticsFailed)
 REOPEN_WAIT_S = 10.0
+SEGMENT_WAIT_S = 10.0  # for the current segment of the journal to be closed
 Maintenance = Callable[["Region"], Awaitable[object]]
 
 _threads = trio.CapacityLimiter(4)
@@ -160,15 +165,20 @@ class Commands:
         rings: KeyRings,
         keys: Mapping[str, ProviderKeys],
         maintain: Mapping[str, Maintenance],
+        status: Callable[[], dict[str, Any]],
     ) -> None:
         self._regions = regions
         self._rings = rings
         self._keys = keys
         self._maintain = maintain
+        self._status = status
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
+        found["status"] = self._tell_status
+        found["limits.explain"] = self._explain
+        found["vault.rotate"] = self._rotate_vault
         for name in STATE_COMMANDS:
             found[name] = self._state_command(name)
         for name in RING_COMMANDS:
@@ -265,10 +275,30 @@ class Commands:
 
         return run
 
+    async def _tell_status(self, _arguments: dict[str, Any], reply: ControlReply) -> None:
+        await reply.value(self._status())
+
+    async def _explain(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        region = self._region(arguments)
+        ring = self._rings.by_region[region.name]
+        subject = await ring.ask(lambda state: subject_of(state, arguments))
+        stored = ring.policies(uuid.UUID(subject.organization_id).bytes)
+        now_us = time.time_ns() // 1000
+        await reply.value(explain_limit(region.limiter, subject, stored, arguments, now_us))
+
+    async def _rotate_vault(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        """Records go into a new segment with the new key, where they are encrypted."""
+        region = self._region(arguments)
+        value = await rotate_vault(self._keys[region.name], arguments)
+        if region.keys is not None:
+            with trio.move_on_after(SEGMENT_WAIT_S):
+                await region.journal.rotate()
+        await reply.value(value)
+
     async def _org(self, region: str, arguments: Mapping[str, Any]) -> bytes:
         wanted = arguments.get("org")
         ring = self._rings.by_region[region]
-        return org_bytes(await ring.change(lambda state: organization_id(state, wanted)))
+        return org_bytes(await ring.ask(lambda state: organization_id(state, wanted)))
 
     def _maintenance(self, action: Maintenance) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:

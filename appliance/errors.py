@@ -7,7 +7,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
     """An expected no: made where the rule is broken, rendered once in the door.
 
     `status` is the HTTP status, `code` a short stable word for metrics and clients, `message` says
-    what is wrong and what to do. `headers` go out with it.
+    what is wrong and what to do. `headers` go out with it. `body` is the JSON of a reply whose form
+    the contract names, in place of the usual one; `recorded` is what the record keeps for it.
     """
 
     def __init__(
@@ -18,6 +19,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
         *,
         headers: Mapping[str, str] | None = None,
         outcome: str = "refused",
+        body: bytes | None = None,
+        recorded: bytes | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -25,6 +28,8 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
         self.message = message
         self.headers = dict(headers or {})
         self.outcome = outcome
+        self.body = body
+        self.recorded = recorded
 
 
 class UpstreamFailed(Exception):  # noqa: N818

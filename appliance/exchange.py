@@ -303,11 +303,12 @@ class Exchange:
     """One request on its way. Fields are grouped by who sets them."""
 
     __slots__ = (
-        "aim", "asks", "asks_usage", "attempts", "body", "counted", "created_at_us", "degraded",
-        "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head", "hedge",
-        "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome", "payment",
-        "region", "reply", "reply_headers", "request_id", "response_coding", "response_type",
-        "route", "sent", "session", "stand_in", "started", "started_s", "taken", "tap",
+        "aim", "asks", "asks_usage", "attempts", "body", "checks", "counted", "created_at_us",
+        "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head",
+        "hedge", "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome",
+        "payment", "region", "reply", "reply_headers", "request_id", "response_coding",
+        "response_type", "route", "sent", "session", "stand_in", "started", "started_s", "taken",
+        "tap", "template", "threat",
     )  # fmt: skip
 
     def __init__(
@@ -339,11 +340,14 @@ class Exchange:
         self.aim: Aim | None = None
         self.tap: TapLike | None = None
         self.sent: Body | None = None  # what a provider is sent, where that is not what came
+        self.template = b""  # of its prompt, as JSON (proxy.md 7.5)
         self.attempts: list[Attempt] = []
         self.hedge: Any = None  # makes what stands in a call's place, where a second may be made
         self.not_applied: list[str] = []
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
         self.session: dict[str, Any] | None = None  # what the record says of a WebSocket's session
+        self.checks: Any = None  # what features/guard.py knows of the prompt
+        self.threat: bool | None = None  # what the guard said; None where it was not asked
         self.counted = False
         self.taken: list[Any] = []  # the buckets of the rate limits
         self.marks: dict[str, str] | None = None  # properties of the record that are ours

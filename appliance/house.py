@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
@@ -15,6 +16,7 @@ from appliance.features.admit import Gate
 from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
 from appliance.features.fallback import RouteTo
+from appliance.features.guard import Guards
 from appliance.features.lend import Rings
 from appliance.features.limit import Limits
 from appliance.features.pay import Wallets
@@ -43,9 +45,11 @@ class House:
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     limits: Limits
+    guards: Guards
     wallets: Wallets
     caches: Caches
     price: PriceOf
     routers: Mapping[str, RoutedBy]
+    load: GatewayLoad
     log: Log
     metrics: Metrics

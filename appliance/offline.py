@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ from appliance import assembly
 from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.provider_keys import ProviderKeys
-from appliance.actors.region import DELETION_PURPOSE
+from appliance.actors.rate_limiter import FILE_NAME as RATE_LIMITS
+from appliance.actors.rate_limiter import RateLimiter
+from appliance.actors.region import DELETION_PURPOSE, LIMITS_PURPOSE
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk
+from appliance.commands_limits import explain_limit, policies_in, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
+from appliance.commands_vault import rotate_vault
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.errors import Refusal
@@ -51,9 +55,10 @@ class ServerFound(Exception):  # noqa: N818 - it is an answer
 class Offline:
     """An open root. The analytics are opened when first asked for, the state too."""
 
-    def __init__(self, config: Config, directory: Path, *, read_only: bool) -> None:
+    def __init__(self, config: Config, region: str, *, read_only: bool) -> None:
         self._config = config
-        self._directory = directory
+        self._region = region
+        directory = self._directory = config.root(region)
         self._read_only = read_only
         self._vault = Vault.open(directory, config.master_key)
         self._keys = self._vault.segment_keys
@@ -66,7 +71,7 @@ class Offline:
     def state(self) -> State:
         """The state store."""
         if self._state is None:
-            self._state = State.open(self._directory / "state.sqlite")
+            self._state = State.open(self._directory / "state.sqlite", region=self._region)
         return self._state
 
     def _lake(self) -> Lake:
@@ -145,19 +150,35 @@ class Offline:
             return self._verify(lambda frames: progress({"done": frames}))
         if command == "rebuild":
             return self._rebuild(lambda frames: progress({"done": frames}))
+        if command == "limits.explain":
+            return self._explain_limit(arguments)
+        if command == "vault.rotate":
+            return trio.run(rotate_vault, self._ring(arguments), arguments)
         if command in RING_COMMANDS:
             return trio.run(self._on_ring, command, arguments)
         if command in WALLET_COMMANDS:
             return trio.run(self._on_wallet, command, arguments)
         raise Refusal(400, "needs_server", f"{command} needs a running server")
 
+    def _explain_limit(self, arguments: dict[str, Any]) -> object:
+        """With the buckets as they were saved last."""
+        subject = subject_of(self.state, arguments)
+        limiter = RateLimiter(self._directory, self._vault.stable_key(LIMITS_PURPOSE))
+        with suppress(FileNotFoundError):
+            limiter.load((self._directory / RATE_LIMITS).read_bytes())
+        stored = policies_in(self.state, subject)
+        return explain_limit(limiter, subject, stored, arguments, time.time_ns() // 1000)
+
     async def _on_ring(self, command: str, arguments: dict[str, Any]) -> object:
         """A command on the provider keys, whose ring lives as long as that takes."""
         org = organization_id(self.state, arguments.get("org"))
+        return await RING_COMMANDS[command](self._ring(arguments), org_bytes(org), arguments)
+
+    def _ring(self, arguments: dict[str, Any]) -> ProviderKeys:
         table = assembly.provider_table(self._config)
         region = str(arguments.get("region") or "us")
-        ring = ProviderKeys(self._directory, self._vault, table.by_id, region=region)
-        return await RING_COMMANDS[command](ring, org_bytes(org), arguments)
+        _ = self.state  # made where there is none yet
+        return ProviderKeys(self._directory, self._vault, table.by_id, region=region)
 
     async def _on_wallet(self, command: str, arguments: dict[str, Any]) -> object:
         """A command on the wallet, which is open as long as that takes. What a crash left held
@@ -237,7 +258,7 @@ def open_root(
     read_only = not os.access(directory, os.W_OK) or is_read_only(directory)
     root = None if read_only else Root.open(directory, wait_s=WAIT_S, sleep=wait)
     try:
-        offline = Offline(config, directory, read_only=read_only)
+        offline = Offline(config, region, read_only=read_only)
         try:
             yield offline
         finally:

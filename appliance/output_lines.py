@@ -29,6 +29,16 @@ def print_value(value: object, *, as_json: bool) -> None:
         print(_plain(value))
 
 
+def print_sections(found: Mapping[str, Any]) -> None:
+    """A map of values, then each list of maps in it as a table under its name."""
+    tables = {name: item for name, item in found.items() if isinstance(item, list)}
+    print_value({name: item for name, item in found.items() if name not in tables}, as_json=False)
+    for name, rows in tables.items():
+        if rows:
+            print(f"\n{visible(name)}", flush=True)  # tables are written beside this stream
+            print_value(rows, as_json=False)
+
+
 def _column_type(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     """Numbers stand right, all else is text."""
     values = [row.get(name) for row in rows if row.get(name) is not None]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import NoneType
-from typing import TYPE_CHECKING
 
 import trio
 
@@ -24,13 +23,14 @@ from appliance.features.answer import (
     preflight,
     refuse,
     status_of,
-    timeout_failure,
     too_late,
     woken,
 )
 from appliance.features.cache import Caching, caching_of, wants_cache
 from appliance.features.call import Call
+from appliance.features.edit_prompt import edit_prompt, wants_edit
 from appliance.features.fallback import Fallbacks, fallback_entries
+from appliance.features.guard import checked
 from appliance.features.hedge import Race, Spare
 from appliance.features.lend import (
     keeps_own,
@@ -38,10 +38,8 @@ from appliance.features.lend import (
     lend_along,
     lent_before,
     stand_for,
-    stored_key,
 )
 from appliance.features.limit import charge, limit, owes
-from appliance.features.mapped import relay_mapped
 from appliance.features.mock import JSON_REPLY, mock_body
 from appliance.features.pay import counts, paid
 from appliance.features.realtime import converse
@@ -60,17 +58,16 @@ from appliance.fence import (
     tell,
 )
 from appliance.house import House
+from appliance.pipeline_gateway import through_gateway
 from appliance.wire import Woken
 
 BUDGETS = "budgets"
 CACHE = "cache-enabled"
 USAGE = "stream-usage"
+PROMPT = "prompt"
 # From the request's end to the first call: more than all that may be waited for in between.
 PREPARE_S = 60.0
 LAST_WORDS_S = 2.0
-
-if TYPE_CHECKING:
-    from appliance.features.gateway import GatewayCall
 
 
 def never(_status: int) -> bool:
@@ -168,6 +165,8 @@ async def serve(x: Exchange, house: House, tap: Tap) -> None:
     house.recorder.budget.admit()  # closed: without memory nothing else would go on
     await x.reply.read_body(x)
     x.reply.watch.enter("prepare", PREPARE_S)
+    if open_now(x, PROMPT, False, bool, wants_edit, x):
+        await open_within(x, PROMPT, OPEN_S, None, NoneType, edit_prompt(x, house.gateway))
     tap.hold_request()
     mocked = x.asks.mock_response
     if x.route.is_gateway and mocked is None:
@@ -296,78 +295,6 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
     return Race(x, make_call, routed.hedge_after_s, find_spare, routed)
 
 
-async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
-    """The calls that may answer, one after the other, until one does; else one reply for all."""
-    ring = house.keys[x.region]
-    try:
-        with trio.fail_after(CLOSED_S):
-            loaded = await house.gateway()
-            platform = await ring.plan_keys(house.platform) if house.platform else {}
-            gateway = await loaded.call(x, ring, platform)
-    except Exception as error:  # closed: what cannot be read is refused
-        raise closed(x, "gateway", error) from error
-    open_now(x, "ratelimit-policy", True, bool, limit, x, house.limits)
-    for candidate in gateway.candidates:
-        endpoint, key_id = candidate.endpoint, candidate.key.key_id
-        by_credits = candidate.kind == "ptb"
-        lender = house.platform if by_credits else x.org
-        try:
-            with trio.fail_after(CLOSED_S):
-                found = await stored_key(lender, endpoint.provider, key_id, ring)
-                fields = gateway.enter(candidate, found)
-                lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)
-            limits = house.deadlines.of(x)
-            aim = aim_along(x, x.route, lent, house.dialling, limits)
-            assert isinstance(aim, Aim), "it is where the call goes"
-            x.aim = aim
-            model = endpoint.provider_model_id
-            await paid(x, house.wallets, endpoint.provider, model, pass_through=by_credits)
-        except Woken:
-            raise
-        except Exception as error:
-            if gateway.forbidden(candidate, closed(x, "gateway", error)):
-                break
-            continue
-        if await call_candidate(x, house, tap, limits, gateway):
-            return
-    status, body, headers = gateway.last_word()
-    x.outcome = x.outcome or gateway.outcome
-    await own_reply(x, status, headers, body)
-
-
-async def call_candidate(
-    x: Exchange, house: House, tap: Tap, limits: Timing, gateway: GatewayCall
-) -> bool:
-    """One candidate of the gateway, called until its reply is final. False: it was none that a
-    client is given, and how it ended is kept."""
-    assert x.aim is not None, "aimed before"
-    retrying = retrying_of(x)
-    while True:
-        try:
-            async with Call(x, x.aim, house.pool) as reply:
-                if not again(x, retrying, reply):
-                    if not 200 <= reply.status <= 299:
-                        await gateway.refused_by(reply)
-                        x.attempts[-1].why_next = f"status_{reply.status}"
-                        return False
-                    assert gateway.reply_map is not None, "entered before"
-                    await relay_mapped(x, reply, tap, limits.gap_s, gateway.reply_map)
-                    return True
-        except UpstreamFailed as failure:
-            if x.started:
-                raise
-            if not again(x, retrying, failure):
-                gateway.failed(failure, status_of(failure))
-                return False
-        except Woken:
-            phase = x.reply.watch.expired
-            if x.started or not too_late(x):
-                raise
-            gateway.failed(timeout_failure(phase, limits), 504)
-            return False
-        await pause(x, retrying)
-
-
 async def answer(
     x: Exchange,
     house: House,
@@ -390,8 +317,10 @@ async def answer(
 
 
 async def allowed(x: Exchange, house: House) -> None:
-    """One token per client request, and what the call may cost from the budgets. Raises Refusal."""
+    """One token per client request, the checks of its prompt, and what the call may cost from the
+    budgets. Raises Refusal."""
     open_now(x, "ratelimit-policy", True, bool, limit, x, house.limits)
+    await checked(x, house.guards)
     if open_now(x, BUDGETS, True, bool, counts, x, house.wallets):
         await paid(x, house.wallets, x.route.provider.id)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from appliance import assembly, maintenance, resident
+from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
 from appliance.actors.spill import RequestSink
@@ -41,6 +42,7 @@ from appliance.house import House
 from appliance.log import LibraryHandler, Log
 from appliance.pipeline import handle
 from appliance.services import Gauges, services_of
+from appliance.status import live_status
 
 POOL_SWEEP_S = 15.0
 REST_S = 15.0
@@ -72,7 +74,7 @@ async def serve(config: Config, log: Log) -> int:
         for name in parts.rings.by_region:
             regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
-        keys = assembly.provider_keys_of(regions, parts.table, log)
+        keys = assembly.provider_keys_of(regions, parts.table, parts.dialling, log)
         house = assembly.house_of(config, regions, keys, parts, log)
         server = Server(config, log, house, regions, keys, parts, listeners)
         await server.run(began_s)
@@ -155,11 +157,13 @@ class Server:
         self.actors = Supervisor(log)
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
+            self.actors.add(f"keys{tail}", KeyRingTask(self.rings.by_region[name]))
             self.actors.add(f"limits{tail}", region.limiter)
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
         self.listeners = listeners
+        self.began_s = time.monotonic()
         self.ready = False
         self.accepting = trio.CancelScope()
         self.deaf = trio.Event()
@@ -167,8 +171,10 @@ class Server:
         self.dialling = parts.dialling
         self.tls = parts.tls
         self.handle = partial(handle, house=house)  # the pipeline, for both lanes
+        services = services_of(self)
+        self.operations = services.operations
         self.full = FullLane(
-            AppOnDemand(services_of(self)),
+            AppOnDemand(services),
             handle=self.handle,
             route=self.route,
             write_s=config.deadlines.client_write_s,
@@ -205,7 +211,6 @@ class Server:
             async with trio.open_nursery() as actors:
                 for region in self.regions.values():
                     await region.start(actors)
-                actors.start_soon(self.rings.run)
                 await actors.start(self.actors.run)
                 for region in self.regions.values():
                     actors.start_soon(settle_left, region, self.log)
@@ -231,7 +236,9 @@ class Server:
 
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
-        commands = Commands(self.regions, self.rings, self.keys, maintenance.COMMANDS).table()
+        commands = Commands(
+            self.regions, self.rings, self.keys, maintenance.COMMANDS, partial(live_status, self)
+        ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
             await doors.start(partial(serve_control, path, commands, on_bug=self.log.bug))

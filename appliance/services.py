@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
 from appliance.actors.metrics import Sample
+from appliance.actors.supervisor import Report
 from appliance.api.services import Health, Reason, Row, Rows, Services
 from appliance.control_commands import in_thread, run_query
 from appliance.core.access import (
@@ -30,6 +31,7 @@ from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
+from appliance.services_wallet import WalletsOf
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class OperationsOf:
             Reason(part, self._since.setdefault(part, now), detail)
             for part, detail in found.items()
         ]
-        return Health("degraded" if reasons else "healthy", reasons)
+        return Health("degraded" if reasons else "healthy", reasons, reports_of(self._server))
 
     def _problems(self) -> Iterator[tuple[str, str]]:
         for name, region in self._server.regions.items():
@@ -75,8 +77,6 @@ class OperationsOf:
             if region.roller.stats.error:
                 yield f"lake{tail}", region.roller.stats.error
         yield from self._server.actors.troubles()
-        for name, why in self._server.rings.troubles():
-            yield "keys" if name == "us" else f"keys-{name}", why
 
     def ready(self) -> bool:
         """Stores are open and nothing drains."""
@@ -90,6 +90,25 @@ class OperationsOf:
     def refused(self, refusal: Refusal) -> None:
         """One line of the log; its message is for the caller."""
         self._server.log.warning("refused", status=refusal.status, code=refusal.code)
+
+
+def reports_of(server: Server) -> list[Report]:
+    """Every actor: those that the supervisor keeps, and those that mend themselves and whose end
+    would be the process's: journal, ingest and lake of each region."""
+    found = []
+    for name, region in server.regions.items():
+        tail = "" if name == "us" else f"-{name}"
+        journal, ingest, roller = region.journal, region.ingest, region.roller.stats
+        waiting = journal.stats.unsynced_bytes
+        found += [
+            Report(f"journal{tail}", "running", 0, waiting, journal.degraded or "", ""),
+            Report(
+                f"analytics{tail}", "running", ingest.stats.reopened, ingest.lag_frames,
+                ingest.stats.error or "", "",
+            ),
+            Report(f"lake{tail}", "running", 0, 0, roller.error or "", ""),
+        ]  # fmt: skip
+    return found + server.actors.reports()
 
 
 class AccessOf:
@@ -195,6 +214,7 @@ def services_of(server: Server) -> Services:
         AccessOf(server, server.house.gate.rules),
         RecordsOf(server.regions, server.log),
         ModelsOf(server),
+        WalletsOf(server),
     )
 
 
@@ -204,10 +224,10 @@ class ModelsOf:
     def __init__(self, server: Server) -> None:
         self._server = server
 
-    async def listed(self) -> list[dict[str, Any]]:
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
         """The entries of the list; loads the gateway."""
         gateway = await self._server.house.gateway()
-        return gateway.registry.listed()
+        return gateway.registry.listed(multimodal=multimodal)
 
 
 class Gauges:
@@ -233,6 +253,12 @@ class Gauges:
         yield "pool_dialled_total", {}, pool.dialled
         yield "pool_reused_total", {}, pool.reused
         yield "captured_bytes", {}, server.house.recorder.budget.held_bytes
+        for report in reports_of(server):
+            labels = {"actor": report.name}
+            yield "actor_up", labels, int(report.state == "running")
+            yield "actor_restarts_total", labels, report.restarts
+            yield "actor_inbox", labels, report.inbox
+            yield "actor_troubled", labels, int(bool(report.trouble))
         for name, region in server.regions.items():
             yield from region_samples(name, region, self._since_s)
 
@@ -259,6 +285,11 @@ def region_samples(name: str, region: Region, since_s: float) -> Iterator[Sample
     for name, value in region.cache.gauges().items():
         is_now = name.endswith(("_bytes", "_entries"))
         yield f"cache_{name}" if is_now else f"cache_{name}_total", labels, value
+    yield "rate_limit_buckets", labels, len(region.limiter)
+    limits = region.limiter.stats
+    yield "rate_limit_refused_total", labels, limits.refused
+    yield "rate_limit_evicted_total", labels, limits.evicted
+    yield "rate_limit_swept_total", labels, limits.swept
     yield "duckdb_reopened_total", labels, ingest.stats.reopened
     yield "rolls_total", labels, roller.rolls
     rolled_s = since_s if roller.rolled_at_s is None else roller.rolled_at_s

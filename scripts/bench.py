@@ -13,10 +13,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import bench_cache
+import bench_gateway
+import bench_limits
 import bench_memory
 import bench_million
 import bench_requests
 import bench_stream
+import bench_wallet
 from bench_report import Report
 
 Part = Callable[[Path, argparse.Namespace, Report], None]
@@ -25,8 +29,12 @@ PARTS: dict[str, tuple[Part, str]] = {
     "heads": (bench_requests.heads, "16 connections, each head another"),
     "single": (bench_requests.single, "1 connection: latency added to direct"),
     "tls": (bench_requests.tls, "16 connections, the upstream speaks TLS"),
+    "gateway": (bench_gateway.gateway, "16 connections, chat translated to Anthropic"),
     "paced": (bench_stream.paced, "16 streams of 50 chunks, 2 ms apart"),
     "unpaced": (bench_stream.unpaced, "16 streams, chunks as fast as they go"),
+    "cache": (bench_cache.cache, "hits of the response cache beside misses"),
+    "limits": (bench_limits.limits, "limit, cache miss and stored key, on and off"),
+    "wallet": (bench_wallet.wallet, "holds and settles, 200 at once, on a real file"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
     "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
 }

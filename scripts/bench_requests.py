@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench_report import Report, median
 from bench_rig import (
+    CHAT_REQUEST,
     Load,
     Running,
     certificate,
@@ -68,7 +69,13 @@ def line_up(folder: Path, args: Namespace, *, tls: bool = False) -> list[Contend
 
 
 def one_round(
-    folder: Path, who: Contender, args: Namespace, connections: int, *, differing: bool
+    folder: Path,
+    who: Contender,
+    args: Namespace,
+    connections: int,
+    *,
+    differing: bool,
+    body: str = CHAT_REQUEST,
 ) -> Round:
     before = cpu_us(who.pid)
     load = run_wrk(
@@ -78,6 +85,7 @@ def one_round(
         seconds=args.seconds,
         headers=who.headers,
         differing=differing,
+        body=body,
     )
     quiet(who.pid)
     return Round(load, (cpu_us(who.pid) - before) / max(1, load.requests))

@@ -124,13 +124,17 @@ class Running:
 
 
 def start_nginx(
-    folder: Path, *, proxy_to: str | None = None, tls: tuple[Path, Path] | None = None
+    folder: Path,
+    *,
+    proxy_to: str | None = None,
+    tls: tuple[Path, Path] | None = None,
+    reply: str = CHAT_REPLY,
 ) -> Running:
-    """nginx with one worker: a fixed chat reply, or a proxy_pass to the URL `proxy_to`."""
+    """nginx with one worker: a fixed reply, or a proxy_pass to the URL `proxy_to`."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     if proxy_to is None:
-        upstream, place = "", f"default_type application/json; return 200 '{CHAT_REPLY}';"
+        upstream, place = "", f"default_type application/json; return 200 '{reply}';"
     else:
         scheme, _, address = proxy_to.partition("://")
         upstream = (
@@ -271,11 +275,12 @@ def run_wrk(
     seconds: float,
     headers: dict[str, str],
     differing: bool = False,
+    body: str = CHAT_REQUEST,
 ) -> Load:
     """One round of wrk, one thread. `differing`: no two heads in a row are the same."""
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
-    script.write_text(LUA % (CHAT_REQUEST, lines + (DIFFERING if differing else "")))
+    script.write_text(LUA % (body, lines + (DIFFERING if differing else "")))
     out = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), url],
         capture_output=True, text=True, check=True,

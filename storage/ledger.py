@@ -21,6 +21,10 @@ AccountRow = tuple[int, str, int | None, str, str, str, str]
 HoldRow = tuple[bytes, int, bytes, int, int, int, int, int, int, int, int]
 # id, step, leg, kind, debit, credit, held, posted, at_us
 TransferRow = tuple[bytes, int, int, int, int, int, int, int, int]
+# event id, organisation, kind, amount, reference, transfer id, at_us
+EventRow = tuple[str, bytes, str, int, str, bytes, int]
+# intent, charge id, customer, organisation, credits, total in cents, returned in cents, at_us
+PaymentRow = tuple[str, str, str, bytes, int, int, int, int]
 
 FLAGS_MAX: Final = 10_000
 PAGE_ROWS_MAX: Final = 1_000
@@ -52,18 +56,23 @@ NOTES: Final = {
     "budget": "INSERT INTO ledger_budgets VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET limit_pico = excluded.limit_pico",
     "drop_budget": "DELETE FROM ledger_budgets WHERE id = ?",
+    "payment": "INSERT INTO ledger_payments VALUES (?, ?, ?, ?, ?, ?, 0, ?)",
+    "returned": "UPDATE ledger_payments SET returned_cents = ? WHERE intent = ?",
     "flag": "INSERT INTO ledger_flags (at_us, org, kind, hold_id, amount_pico, detail) "
     "VALUES (?, ?, ?, ?, ?, ?)",
 }
 # The administration's names (`internals.md 2.8`) → what is read for them, the newest first.
 PAGES: Final = {
-    "credit_purchases": "SELECT event_id AS id, at_us AS created_at_us, kind, "
+    "credit_purchases": "SELECT lower(hex(transfer_id)) AS id, at_us AS created_at_us, "
     "CASE kind WHEN 'top_up' THEN amount_pico ELSE -amount_pico END AS credits_pico, "
-    "reference AS reference_id FROM ledger_events WHERE org = ? ORDER BY at_us DESC, event_id",
+    "event_id AS reference_id, kind, reference AS reason "
+    "FROM ledger_events WHERE org = ? ORDER BY at_us DESC, event_id",
     "processed_webhook_events": "SELECT event_id AS id, at_us AS processed_at_us "
     "FROM ledger_events WHERE org = ? ORDER BY at_us DESC, event_id",
-    "escrows": "SELECT lower(hex(id)) AS id, amount_pico, made_at_us AS created_at_us "
-    "FROM ledger_holds WHERE org = ? ORDER BY id DESC, leg",
+    "escrows": "SELECT lower(hex(ledger_holds.id)) AS id, amount_pico, "
+    "made_at_us AS created_at_us FROM ledger_holds "
+    "JOIN ledger_accounts ON number = debit AND ledger_accounts.id = 'credits/' || lower(hex(org)) "
+    "WHERE org = ? ORDER BY ledger_holds.id DESC",
     "aggregated_debits": "SELECT credits_posted AS debits_pico FROM ledger_accounts "
     "WHERE id = 'spent/' || lower(hex(?))",
     "disallow_list": "SELECT request_id AS helicone_request_id, at_us AS created_at_us, provider, "
@@ -170,29 +179,38 @@ class LedgerStore:
                 budgets=rows("SELECT * FROM ledger_budgets").fetchall(),
             )
 
-    def knows_event(self, event_id: str) -> bool:
-        """Whether a top-up or the like came under this id before."""
-        with self._reading() as connection:
-            found = connection.execute(
-                "SELECT 1 FROM ledger_events WHERE event_id = ?", (event_id,)
-            ).fetchone()
-            return found is not None
+    def event(self, event_id: str) -> EventRow | None:
+        """What came under this id."""
+        sql = "SELECT * FROM ledger_events WHERE event_id = ?"
+        found: EventRow | None = self._one(sql, event_id)
+        return found
 
-    def knows_dispute_event(self, event_id: str) -> bool:
-        """Whether a dispute was opened or last changed by this event."""
+    def knows_object(self, org: bytes, kind: str, reference: str) -> bool:
+        """Whether something of this kind was told before, under whatever event."""
+        sql = "SELECT 1 FROM ledger_events WHERE org = ? AND kind = ? AND reference = ?"
+        return self._one(sql, org, kind, reference) is not None
+
+    def payment(self, intent: str, charge_id: str = "") -> PaymentRow | None:
+        """A payment by its intent, else by its charge; "" finds none."""
+        sql = "SELECT * FROM ledger_payments WHERE {0} = ? AND {0} <> ''"
+        found: PaymentRow | None = self._one(sql.format("intent"), intent)
+        if found is None:
+            found = self._one(sql.format("charge_id"), charge_id)
+        return found
+
+    def payers(self, customer: str) -> list[bytes]:
+        """For whom this customer has paid, two at most; "" for nobody."""
+        sql = (
+            "SELECT DISTINCT org FROM ledger_payments WHERE customer = ? AND customer <> '' LIMIT 2"
+        )
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT 1 FROM ledger_disputes WHERE event_id = ?", (event_id,)
-            ).fetchone()
-            return found is not None
+            return [org for (org,) in connection.execute(sql, (customer,))]
 
     def dispute(self, dispute_id: str) -> tuple[Any, ...] | None:
         """A dispute, open or not."""
-        with self._reading() as connection:
-            found: tuple[Any, ...] | None = connection.execute(
-                "SELECT * FROM ledger_disputes WHERE id = ?", (dispute_id,)
-            ).fetchone()
-            return found
+        sql = "SELECT * FROM ledger_disputes WHERE id = ?"
+        found: tuple[Any, ...] | None = self._one(sql, dispute_id)
+        return found
 
     def flags(self, rows_max: int = 100) -> list[dict[str, Any]]:
         """What somebody should look at, the newest first."""
@@ -216,6 +234,15 @@ class LedgerStore:
                 connection.execute(f"{PAGES[table]} LIMIT ? OFFSET ?", (org, size, page * size))
             )
 
+    def total(self, table: str, org: bytes) -> int:
+        """How many rows that table has for an organisation. Raises ValueError."""
+        if table not in PAGES:
+            raise ValueError(f"table: {table!r} is none of {', '.join(PAGES)}")
+        found = self._one(f"SELECT count(*) FROM ({PAGES[table]})", org)  # noqa: S608
+        assert found is not None, "a count has one row"
+        number: int = found[0]
+        return number
+
     def fold(self, before_us: int, now_us: int) -> bool:
         """Let some transfers go that are older, or all too many. True: there may be more."""
         with self._transaction() as connection:
@@ -225,6 +252,10 @@ class LedgerStore:
         """Replay the log: what does not add up, in words. Nothing when all is well."""
         with self._reading() as connection:
             return check(connection)
+
+    def _one(self, sql: str, *values: object) -> Any:  # noqa: ANN401 - a row of whatever is asked
+        with self._reading() as connection:
+            return connection.execute(sql, values).fetchone()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -289,7 +320,7 @@ def _dicts(cursor: sqlite3.Cursor) -> list[dict[str, Any]]:
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
     found: Iterable[Any] = connection.execute(
-        "SELECT 1 FROM sqlite_schema WHERE name = 'ledger_flags'"
+        "SELECT 1 FROM sqlite_schema WHERE name = 'ledger_payments'"
     )
     return any(found)
 

@@ -1,4 +1,4 @@
-"""The ledger's tables, in the state store: the migration that makes them, and nothing else."""
+"""The ledger's tables, in the state store: the migrations that make them, and nothing else."""
 
 import sqlite3
 
@@ -81,3 +81,25 @@ TABLES = (
 def m002_ledger(connection: sqlite3.Connection) -> None:
     for table in TABLES:
         connection.execute(table)
+
+
+# Payments by their ids at the payment service, so that refunds and disputes find whose they are.
+# `returned_cents`: how much of the money went back.
+PAYMENTS = (
+    """
+    CREATE TABLE ledger_payments (
+      intent TEXT PRIMARY KEY, charge_id TEXT NOT NULL, customer TEXT NOT NULL, org BLOB NOT NULL,
+      credits_pico INTEGER NOT NULL CHECK (credits_pico > 0),
+      total_cents INTEGER NOT NULL CHECK (total_cents >= 0),
+      returned_cents INTEGER NOT NULL CHECK (returned_cents >= 0), at_us INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX ledger_payments_charge ON ledger_payments (charge_id)",
+    "CREATE INDEX ledger_payments_customer ON ledger_payments (customer)",
+    "CREATE INDEX ledger_events_org ON ledger_events (org, at_us)",
+)
+
+
+def m004_payments(connection: sqlite3.Connection) -> None:
+    for statement in PAYMENTS:
+        connection.execute(statement)

@@ -71,6 +71,8 @@ REQUEST_COLUMNS: tuple[tuple[str, str], ...] = (
     ("cached_exchange_id", "UUID"),
     ("saved_latency_ms", "DOUBLE"),
     ("saved_cost_pico", "BIGINT"),
+    # Whether the guard took the prompt for an attack; NULL where it was not asked.
+    ("threat", "BOOLEAN"),
     ("derive_error", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),
@@ -85,6 +87,8 @@ BODY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("response", "VARCHAR"),
     ("request_type", "VARCHAR"),
     ("response_type", "VARCHAR"),
+    # Of a prompt with tags in it: template, inputs and autoInputs as JSON (proxy.md 7.5).
+    ("prompt_template", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),
 )

@@ -186,7 +186,8 @@ def _edited(state: ViewState) -> str:
 def _bodies(state: ViewState) -> str:
     rows = everything(state, "bodies", _names("bodies"))
     return (
-        "SELECT request_id, request, response, request_type, response_type, exchange_id,"
+        "SELECT request_id, request, response, request_type, response_type, prompt_template,"
+        " exchange_id,"
         f" organization_id FROM ({rows})"
     )
 

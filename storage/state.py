@@ -1,4 +1,5 @@
-"""State in SQLite: organisations and the hashes of API keys. Blocking; one caller at a time.
+"""State in SQLite: organisations, the hashes of API keys, rate limits. Blocking; one caller at a
+time.
 
 It knows nothing of HTTP and never sees the text of a key. Every change is durable when the method
 returns (WAL, synchronous FULL), and what is removed is overwritten (secure_delete).
@@ -13,10 +14,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from storage.ledger_tables import m002_ledger
+from storage.ledger_tables import m002_ledger, m004_payments
 from storage.provider_key_tables import m003_provider_keys
+from storage.rate_policies import (
+    RatePolicyRow,
+    drop_policy,
+    m004_rate_policies,
+    put_policy,
+    read_policies,
+)
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -45,7 +53,8 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key by its hash: hex SHA-256 of `Bearer <key>` (proxy.md 1.7)."""
+    """A key by its hash: hex SHA-256 of `Bearer <key>` (proxy.md 1.7). `limited`: whether its text
+    has the `-rl-` shape; None where only the hash was ever seen."""
 
     id: str
     organization_id: str
@@ -56,6 +65,7 @@ class ApiKey:
     stream_usage: str = ""
     created_at_us: int = 0
     revoked_at_us: int | None = None
+    limited: bool | None = None
 
 
 def m001_organizations_and_keys(connection: sqlite3.Connection) -> None:
@@ -77,6 +87,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m001_organizations_and_keys,
     m002_ledger,
     m003_provider_keys,
+    m004_payments,
+    m004_rate_policies,
 )
 
 
@@ -147,11 +159,12 @@ class State:
         permission: str = "rw",
         region: str = "us",
         stream_usage: str = "",
+        limited: bool = False,
     ) -> ApiKey:
         """Put a new key on file. Raises ValueError when its hash is there already."""
         row = ApiKey(
             str(uuid.uuid4()), organization_id, name, key_hash, permission, region, stream_usage,
-            now_us(),
+            now_us(), limited=limited,
         )  # fmt: skip
         if self.import_api_keys([row]) == 0:
             raise ValueError("this key is on file already")
@@ -166,12 +179,12 @@ class State:
         with self._transaction() as connection:
             for row in rows:
                 cursor = connection.execute(
-                    "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
                     "ON CONFLICT (key_hash) DO NOTHING",
                     (
                         row.id, row.organization_id, row.name, row.key_hash, row.permission,
                         row.region, row.stream_usage, row.created_at_us or now_us(),
-                        row.revoked_at_us,
+                        row.revoked_at_us, row.limited,
                     ),
                 )  # fmt: skip
                 added += cursor.rowcount
@@ -182,7 +195,7 @@ class State:
         where = "" if revoked else "WHERE revoked_at_us IS NULL "
         with self._reading() as connection:
             rows = connection.execute(f"SELECT * FROM api_keys {where}ORDER BY created_at_us, id")  # noqa: S608
-            return [ApiKey(*row) for row in rows]
+            return [_api_key(row) for row in rows]
 
     def revoke_api_key(self, key_id: str) -> ApiKey | None:
         """Take a key out of use, by its id. None when there is none such in use."""
@@ -192,7 +205,25 @@ class State:
                 "RETURNING *",
                 (now_us(), key_id),
             ).fetchone()
-        return ApiKey(*row) if row else None
+        return _api_key(row) if row else None
+
+    # -- rate limits
+
+    def rate_policies(self) -> list[RatePolicyRow]:
+        """Those of all organisations, oldest first."""
+        with self._reading() as connection:
+            return read_policies(connection)
+
+    def put_rate_policy(self, row: RatePolicyRow) -> RatePolicyRow:
+        """Store one; it takes the place of that of the same segment and unit. Raises ValueError
+        for an organisation that is not on file."""
+        with self._transaction() as connection:
+            return put_policy(connection, row)
+
+    def drop_rate_policy(self, policy_id: str) -> bool:
+        """Remove one, by its id. False when there is none."""
+        with self._transaction() as connection:
+            return drop_policy(connection, policy_id)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -211,6 +242,11 @@ class State:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
+
+
+def _api_key(row: tuple[Any, ...]) -> ApiKey:
+    limited = row[-1]
+    return ApiKey(*(*row[:-1], None if limited is None else bool(limited)))
 
 
 def now_us() -> int:

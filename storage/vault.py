@@ -9,6 +9,7 @@ import binascii
 import json
 import re
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ NONCE_BYTES = 12
 PASSPHRASE_CHARS_MIN = 12
 SCRYPT_COST, SCRYPT_BLOCK, SCRYPT_LANES = 2**15, 8, 1  # 32 MiB and about 0.1 s, once per start
 FORMAT_VERSION = 1
+# Older keys stay: files, backups and the hashes of deleted ids need them.
+EPOCHS_MAX = 10_000
 _SEALED = b"\x01"
 
 _disk = Disk()
@@ -58,6 +61,7 @@ class Vault:
         self._folder = folder
         self._wrapper = wrapper
         self._keys = keys
+        self._turn = threading.Lock()
 
     @classmethod
     def open(cls, folder: Path, master_key: str | None = None) -> "Vault":
@@ -93,19 +97,23 @@ class Vault:
     def rotate(self, master_key: str | None = None) -> int:
         """A new epoch, all older keys wrapped again, under a new master key if one is given.
 
-        One file is replaced, so a crash leaves the old state or the new one.
+        One file is replaced, so a crash leaves the old state or the new one. Blocking; from any
+        thread, while others seal and open. Raises VaultError, OSError.
         """
         if master_key is not None and self._wrapper.source != "master":
             raise VaultError("this directory uses vault.key; set master_key and start again")
-        wrapper = _Wrapper.new(self._folder, master_key) if master_key else self._wrapper
-        epoch = self._keys.current + 1
-        epochs = {**self._keys.epochs, epoch: secrets.token_bytes(KEY_BYTES)}
-        _disk.replace(self._folder / "vault.epochs", wrapper.wrap_all(epochs))
-        # Only now: what was sealed with a key that is not on disk could never be opened.
-        self._wrapper = wrapper
-        self._keys.epochs[epoch] = epochs[epoch]
-        self._keys.current = epoch
-        return epoch
+        with self._turn:
+            if len(self._keys.epochs) >= EPOCHS_MAX:
+                raise VaultError(f"the vault has {EPOCHS_MAX} keys, which is the most it keeps")
+            wrapper = _Wrapper.new(self._folder, master_key) if master_key else self._wrapper
+            epoch = self._keys.current + 1
+            epochs = {**self._keys.epochs, epoch: secrets.token_bytes(KEY_BYTES)}
+            _disk.replace(self._folder / "vault.epochs", wrapper.wrap_all(epochs))
+            # Only now: what was sealed with a key that is not on disk could never be opened.
+            self._wrapper = wrapper
+            self._keys.epochs = epochs  # another map: somebody may be going through the old one
+            self._keys.current = epoch
+            return epoch
 
     def seal(self, plaintext: bytes, associated_data: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)

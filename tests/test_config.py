@@ -258,6 +258,21 @@ def test_memory_shares_fit(total) -> None:
     assert table.no_bodies_from == total * 9 // 10
 
 
+@pytest.mark.parametrize("regions", [1, 2])
+def test_the_share_of_rate_limits_bounds_their_buckets(tmp_path, regions) -> None:
+    from appliance.actors.rate_limiter import BUCKET_BYTES, BUCKETS_MAX
+    from appliance.assembly import region_options
+
+    given = {"eu_data_dir": tmp_path / "eu"} if regions == 2 else {}
+    sources = dict.fromkeys(given, "a test")
+    few = Config(data_dir=tmp_path, memory_bytes_max=256 * MIB, sources=sources, **given)
+    found = region_options(few, "us").buckets_max
+    assert 0 < found * regions * BUCKET_BYTES <= few.memory.rate_limits
+    many = Config(data_dir=tmp_path, memory_bytes_max=64 * 1024 * MIB, sources=sources, **given)
+    most = min(BUCKETS_MAX, many.memory.rate_limits // regions // BUCKET_BYTES)
+    assert region_options(many, "us").buckets_max == most > BUCKETS_MAX // 2
+
+
 @pytest.mark.parametrize(
     ("lines", "files", "expected"),
     [

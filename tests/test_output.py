@@ -167,6 +167,44 @@ def test_only_so_many_rows_on_a_terminal(monkeypatch, capsys) -> None:
     assert "only the first 1000 rows" in capsys.readouterr().err
 
 
+class Piped(io.BytesIO):
+    """Stands for a stdout that is no terminal; `gone`: its reader has left."""
+
+    gone = False
+
+    @property
+    def buffer(self) -> "Piped":
+        return self
+
+    def write(self, data) -> int:
+        if self.gone:
+            raise BrokenPipeError
+        return super().write(data)
+
+
+def test_parquet_to_a_pipe_needs_no_file(tmp_path, monkeypatch) -> None:
+    stdout = Piped()
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    rows = iter([[str(n), "x" * 40] for n in range(50_000)])
+    write_result([("n", "BIGINT"), ("s", "VARCHAR")], rows, "parquet", None)
+    (tmp_path / "f").write_bytes(stdout.getvalue())
+    with duckdb.connect() as connection:
+        found = connection.execute(
+            f"select count(*), sum(n) from read_parquet('{tmp_path}/f')"
+        ).fetchall()
+    assert found == [(50_000, 50_000 * 49_999 // 2)]
+
+
+def test_parquet_to_a_pipe_whose_reader_is_gone(monkeypatch) -> None:
+    stdout = Piped()
+    stdout.gone = True
+    monkeypatch.setattr("sys.stdout", stdout)
+    rows = iter([[str(n * n)] for n in range(400_000)])
+    with pytest.raises(BrokenPipeError):
+        write_result([("n", "BIGINT")], rows, "parquet", None)
+
+
 def test_parquet_is_not_for_a_terminal(monkeypatch) -> None:
     monkeypatch.setattr("sys.stdout", Terminal(io.BytesIO()))
     with pytest.raises(OutputError, match="give --output"):

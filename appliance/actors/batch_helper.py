@@ -60,6 +60,7 @@ class BatchHelper:
         self._root = root
         self._job = dict(job)
         self._keys = keys
+        self._epoch = 0
         self._command = list(command or helper_command())
         self._answer_s = answer_s
         self._process: subprocess.Popen[bytes] | None = None
@@ -141,9 +142,11 @@ class BatchHelper:
 
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process
-        if process is not None and process.poll() is None:
+        epoch = self._keys.current if self._keys is not None else 0
+        if process is not None and process.poll() is None and epoch == self._epoch:
             return process
-        self.close()  # it had rested
+        self.close()  # it had rested, or the vault was rotated: it knows the older keys alone
+        self._epoch = epoch
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )

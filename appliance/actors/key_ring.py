@@ -1,4 +1,5 @@
-"""API keys in memory: hash → whose it is. Plain look-ups while requests run, durable changes.
+"""API keys in memory: hash → whose it is, and the rate limits of organisations. Plain look-ups
+while requests run, durable changes.
 
 Loaded from the state store at start. Until that has worked once the ring is `broken`: callers fail
 open or closed (`core.access.identify`). Later trouble of the store (`failing`) does not touch
@@ -6,15 +7,15 @@ look-ups, since nobody else writes to it. Both are tried again.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar, cast
 
 import trio
 
+from appliance.actors.rate_policies import NONE, Policies, policies_of
 from appliance.core.keys import (
     DEFAULT_ORGANIZATION,
     REGION_DEFAULT,
-    REGION_EU,
     KeyInfo,
     Permission,
     generate_key,
@@ -22,7 +23,9 @@ from appliance.core.keys import (
     is_key_hash,
     parse_key,
 )
+from appliance.core.rate_policy import Policy
 from appliance.errors import Refusal
+from storage.rate_policies import RatePolicyRow
 from storage.state import ApiKey, State, StateBroken
 
 T = TypeVar("T")
@@ -41,13 +44,15 @@ class NewKey(NamedTuple):
 
 
 class KeyRing:
-    """One per process. `open_state` opens the store; it blocks and may raise StateBroken."""
+    """One per region. `open_state` opens the store; it blocks and may raise StateBroken."""
 
-    def __init__(self, open_state: Callable[[], State]) -> None:
+    def __init__(self, open_state: Callable[[], State], region: str = REGION_DEFAULT) -> None:
         self._open_state = open_state
+        self._region = region
         self._state: State | None = None
         self._keys: dict[str, KeyInfo] = {}
         self._declared: dict[str, KeyInfo] = {}
+        self._policies: Policies = {}
         # SQLite has one writer; the state is small, so one thread serves reads as well.
         self._limiter = trio.CapacityLimiter(1)
         self.broken = "not loaded yet"
@@ -57,6 +62,27 @@ class KeyRing:
     def lookup(self, key_hash: str) -> KeyInfo | None:
         """Whose key has this hash. Never blocks."""
         return self._keys.get(key_hash)
+
+    def policies(self, org: bytes) -> Sequence[Policy] | None:
+        """The stored rate limits of an organisation, in the order they are tried. None: they cannot
+        be told, as the store was never read or holds what is no policy. Never blocks."""
+        return None if self.broken else self._policies.get(org, NONE)
+
+    @property
+    def trouble(self) -> str:
+        """What does not work, or ""."""
+        return self.broken or self.failing or self.policies_trouble
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for the store, beside whoever uses it."""
+        return self._limiter.statistics().tasks_waiting
+
+    @property
+    def policies_trouble(self) -> str:
+        """Why rate limits on file are not enforced, or ""."""
+        count = sum(found is None for found in self._policies.values())
+        return f"the rate limits of {count} organisations cannot be read" if count else ""
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -68,21 +94,22 @@ class KeyRing:
         if shape is None or shape.stand_in:
             raise ValueError("the bootstrap key does not look like sk-helicone-… or pk-helicone-…")
         permission: Permission = "w" if shape.write_only else "rw"
-        info = KeyInfo(org, BOOTSTRAP_ID, permission, shape.region, BOOTSTRAP_ID)
+        info = KeyInfo(org, BOOTSTRAP_ID, permission, self._region, BOOTSTRAP_ID)
         self._declared[hash_key(key)] = info
         self._keys.update(self._declared)
 
     async def load(self) -> bool:
         """Read all keys from the store, opening it when it is not. False: it is broken."""
         try:
-            rows = await self._in_thread(self._read)
+            rows, policies = await self._in_thread(self._read)
         except StateBroken as error:
             self._fail(error)
             if self.broken:
                 self.broken = str(error)
             await self.close()
             return False
-        self._keys = {row.key_hash: key_info(row) for row in rows} | self._declared
+        self._keys = {row.key_hash: key_info(row, self._region) for row in rows} | self._declared
+        self._policies = policies_of(policies)
         self.broken = self.failing = ""
         return True
 
@@ -111,28 +138,32 @@ class KeyRing:
         await self.load()
         return result
 
+    async def ask(self, work: Callable[[State], T]) -> T:
+        """Let `work` read the store in a thread. Raises Refusal 503 when broken, and what `work`
+        raises."""
+        return await self._change(work)
+
     async def create(
         self,
         name: str,
         *,
         write_only: bool = False,
         org: bytes = DEFAULT_ORGANIZATION,
-        region: str = REGION_DEFAULT,
         stream_usage: str = "",
     ) -> NewKey:
         """Make a key; it works as soon as this returns. Raises Refusal 503 when broken."""
-        key = generate_key(write_only=write_only, region=region)
+        key = generate_key(write_only=write_only, region=self._region)
         row = await self._change(
             lambda state: state.add_api_key(
                 name,
                 hash_key(key),
                 organization_id=str(uuid.UUID(bytes=org)),
                 permission="w" if write_only else "rw",
-                region=region,
+                region=self._region,
                 stream_usage=stream_usage,
             )
         )
-        self._keys[row.key_hash] = key_info(row)
+        self._keys[row.key_hash] = key_info(row, self._region)
         return NewKey(key, row)
 
     async def revoke(self, key_id: str) -> bool:
@@ -159,10 +190,10 @@ class KeyRing:
                 raise ValueError(f"key {number}: its hash is not 64 hexadecimal digits")
         return await self.change(lambda state: state.import_api_keys(wanted))
 
-    def _read(self) -> list[ApiKey]:
+    def _read(self) -> tuple[list[ApiKey], list[RatePolicyRow]]:
         if self._state is None:
             self._state = self._open_state()
-        return self._state.api_keys()
+        return self._state.api_keys(), self._state.rate_policies()
 
     async def _change(self, work: Callable[[State], T]) -> T:
         state = self._state
@@ -183,14 +214,48 @@ class KeyRing:
         self.failures += 1
 
 
-def key_info(row: ApiKey) -> KeyInfo:
-    """What requests need to know of a key on file."""
+class KeyRingTask:
+    """The ring as one of the supervisor's actors: it mends a broken store."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._closing = False
+        self._scope = trio.CancelScope()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until `close`: there is nothing to save."""
+        if self._closing:
+            task_status.started()
+            return
+        self._scope = trio.CancelScope()
+        with self._scope:
+            await self._ring.run(task_status=task_status)
+
+    def close(self) -> None:
+        """`run` returns; the store stays open for whoever is still answered."""
+        self._closing = True
+        self._scope.cancel("the server ends")
+
+    @property
+    def inbox(self) -> int:
+        """Changes and readings that wait for the store."""
+        return self._ring.waiting
+
+    @property
+    def trouble(self) -> str:
+        """As the ring says."""
+        return self._ring.trouble
+
+
+def key_info(row: ApiKey, region: str) -> KeyInfo:
+    """What requests need to know of a key on file. Its region is that of the store it lies in,
+    whatever the row says: a store that was moved there brings rows of another."""
     assert row.permission in ("rw", "r", "w"), "the store checks what it takes"
     return KeyInfo(
         uuid.UUID(row.organization_id).bytes,
         row.id,
         cast(Permission, row.permission),
-        REGION_EU if row.region == REGION_EU else REGION_DEFAULT,
+        region,
         row.name,
         row.stream_usage,
     )

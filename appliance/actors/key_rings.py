@@ -3,12 +3,11 @@
 Regions share nothing (ARCHITECTURE 4): each root has its own state store, and a ring over it.
 """
 
-from collections.abc import Iterator, Mapping
-
-import trio
+from collections.abc import Mapping, Sequence
 
 from appliance.actors.key_ring import KeyRing
 from appliance.core.keys import KeyInfo, parse_key
+from appliance.core.rate_policy import Policy
 
 
 class KeyRings:
@@ -16,7 +15,8 @@ class KeyRings:
 
     def __init__(self, by_region: Mapping[str, KeyRing]) -> None:
         self.by_region = dict(by_region)
-        self._rings = tuple(self.by_region.values())
+        # The EU's first: a key that is on file in both is the EU's, whatever it looks like.
+        self._rings = tuple(reversed(self.by_region.values()))
         if len(self._rings) == 1:  # asked with every request
             self.lookup = self._rings[0].lookup  # type: ignore[method-assign]
 
@@ -24,16 +24,20 @@ class KeyRings:
         """Whose key has this hash."""
         return next((info for ring in self._rings if (info := ring.lookup(key_hash))), None)
 
+    def policies(self, region: str, org: bytes) -> Sequence[Policy] | None:
+        """The stored rate limits of an organisation; None when they cannot be told."""
+        return self.by_region[region].policies(org)
+
     @property
     def broken(self) -> str:
         """Why a store has never been read, or ""."""
         return next((ring.broken for ring in self._rings if ring.broken), "")
 
-    def troubles(self) -> Iterator[tuple[str, str]]:
-        """Regions whose store is broken or fails, with the reason."""
-        for region, ring in self.by_region.items():
-            if ring.broken or ring.failing:
-                yield region, ring.broken or ring.failing
+    @property
+    def unread_region(self) -> str:
+        """The region whose store has never been read, the EU first, or ""."""
+        found = [region for region, ring in self.by_region.items() if ring.broken]
+        return found[-1] if found else ""
 
     def declare(self, key: str) -> None:
         """Make a key of the configuration known in its region. Raises ValueError when it is none,
@@ -51,12 +55,6 @@ class KeyRings:
         """Read all stores."""
         for ring in self._rings:
             await ring.load()
-
-    async def run(self) -> None:
-        """Mend broken stores, until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for ring in self._rings:
-                nursery.start_soon(ring.run)
 
     async def close(self) -> None:
         """Close all stores; look-ups go on."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
+from appliance.actors.google_tokens import NO_TOKENS, GoogleTokens
 from appliance.actors.provider_key_book import BookIndex, opened
 from appliance.actors.provider_key_changes import KEYS_MAX, Changes, Entry, NewProxyKey
 from appliance.actors.provider_key_tiers import (
@@ -53,6 +54,15 @@ PLANS_MAX: Final = 10_000
 Plans = Mapping[str, Sequence[StoredKey]]
 
 
+class Rotated(NamedTuple):
+    """The vault's new epoch, how many secrets are sealed with its key, and how many still with an
+    older one: those are left to the next check, or do not open at all."""
+
+    epoch: int
+    sealed: int
+    left: int
+
+
 class ProviderKeys:
     """`directory` is the region's root, `environment` the keys that the process was started with
     (`environment_secrets`): they serve the default organisation and are stored nowhere."""
@@ -68,10 +78,13 @@ class ProviderKeys:
         check_s: float = CHECK_S,
         disk: Disk | None = None,
         clock_s: Callable[[], float] = time.monotonic,
+        tokens: GoogleTokens = NO_TOKENS,
     ) -> None:
         self.environment = environment
+        self.tokens = tokens
         self._region = region
         self._vault = vault
+        self._vault_thread = trio.CapacityLimiter(1)
         self._check_s = check_s
         self._clock_s = clock_s
         self._changes = Changes(vault, row_of)
@@ -231,6 +244,24 @@ class ProviderKeys:
         await self._tiers.check()
         if self._tiers.state == "sqlite":
             await self.reseal()
+
+    async def rotate_vault(self, master_key: str | None = None) -> Rotated:
+        """A new key of the vault, and every secret sealed with it, while all of them stay in use.
+        Killed half-way, the next check goes on. Raises Refusal."""
+        try:
+            epoch = await trio.to_thread.run_sync(
+                self._vault.rotate, master_key, limiter=self._vault_thread
+            )
+        except VaultError as error:
+            raise Refusal(400, "vault_refused", str(error)) from None
+        except OSError as error:
+            raise Refusal(503, "vault_failed", f"The vault was not changed: {error}") from None
+        await self._tiers.check()
+        await self.reseal()
+        book = self._tiers.book
+        rows = [row for row in book.keys if not row.disabled] if book is not None else []
+        left = sum(row.key_epoch < epoch for row in rows)
+        return Rotated(epoch, len(rows) - left, left)
 
     async def reseal(self) -> int:
         """Seal every secret with the vault's newest key, while all of them stay in use. How many

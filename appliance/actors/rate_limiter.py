@@ -51,6 +51,8 @@ T = TypeVar("T")
 
 FILE_NAME: Final = "rate_limits"
 BUCKETS_MAX: Final = 1_000_000
+# What one takes in memory: itself, its key, its places in the maps and among the changed ones.
+BUCKET_BYTES: Final = 400
 # At the bound a new bucket takes the place of a full one, or of the fullest of so many.
 CANDIDATES: Final = 8
 SAVE_S: Final = 1.0

@@ -16,9 +16,9 @@ from appliance.actors.batch_helper import BatchHelper
 from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weight_of_frame
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
-from appliance.actors.rate_limiter import RateLimiter
+from appliance.actors.rate_limiter import BUCKETS_MAX, RateLimiter
 from appliance.actors.recent import Recent
-from appliance.actors.response_cache import DISK_BYTES_MAX, ResponseCache
+from appliance.actors.response_cache import ResponseCache
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from appliance.actors.wallet import Wallet
@@ -58,7 +58,10 @@ class RegionOptions:
     job: Mapping[str, Any]
     cache_bytes_max: int = 64 * 2**20
     budgets_strict: bool = False
+    buckets_max: int = BUCKETS_MAX
     prepare: Callable[[], None] = lambda: None  # before the first rows are derived here; may block
+    cache_disk_bytes_max: int = 2**30
+    cache_coalesce: bool = False
 
 
 class _Every:
@@ -99,10 +102,15 @@ class Region:
         self.spill = SpillBudget()
         self.cache = ResponseCache(
             options.cache_bytes_max,
-            CacheStore(options.directory / "cache", DISK_BYTES_MAX, self.keys),
+            CacheStore(options.directory / "cache", options.cache_disk_bytes_max, self.keys),
+            coalesce=options.cache_coalesce,
         )
         self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
-        self.limiter = RateLimiter(options.directory, self.vault.stable_key(LIMITS_PURPOSE))
+        self.limiter = RateLimiter(
+            options.directory,
+            self.vault.stable_key(LIMITS_PURPOSE),
+            buckets_max=options.buckets_max,
+        )
         self.wallet = Wallet(
             partial(LedgerStore.open, options.directory / "state.sqlite", region=options.name),
             strict=options.budgets_strict,

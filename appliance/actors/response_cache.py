@@ -22,8 +22,6 @@ from appliance.core.cache_entry import ENTRY_BYTES_MAX, Entry
 from appliance.core.cache_key import slot_of
 from storage.cache_store import CacheStore
 
-DISK_BYTES_MAX = 1024**3  # unless the configuration says otherwise
-
 
 class Hit(NamedTuple):
     """An answer, and which bucket it lay in."""

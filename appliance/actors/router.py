@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from appliance.core.router_health import Health
+from appliance.core.router_health import Health, HealthRules
 from appliance.core.router_latency import PeakEwma
 from appliance.core.router_plan import RouterPlan
 from appliance.core.router_policy import Dice, View, choose
@@ -26,14 +26,14 @@ Sample = tuple[str, dict[str, str], int | float]
 Count = Callable[..., None]
 
 
-class _Standing:
+class Standing:
     """One target in one book."""
 
     __slots__ = ("health", "latency", "under_way")
 
-    def __init__(self, plan: RouterPlan, now_s: float) -> None:
+    def __init__(self, rules: HealthRules, now_s: float) -> None:
         self.latency = PeakEwma(now_s)
-        self.health = Health(plan.rules)
+        self.health = Health(rules)
         self.under_way = 0
 
 
@@ -41,11 +41,11 @@ class Turn:
     """One exchange at one target, which may be called several times meanwhile. `end` it on every
     way out; calling it twice does nothing more. A probe is decided by the first verdict."""
 
-    __slots__ = ("_book", "_ended", "_is_probe", "_standing", "index")
+    __slots__ = ("_ended", "_is_probe", "_now_s", "_standing", "index")
 
-    def __init__(self, book: Book, index: int, standing: _Standing) -> None:
+    def __init__(self, now_s: Callable[[], float], index: int, standing: Standing) -> None:
         self.index = index
-        self._book = book
+        self._now_s = now_s
         self._standing = standing
         self._is_probe = standing.health.begin()
         self._ended = False
@@ -53,23 +53,23 @@ class Turn:
 
     def good(self, seconds: float) -> None:
         """A reply has begun after so long."""
-        now_s = self._book.now_s()
+        now_s = self._now_s()
         self._standing.latency.add(seconds, now_s)
         self._standing.health.good(now_s, is_probe=self._take_probe())
 
     def bad(self, seconds: float) -> None:
         """A call has failed after so long."""
-        now_s = self._book.now_s()
+        now_s = self._now_s()
         self._standing.latency.add_failed(seconds, now_s)
         self._standing.health.bad(now_s, is_probe=self._take_probe())
 
     def limited(self, wait_s: float) -> None:
         """It has too much to do for this caller."""
-        self._standing.health.limited(self._book.now_s(), wait_s, is_probe=self._take_probe())
+        self._standing.health.limited(self._now_s(), wait_s, is_probe=self._take_probe())
 
     def slow(self, seconds: float) -> None:
         """It was given up after so long, with no verdict: another was quicker."""
-        self._standing.latency.add_failed(seconds, self._book.now_s())
+        self._standing.latency.add_failed(seconds, self._now_s())
 
     def end(self) -> None:
         """The exchange has left the target."""
@@ -90,7 +90,7 @@ class Book:
         self.now_s = now_s
         self._plan = plan
         self._dice = dice
-        self._standings = [_Standing(plan, now_s()) for _ in plan.targets]
+        self._standings = [Standing(plan.rules, now_s()) for _ in plan.targets]
 
     def pick(
         self,
@@ -114,7 +114,7 @@ class Book:
             index = min(candidates, key=lambda index: standings[index].health.back_at_s(now_s))
         else:
             return None
-        return Turn(self, index, standings[index])
+        return Turn(self.now_s, index, standings[index])
 
     def why_out(self, index: int) -> str:
         """One word for a target that is left out; "" for one that is in."""

@@ -129,11 +129,11 @@ def blob_parts(writer: BlobWriter) -> list[Part]:
 class Spill:
     """A request body on disk: read again for each attempt, kept on record at the end."""
 
-    __slots__ = ("_budget", "_excerpt", "_kept_parts", "_writer", "length")
+    __slots__ = ("_excerpt", "_kept_parts", "_writer", "budget", "length")
 
     def __init__(self, writer: BlobWriter, budget: SpillBudget, excerpt: Excerpt | None) -> None:
         self._writer = writer
-        self._budget = budget
+        self.budget = budget
         self._excerpt = excerpt
         self._kept_parts: list[Part] | None = None
         self.length = writer.length
@@ -170,7 +170,7 @@ class Spill:
 
     def close(self) -> None:
         """The exchange is over: what was not kept is removed."""
-        self._budget.used_bytes -= self.length
+        self.budget.used_bytes -= self.length
         # Does nothing to what `parts` has kept.
         self._writer.discard()
         if self._excerpt is not None and self._excerpt[0] is not None:
@@ -180,11 +180,11 @@ class Spill:
 class HeldBody:
     """A large request body in memory: sent on like a spilled one, and not kept on record."""
 
-    __slots__ = ("_budget", "_data", "length")
+    __slots__ = ("_data", "budget", "length")
 
     def __init__(self, data: bytes, budget: SpillBudget) -> None:
         self._data = data
-        self._budget = budget
+        self.budget = budget
         self.length = len(data)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900 - under aclosing
@@ -203,7 +203,7 @@ class HeldBody:
 
     def close(self) -> None:
         """The exchange is over."""
-        self._budget.held_bytes -= self.length
+        self.budget.held_bytes -= self.length
         self._data = b""
 
 
@@ -237,6 +237,38 @@ class Spliced:
 
     def close(self) -> None:
         """The exchange is over."""
+        self._body.close()
+
+
+class Replaced:
+    """A large request body in whose place `data` is sent; kept as it was received. Raises Refusal
+    503 when there is no room for another one."""
+
+    __slots__ = ("_body", "_data", "length")
+
+    def __init__(self, body: Spill | HeldBody, data: bytes) -> None:
+        body.budget.hold(len(data))
+        self._body = body
+        self._data = data
+        self.length = len(data)
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900 - under aclosing
+        """What is sent, piece by piece."""
+        for offset in range(0, self.length, PIECE_BYTES):
+            yield self._data[offset : offset + PIECE_BYTES]
+
+    def parts(self, facts: dict[str, Any]) -> list[Part]:
+        """What is kept."""
+        return self._body.parts(facts)
+
+    def begin(self, size: int) -> bytes:
+        """The first bytes of what is sent."""
+        return self._data[:size]
+
+    def close(self) -> None:
+        """The exchange is over."""
+        self._body.budget.held_bytes -= self.length
+        self._data = b""
         self._body.close()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import trio
 
@@ -42,14 +42,25 @@ class Actor(Protocol):
 
 @dataclass(slots=True)
 class Seat:
-    """One actor as health, metrics and `status` show it. `error`: why it last died, "" while its
-    last life was long enough to forget that."""
+    """One actor and what became of it. `error`: why it last died."""
 
     name: str
     actor: Actor
     state: Literal["starting", "running", "down", "ended"] = "starting"
     restarts: int = 0
     error: str = ""
+
+
+class Report(NamedTuple):
+    """An actor as health, metrics and `status` show it. `trouble`: what does not work now;
+    `last_error`: why it last died. Both may name files of this machine."""
+
+    name: str
+    state: str
+    restarts: int
+    inbox: int
+    trouble: str
+    last_error: str
 
 
 class Supervisor:
@@ -94,6 +105,16 @@ class Supervisor:
             why = seat.error if seat.state == "down" else seat.actor.trouble
             if why:
                 yield seat.name, why
+
+    def reports(self) -> list[Report]:
+        """Every actor as it is now."""
+        return [
+            Report(
+                seat.name, seat.state, seat.restarts, seat.actor.inbox, seat.actor.trouble,
+                seat.error,
+            )
+            for seat in self.seats
+        ]  # fmt: skip
 
     async def _keep(self, seat: Seat, settled: trio.Event) -> None:
         """`settled` once it has started, or has failed to."""

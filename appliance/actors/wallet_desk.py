@@ -14,11 +14,12 @@ from typing import Any
 import trio
 
 from appliance.actors.wallet import Wallet
+from appliance.actors.wallet_payments import PaymentDesk, check_texts
 from appliance.core.budgets import BUDGETS_MAX, EACH, Budget, Spent, checked_budget
-from appliance.core.ledger import AMOUNT_PICO_MAX, NAME_CHARACTERS_MAX, storable
+from appliance.core.ledger import AMOUNT_PICO_MAX
 from appliance.core.ledger_book import Book
-from appliance.core.ledger_credits import CreditState, Dispute
-from storage.ledger import LedgerStore
+from appliance.core.ledger_credits import CreditState
+from storage.ledger import EventRow, LedgerStore
 
 Move = Callable[[bytes, bytes, int, int], None]
 
@@ -30,6 +31,7 @@ class WalletDesk:
         self._wallet = wallet
         # One at a time: an event that is being looked up must not be looked up by another.
         self._lock = trio.Lock()
+        self.payments = PaymentDesk(wallet, self._lock)
 
     def check_up(self) -> None:
         """Raises WalletDown while what is known may be old."""
@@ -64,47 +66,6 @@ class WalletDesk:
             book.credits.put_line(org, limit_pico)
             book.ledger.note("line", org, limit_pico)
             await self._wallet.stored()
-
-    # -- disputes
-
-    async def add_dispute(self, dispute: Dispute) -> bool:
-        """A payment is disputed: the wallet is suspended while the dispute is open. False: this
-        event was told before. Raises ValueError when the dispute is known by another event."""
-        _check_texts(
-            id=dispute.id, event_id=dispute.event_id, status=dispute.status,
-            charge_id=dispute.charge_id, currency=dispute.currency, reason=dispute.reason,
-        )  # fmt: skip
-        if not 0 <= dispute.amount_pico <= AMOUNT_PICO_MAX:
-            raise ValueError("amount: 0 or more USD")
-        async with self._lock:
-            read = self._wallet.read
-            if await read(lambda store: store.knows_dispute_event(dispute.event_id)):
-                return False
-            if await read(lambda store: store.dispute(dispute.id)) is not None:
-                raise ValueError(f"dispute {dispute.id} is on file already")
-            await self._put_dispute(dispute)
-        return True
-
-    async def update_dispute(self, dispute_id: str, status: str, event_id: str) -> Dispute:
-        """Its status has changed. Raises LookupError when there is none such."""
-        _check_texts(status=status, event_id=event_id)
-        async with self._lock:
-            known = await self._wallet.read(lambda store: store.dispute(dispute_id))
-            if known is None:
-                raise LookupError(f"there is no dispute {dispute_id}")
-            dispute = replace(Dispute(*known), status=status, event_id=event_id)
-            await self._put_dispute(dispute)
-        return dispute
-
-    async def _put_dispute(self, dispute: Dispute) -> None:
-        book = self._book()
-        book.credits.put_dispute(dispute)
-        book.ledger.note(
-            "dispute", dispute.id, dispute.org, dispute.charge_id, dispute.amount_pico,
-            dispute.currency, dispute.reason, dispute.status, dispute.event_id,
-            dispute.created_at_us,
-        )  # fmt: skip
-        await self._wallet.stored()
 
     # -- models that are not paid from credits
 
@@ -176,6 +137,14 @@ class WalletDesk:
         ValueError."""
         return await self._wallet.read(lambda store: store.page(table, org, page, size))
 
+    async def total(self, org: bytes, table: str) -> int:
+        """How many rows the table has. Raises ValueError."""
+        return await self._wallet.read(lambda store: store.total(table, org))
+
+    async def event(self, event_id: str) -> EventRow | None:
+        """What was told under this id."""
+        return await self._wallet.read(lambda store: store.event(event_id))
+
     async def flags(self, rows_max: int = 100) -> list[dict[str, Any]]:
         """What somebody should look at, the newest first."""
         return await self._wallet.read(lambda store: store.flags(rows_max))
@@ -191,10 +160,10 @@ class WalletDesk:
     async def _move(
         self, kind: str, org: bytes, amount_pico: int, event_id: str, reference: str
     ) -> bool:
-        _check_texts(event_id=event_id, reference=reference)
+        check_texts(event_id=event_id, reference=reference)
         wallet = self._wallet
         async with self._lock:
-            if await wallet.read(lambda store: store.knows_event(event_id)):
+            if await wallet.read(lambda store: store.event(event_id)) is not None:
                 return False
             credits = wallet.book.credits
             moves: dict[str, Move] = {
@@ -207,9 +176,3 @@ class WalletDesk:
             )
             await wallet.stored()
         return True
-
-
-def _check_texts(**texts: str) -> None:
-    for field, text in texts.items():
-        if storable(text) != text or (not text and field in ("id", "event_id")):
-            raise ValueError(f"{field}: 1 to {NAME_CHARACTERS_MAX} characters")

@@ -4,10 +4,11 @@ No documentation pages: they would load scripts from elsewhere. The schema is at
 /download/swagger.json.
 """
 
+import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import health, models, requests
+from appliance.api import health, models, requests, stripe, wallet
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
@@ -36,9 +37,12 @@ def create_app(services: Services) -> FastAPI:
         },
     )
     app.state.services = services
+    app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
     app.include_router(health.router)
     app.include_router(models.router)
     app.include_router(requests.router)
+    app.include_router(wallet.router)
+    app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

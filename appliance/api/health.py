@@ -6,7 +6,7 @@ from starlette.responses import Response
 from appliance.api.paths import SCHEMA_PATH
 from appliance.api.permissions import sees_details
 from appliance.api.reply import NO_STORE, bare
-from appliance.api.services import Services
+from appliance.api.services import ActorState, Services
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,10 +24,27 @@ async def healthcheck(request: Request) -> Response:
     name files of this machine: they are for who may read the metrics, and "" for all others."""
     services = _services(request)
     health = services.operations.health()
-    reasons = [reason._asdict() for reason in health.reasons]
-    if reasons and not sees_details(request):
-        reasons = [{**reason, "detail": ""} for reason in reasons]
-    return bare({"status": health.status, "reasons": reasons, "version": services.version})
+    near = sees_details(request)
+    return bare({
+        "status": health.status,
+        "reasons": [
+            {**reason._asdict(), "detail": reason.detail if near else ""}
+            for reason in health.reasons
+        ],
+        "actors": [_shown(actor, near) for actor in health.actors],
+        "version": services.version,
+    })  # fmt: skip
+
+
+def _shown(actor: ActorState, near: bool) -> dict[str, str | int]:
+    return {
+        "name": actor.name,
+        "state": actor.state,
+        "restarts": actor.restarts,
+        "inbox": actor.inbox,
+        "trouble": actor.trouble if near else "",
+        "last_error": actor.last_error if near else "",
+    }
 
 
 @router.get("/readycheck", response_class=Response)

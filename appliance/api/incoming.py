@@ -23,7 +23,7 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 async def read_object(request: Request) -> dict[str, Any]:
     """The body as a JSON object; numbers with a fraction are Decimal. Raises Refusal 400, 413,
     415, 422."""
-    data = await _read(request)
+    data = await read_raw(request, BODY_BYTES_MAX)
     decoded = decode_body(
         data, request.headers.get("content-encoding"), bytes_max=BODY_BYTES_MAX
     )  # fmt: skip
@@ -31,29 +31,35 @@ async def read_object(request: Request) -> dict[str, Any]:
         _too_large()
     if decoded.problem:
         raise Refusal(415, "coding_invalid", "body: its Content-Encoding cannot be taken off")
-    try:
-        value = _decode(decoded.data)
-    except RecursionError:
-        raise Refusal(400, "body_invalid", "body: nested too deeply") from None
-    except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
-        raise Refusal(400, "body_invalid", f"body: not JSON: {error}") from None
+    value = decoded_json(decoded.data)
     if not isinstance(value, dict):
         invalid("body", "expected a JSON object")
     return value
 
 
-async def _read(request: Request) -> bytes:
+def decoded_json(data: bytes) -> object:
+    """JSON; numbers with a fraction are Decimal. Raises Refusal 400."""
+    try:
+        return _decode(data)
+    except RecursionError:
+        raise Refusal(400, "body_invalid", "body: nested too deeply") from None
+    except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
+        raise Refusal(400, "body_invalid", f"body: not JSON: {error}") from None
+
+
+async def read_raw(request: Request, bytes_max: int) -> bytes:
+    """The body as it came. Raises Refusal 413."""
     data = bytearray()
     async with aclosing(request.stream()) as chunks:
         async for chunk in chunks:
             data += chunk
-            if len(data) > BODY_BYTES_MAX:
-                _too_large()
+            if len(data) > bytes_max:
+                _too_large(bytes_max)
     return bytes(data)
 
 
-def _too_large() -> NoReturn:
-    raise Refusal(413, "body_too_large", f"body: larger than {BODY_BYTES_MAX} bytes")
+def _too_large(bytes_max: int = BODY_BYTES_MAX) -> NoReturn:
+    raise Refusal(413, "body_too_large", f"body: larger than {bytes_max} bytes")
 
 
 def invalid(field: str, why: str) -> NoReturn:

@@ -18,3 +18,14 @@ async def models(request: Request) -> Response:
     owned_by}]}`, `created` in Unix seconds."""
     services: Services = request.app.state.services
     return bare({"object": "list", "data": await services.models.listed()})
+
+
+@router.get("/v1/models/multimodal", response_class=Response)
+@router.get("/ai/v1/models/multimodal", response_class=Response)
+@router.get("/ai/models/multimodal", response_class=Response)
+@router.get("/models/multimodal", response_class=Response)
+async def multimodal_models(request: Request) -> Response:
+    """Of the same list the models that more than one kind of content goes into or comes out of:
+    images, sound or video beside text."""
+    services: Services = request.app.state.services
+    return bare({"object": "list", "data": await services.models.listed(multimodal=True)})

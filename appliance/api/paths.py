@@ -7,7 +7,8 @@ Permission goes by route and not by verb: every query is a POST, and a key that 
 
 from typing import Final, Literal
 
-Permission = Literal["public", "metrics", "read"]
+# `admin` asks for admin_key; `signed` for a signature over the body, which the endpoint checks.
+Permission = Literal["public", "metrics", "read", "admin", "signed"]
 
 SCHEMA_PATH: Final = "/download/swagger.json"
 PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
@@ -19,10 +20,21 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/ai/v1/models"): "public",
     ("GET", "/ai/models"): "public",
     ("GET", "/models"): "public",
+    ("GET", "/v1/models/multimodal"): "public",
+    ("GET", "/ai/v1/models/multimodal"): "public",
+    ("GET", "/ai/models/multimodal"): "public",
+    ("GET", "/models/multimodal"): "public",
     ("POST", "/v1/request/query-clickhouse"): "read",
     ("POST", "/v1/request/query"): "read",
     ("POST", "/v1/request/count/query"): "read",
     ("GET", "/v1/request/{request_id}"): "read",
+    ("GET", "/wallet/state"): "read",
+    ("GET", "/wallet/credits/total"): "admin",
+    ("GET", "/admin/wallet/{org}/state"): "admin",
+    ("GET", "/admin/wallet/{org}/tables/{table}"): "admin",
+    ("POST", "/admin/wallet/{org}/modify-balance"): "admin",
+    ("DELETE", "/admin/wallet/{org}/disallow-list"): "admin",
+    ("POST", "/stripe/webhook"): "signed",
 }
 
 

@@ -18,8 +18,12 @@ async def guard(request: Request) -> None:
     permission = PERMISSIONS[request.method, request.scope["route"].path]
     headers = dict(reversed(request.headers.raw))
     host = headers.get(b"host", b"")
-    if permission == "public":
+    if permission in ("public", "signed"):
         services.access.check(headers, host)
+    elif permission == "admin":
+        services.access.check(headers, host)
+        address = request.client.host if request.client else ""
+        services.wallets.check_admin(headers.get(b"authorization"), address)
     elif permission == "read":
         identity = services.access.admit(headers, host)
         require_read(identity)

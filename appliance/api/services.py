@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from appliance.core.access import Identity
+from appliance.core.ledger_credits import CreditState
 from appliance.errors import Refusal
 from storage.frames import Position
 
@@ -22,9 +23,27 @@ class Reason(NamedTuple):
     detail: str
 
 
+class ActorState(Protocol):
+    """One of the process's own workers. `trouble` and `last_error` may name files."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def restarts(self) -> int: ...
+    @property
+    def inbox(self) -> int: ...
+    @property
+    def trouble(self) -> str: ...
+    @property
+    def last_error(self) -> str: ...
+
+
 class Health(NamedTuple):
     status: Literal["healthy", "degraded"]
     reasons: Sequence[Reason] = ()
+    actors: Sequence[ActorState] = ()
 
 
 class Rows(NamedTuple):
@@ -91,8 +110,52 @@ class Records(Protocol):
 class Models(Protocol):
     """The models that the gateway knows."""
 
-    async def listed(self) -> list[dict[str, Any]]:
-        """The entries of `GET /v1/models`: those that a name alone reaches."""
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
+        """The entries of `GET /v1/models`: those that a name alone reaches; or of them those of
+        `GET /v1/models/multimodal`."""
+
+
+class Account(NamedTuple):
+    """Whose wallet: an organisation in its region."""
+
+    region: str
+    org: bytes
+
+
+class Wallets(Protocol):
+    """The wallets of all regions. Raise Refusal 503 while a ledger cannot be relied upon."""
+
+    def check_admin(self, authorization: bytes | None, address: str) -> None:
+        """Closed: whoever has not admin_key, or asks too often. Raises Refusal 401, 429, 500."""
+
+    async def account(self, org: str, region: str = "") -> Account:
+        """The organisation of this id; in the region that has it where none is named. Raises
+        Refusal 404."""
+
+    async def state(self, account: Account) -> tuple[CreditState, list[dict[str, Any]]]:
+        """A wallet at this moment, and its disallow list as the table is."""
+
+    async def page(
+        self, account: Account, table: str, page: int, size: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """A page of a table (`storage.ledger.PAGES`), and how many rows there are in all."""
+
+    async def modify(
+        self, account: Account, kind: Literal["credit", "debit"], amount_pico: int, event_id: str,
+        reason: str,
+    ) -> bool:  # fmt: skip
+        """Money in or out, once per event id. False: it was done before. Raises Refusal 400, and
+        409 when the id stands for something else."""
+
+    async def allow(self, account: Account, provider: str, model: str) -> bool:
+        """Take a model off the disallow list. False: it was not there."""
+
+    def webhook_secret(self) -> str:
+        """By what Stripe's events are signed. Raises Refusal 500 when there is none."""
+
+    async def stripe(self, event: object) -> str:
+        """Do what a signed event says, once. Gives "", or why nothing was changed. Raises Refusal
+        400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +167,4 @@ class Services:
     access: Access
     records: Records
     models: Models
+    wallets: Wallets

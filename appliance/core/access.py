@@ -5,7 +5,7 @@ Pure. Every answer is a value or a Refusal; the doors render it before a body is
 
 import re
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, Literal
 from urllib.parse import urlsplit
@@ -42,6 +42,10 @@ KEY_MISSING: Final = (
 KEY_UNKNOWN: Final = (
     "This Helicone key is not on file here, or was revoked. `helicone-appliance keys list` shows "
     "the keys; `helicone-appliance keys create NAME` makes one."
+)
+KEY_ELSEWHERE: Final = (
+    "This is a key of the region eu, and it is on file in another one. Revoke it there, and put it "
+    "on file where it belongs: helicone-appliance keys import FILE --region eu"
 )
 STAND_IN: Final = (
     "Proxy and customer-portal keys stand in for a provider's key: they open nothing else."
@@ -93,7 +97,8 @@ class AccessRules:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """On whose account a request runs. `org` is empty when it belongs to nobody: the key store
-    could not say whose, so the request is forwarded with its own credential and counted."""
+    could not say whose, so the request is forwarded with its own credential and counted. `limited`:
+    the text of its key asks for the rate limits of its organisation (`-rl-`, proxy.md 1.7)."""
 
     org: bytes = DEFAULT_ORGANIZATION
     key_id: str = ""
@@ -101,6 +106,7 @@ class Identity:
     region: str = REGION_DEFAULT
     stream_usage: str = ""
     failed_open: bool = False
+    limited: bool = False
 
     @property
     def may_read(self) -> bool:
@@ -195,43 +201,63 @@ def identify(
     store_broken: bool = False,
     to_built_in: bool = True,
     host_region: str = "",
+    unread_region: str = "",
     lends: bool = False,
 ) -> Identity:
     """On whose account the request runs. `info` is what the key ring says of its key's hash.
 
     `to_built_in` is true when the target is a built-in provider at its own address, and not one
-    that the client named. `lends`: the caller looks up proxy keys next, which are nobody's until
-    then. Raises Refusal 401 or 503.
+    that the client named. `unread_region`: of a broken store that may hold the key. `lends`: the
+    caller looks up proxy keys next, which are nobody's until then. Raises Refusal 401 or 503.
     """
     if credentials.stand_in and not lends:
         raise Refusal(401, "stand_in_unknown", STAND_IN, headers=AUTHENTICATE)
+    shape = credentials.shape
+    limited = shape is not None and shape.limited
     if info is not None:
-        return Identity(info.org, info.key_id, info.permission, info.region, info.stream_usage)
+        return Identity(
+            info.org, info.key_id, info.permission, info.region, info.stream_usage, limited=limited
+        )
     if store_broken and (credentials.key or rules.mode == "keys"):
         # Open where nothing of ours is lent: the client pays with its own credential. Closed
         # where a stored key, an account or an address chosen by the client would be involved.
         if credentials.own and to_built_in:
-            return Identity(b"", region=host_region or REGION_DEFAULT, failed_open=True)
+            region = _region_of_nobody(credentials, host_region, unread_region)
+            return Identity(b"", region=region, failed_open=True, limited=limited)
         raise Refusal(503, "key_store_broken", STORE_BROKEN, headers={"Retry-After": "30"})
     if credentials.stand_in:
         stand_in = parse_key(credentials.stand_in)
-        return Identity(b"", region=stand_in.region if stand_in is not None else REGION_DEFAULT)
+        region = stand_in.region if stand_in is not None else REGION_DEFAULT
+        return Identity(b"", region=region, limited=limited)
     if rules.mode == "keys":
         code, text = (
             ("key_unknown", KEY_UNKNOWN) if credentials.key else ("key_missing", KEY_MISSING)
         )
         raise Refusal(401, code, text, headers=AUTHENTICATE)
+    in_eu = host_region == REGION_EU or (shape is not None and shape.region == REGION_EU)
+    identity = EU_IDENTITY if in_eu else DEFAULT_IDENTITY
+    return replace(identity, limited=True) if limited else identity
+
+
+def _region_of_nobody(credentials: Credentials, host_region: str, unread_region: str) -> str:
+    """Where a call of nobody's account is recorded. What may be the EU's goes there: with an EU
+    key, to an EU host, or while the EU's own keys cannot be read."""
     shape = credentials.shape
-    if host_region == REGION_EU or (shape is not None and shape.region == REGION_EU):
-        return EU_IDENTITY
-    return DEFAULT_IDENTITY
+    named = host_region, unread_region, shape.region if shape is not None else ""
+    return REGION_EU if REGION_EU in named else REGION_DEFAULT
 
 
 def check_region(credentials: Credentials, info: KeyInfo | None, regions: Container[str]) -> None:
-    """Refuse a key of a region that is not kept here, and so cannot be on file either."""
+    """Refuse a key of a region that is not kept here, and so cannot be on file either; and an EU
+    key that another region has on file: nothing of it may be written there."""
     shape = credentials.shape
-    if info is None and shape is not None and shape.region not in regions:
-        raise region_closed(shape.region)
+    if shape is None:
+        return
+    if info is None:
+        if shape.region not in regions:
+            raise region_closed(shape.region)
+    elif shape.region == REGION_EU and info.region != REGION_EU:
+        raise Refusal(401, "key_region", KEY_ELSEWHERE, headers=AUTHENTICATE)
 
 
 def region_closed(region: str) -> Refusal:

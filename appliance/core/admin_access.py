@@ -34,7 +34,7 @@ class AdminGate:
         self._tallies: dict[str, _Tally] = {}
 
     def check(self, authorization: bytes | None, address: str, now_s: float) -> None:
-        """Closed: raises Refusal 401, 403 or 429. `address` is the caller's, `now_s` monotonic."""
+        """Closed: raises Refusal 401, 429 or 500. `address` is the caller's, `now_s` monotonic."""
         tally = self._tally(address, now_s)
         tally.calls += 1
         if tally.calls > CALLS_PER_MINUTE or tally.wrong >= WRONG_PER_MINUTE:
@@ -45,8 +45,8 @@ class AdminGate:
                 headers={"Retry-After": str(left_s)},
             )  # fmt: skip
         if not self._digest:
-            raise Refusal(
-                403, "admin_closed",
+            raise Refusal(  # 500 as Helicone's (`internals.md 2.8`)
+                500, "admin_closed",
                 "Administration over HTTP is closed: set admin_key in the configuration, or use "
                 "the helicone-appliance command on the machine itself.",
             )  # fmt: skip

@@ -179,8 +179,9 @@ def provider_message(body: bytes) -> str:
 
 
 def _words(document: Any) -> str:  # noqa: ANN401 - any JSON
-    """`error.message` as most have it, or `error`, `message`, `detail`, `detail.message`,
-    `detail[0].msg`, `errors[0].message`; Vertex wraps its error in a list."""
+    """`error.message` as most have it, or `error`, `error[0]`, `message`, `detail`,
+    `detail.message`, `detail[0].msg`, `detail.error` or its message, `errors[0].message`; Vertex
+    wraps its error in a list."""
     if isinstance(document, list):
         document = document[0] if document else None
     if isinstance(document, str):
@@ -192,7 +193,10 @@ def _words(document: Any) -> str:  # noqa: ANN401 - any JSON
         if name in ("error", "detail") and isinstance(found, dict | list):
             inner = found[0] if isinstance(found, list) and found else found
             if isinstance(inner, dict):
-                found = inner.get("message") or inner.get("msg")
+                found = inner.get("message") or inner.get("msg") or inner.get("error")
+                found = found.get("message") if isinstance(found, dict) else found
+            else:
+                found = inner
         if isinstance(found, str) and found.strip():
             return found.strip()
     return _first_of(document.get("errors"))

@@ -137,6 +137,17 @@ def candidates_of(
     return found
 
 
+def equals_among(candidates: Sequence[Candidate]) -> list[list[int]]:
+    """Indexes of calls between which neither the client's word, nor priority, nor price decides:
+    of one item, both with own keys or both with credits. Groups of two and more."""
+    groups: dict[tuple[int, Kind, int, int], list[int]] = {}
+    for index, one in enumerate(candidates):
+        endpoint = one.endpoint
+        key = id(one.item), one.kind, endpoint.priority, endpoint.price_order
+        groups.setdefault(key, []).append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
 def _own_key(endpoint: Endpoint, item: ModelItem, keys: Keys) -> StoredKey | None:
     """The key that the item names, else the first for this model, else the first for any."""
     usable = [

@@ -35,6 +35,12 @@ def saves(asks: Asks) -> bool:
     return asks.cache_save and asks.cache_buckets > 0 and asks.cache_age_s > 0
 
 
+def coalesces(asks: Asks) -> bool:
+    """Whether its miss may wait for another that is under way. With several buckets each miss fills
+    one of its own (4.2)."""
+    return asks.cache_buckets == 1 and reads(asks) and saves(asks)
+
+
 def pick(buckets: int, random: Callable[[], float]) -> int:
     """One bucket of so many, each as likely (4.2). `random` gives what is below 1."""
     return min(int(random() * buckets), buckets - 1) if buckets > 1 else 0

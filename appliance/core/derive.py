@@ -144,6 +144,7 @@ def _request_row(
         get("cached_exchange_id"),
         None if saved_us is None else saved_us / 1000,
         None if saved_us is None else _saved_cost(meta, price),
+        get("threat"),
         None,
     )
 
@@ -253,14 +254,15 @@ def _attempts(
 
 def _body_columns(
     meta: Mapping[str, Any], facts: Facts, request: bytes, response: bytes
-) -> tuple[str, str, str | None, str | None]:
+) -> tuple[str, str, str | None, str | None, str | None]:
     request_text, request_type = _text(facts.request, request, meta.get("request_type"))
     response_text, response_type = _text(facts.response, response, meta.get("response_type"))
     if meta.get("omit_request"):
         request_text = _omitted(facts.request_model or facts.model)
     if meta.get("omit_response"):
         response_text = _omitted(facts.response_model or facts.model)
-    return request_text, response_text, request_type, response_type
+    template = meta.get("prompt_template")
+    return request_text, response_text, request_type, response_type, template
 
 
 def _text(decoded: Decoded, raw: bytes, content_type: str | None) -> tuple[str, str | None]:

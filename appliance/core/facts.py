@@ -43,6 +43,10 @@ BROKEN_OUTCOMES = frozenset({"timeout_gap", "timeout_first_byte", "connect_faile
 UNUSED_OUTCOMES = frozenset(
     {"cache_hit", "mock", "refused", "connect_failed", "timeout_connect"}
 )  # fmt: skip
+# What is told, as `why_next`, of calls that checked the prompt and did not answer it.
+CHECKING_CALLS = frozenset(
+    {"moderation", "moderation_failed", "guard_model", "guard_model_failed"}
+)  # fmt: skip
 STREAM_PATHS = ("alt=sse", "streamGenerateContent", "streamRawPredict", "-stream")
 OPAQUE_TYPES = ("audio/", "image/", "video/", "application/octet-stream", "multipart/")
 
@@ -94,7 +98,8 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         request_model,
         response_model,
         model_name.resolve(
-            override, response_model, request_model, path, get("method") or "POST"
+            override, response_model or _sent_model(get("attempts")), request_model, path,
+            get("method") or "POST",
         ),
         usage,
         source,
@@ -103,6 +108,13 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         _is_stream(meta, asked, reply, path),
         _notes(decoded_request, decoded_response),
     )  # fmt: skip
+
+
+def _sent_model(attempts: object) -> str | None:
+    """What the last attempt asked for, where that was ours to say: the client may have named
+    several, and not every provider repeats the name (Converse)."""
+    last = attempts[-1] if type(attempts) is list and attempts else None
+    return model_name.clean_name(last.get("model")) if type(last) is dict else None
 
 
 def _session_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
@@ -209,9 +221,15 @@ def _usage(
     http_status = meta.get("http_status")
     if http_status is not None and not 200 <= http_status < 300:
         return None, "none"
-    if http_status is None and not meta.get("attempts"):
-        return None, "none"  # it never went out
+    if http_status is None and not _went_out(meta):
+        return None, "none"
     return _estimated(meta, asked, request, reply, reading, outcome)
+
+
+def _went_out(meta: Meta) -> bool:
+    """Whether anybody was called to answer."""
+    attempts = meta.get("attempts") or ()
+    return any(attempt.get("why_next") not in CHECKING_CALLS for attempt in attempts)
 
 
 def _kept_usage(meta: Meta) -> tuple[Usage | None, str]:

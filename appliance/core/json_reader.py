@@ -19,6 +19,7 @@ INTEGER_DIGITS_MAX = 400
 JSON_BEGINNINGS = b'{["-0123456789tfnNI'
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _decode_exact = msgspec.json.Decoder(float_hook=Decimal).decode
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _raw = json.JSONDecoder(strict=False)
@@ -35,6 +36,14 @@ def read_json(data: bytes, *, exact: bool = False) -> tuple[Any, str]:
         return None, "depth"
     except (msgspec.MsgspecError, ValueError, ArithmeticError):
         return _read_tolerant(data, exact=exact)
+
+
+def write_json(value: object) -> bytes:
+    """JSON. Half of a surrogate pair, which only an escape can spell, stays an escape."""
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
 class LazyDocuments(Sequence[object]):

@@ -88,11 +88,15 @@ def _parse_key(text: str) -> KeyShape | None:
     )
 
 
-def generate_key(*, write_only: bool = False, region: str = REGION_DEFAULT) -> str:
-    """A new key: 140 random bits in four groups."""
+def generate_key(
+    *, write_only: bool = False, region: str = REGION_DEFAULT, limited: bool = False
+) -> str:
+    """A new key: 140 random bits in four groups. `limited`: of the shape whose organisation's rate
+    limits are enforced."""
     groups = ("".join(secrets.choice(BASE32) for _ in range(7)) for _ in range(4))
     prefix = "pk-helicone-" if write_only else "sk-helicone-"
-    return prefix + ("eu-" if region == REGION_EU else "") + "-".join(groups)
+    region_part = "eu-" if region == REGION_EU else ""
+    return prefix + region_part + ("rl-" if limited else "") + "-".join(groups)
 
 
 def hash_key(key: str) -> str:

@@ -143,6 +143,12 @@ class Credits:
             )
         self._ledger.transfer(transfer_id, DEBIT, credits, bank, amount_pico, now_us)
 
+    def take_back(self, transfer_id: bytes, org: bytes, amount_pico: int, now_us: int) -> None:
+        """Money that was paid in is gone again, spent or not: a dispute was lost."""
+        _check_amount(amount_pico)
+        credits, _, bank = self._purse(org)
+        self._ledger.transfer(transfer_id, DEBIT, credits, bank, amount_pico, now_us)
+
     def charge(self, transfer_id: bytes, org: bytes, amount_pico: int, now_us: int) -> None:
         """Money was spent without a hold; it may take the wallet below nothing."""
         _check_amount(amount_pico)

@@ -7,13 +7,10 @@ object without any tag in it is an input too: in the template a numbered tag sta
 gathered refers to the body's own parts, whose bound is that of the body.
 """
 
-import json
 import re
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from appliance.core.json_reader import read_json
+from appliance.core.json_reader import read_json, write_json
 from appliance.errors import Refusal
 
 DEPTH_MAX: Final = 64
@@ -58,15 +55,8 @@ def unwrapped(body: bytes) -> tuple[bytes, Template]:
         )
     reading = _Reading()
     plain, template = reading.fields(document, DEPTH_MAX)
-    sent = _encoded(plain) if reading.tags else body
+    sent = write_json(plain) if reading.tags else body
     return sent, Template(template, reading.inputs, reading.auto_inputs)
-
-
-def _encoded(document: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError:  # half of a pair of escapes, which only escapes can say
-        return json.dumps(document).encode("ascii")
 
 
 class _Reading:

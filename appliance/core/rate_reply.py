@@ -22,6 +22,8 @@ STATUS_LIMITED: Final = "bucket_rate_limited"
 # What `not_applied` says of a request that passed unchecked.
 NOT_APPLIED_POLICY: Final = "ratelimit-policy;reason=policy-invalid"
 NOT_APPLIED_SEGMENT: Final = "ratelimit-policy;reason=segment-missing"
+NOT_APPLIED_UNKNOWN: Final = "ratelimit-policy;reason=key-unknown"
+NOT_APPLIED_UNREADABLE: Final = "ratelimit-policy;reason=policies-unreadable"
 
 
 class Verdict(NamedTuple):

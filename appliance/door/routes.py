@@ -34,7 +34,15 @@ HOSTS_REMEMBERED_MAX: Final = 4096
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
 }  # fmt: skip
-OWN_PREFIXES: Final = ((b"/docs/", "docs"), (b"/download/", "docs"))
+# A key of the administration must reach no provider, whatever else a path below these is.
+OWN_PREFIXES: Final = (
+    (b"/docs/", "docs"), (b"/download/", "docs"),
+    (b"/wallet/", "rest"), (b"/admin/wallet/", "rest"), (b"/stripe/", "rest"),
+)  # fmt: skip
+# What the gateway answers itself, as it sees the path (proxy.md 6.3).
+MODEL_LISTS: Final = frozenset({
+    b"/v1/models", b"/models", b"/v1/models/multimodal", b"/models/multimodal",
+})  # fmt: skip
 # Rule 3.
 INTAKE_PATHS: Final = frozenset(
     prefix + b"/" + kind + b"/v1/log"
@@ -334,7 +342,7 @@ def _by_credential(
 
 def _to_gateway(rule: int, method: bytes, path: bytes, query: bytes) -> Route:
     """With or without /v1, as the gateway's own host is called (proxy.md 6.3)."""
-    if method == b"GET" and path in (b"/v1/models", b"/models"):
+    if method == b"GET" and path in MODEL_LISTS:
         return Route(Kind.OWN, rule, "full", own="rest")
     return Route(Kind.GATEWAY, rule, "fast", path=path + query)
 

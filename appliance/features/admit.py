@@ -38,6 +38,10 @@ class KeyRing(Protocol):
     def broken(self) -> str:
         """Why keys on file may be unknown, or "" when all is well."""
 
+    @property
+    def unread_region(self) -> str:
+        """The region whose keys are not known, the EU first, or ""."""
+
     def lookup(self, hashed: str) -> KeyInfo | None:
         """The key on file with this hash."""
 
@@ -102,6 +106,7 @@ def _identify(x: Exchange, gate: Gate, info: KeyInfo | None, *, store_broken: bo
         store_broken=store_broken,
         to_built_in=x.route.built_in,
         host_region=x.route.region,
+        unread_region=gate.key_ring.unread_region if store_broken else "",
         lends=True,
     )
     if identity.region not in gate.regions:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 import msgspec
 import trio
 
+from appliance.core.keys import REGION_DEFAULT
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import NEVER_S, Exchange, Headers, monotonic
 from appliance.fence import broke
@@ -40,18 +41,18 @@ async def refuse(x: Exchange, refusal: Refusal) -> None:
         x.reply.abandon()
         return
     x.outcome = refusal.outcome
-    body = {
-        "error": {
+    body = refusal.body
+    if body is None:
+        error = {
             "message": refusal.message,
             "type": "helicone_refused",
             "code": refusal.code,
             "param": None,
-        },
-        "message": refusal.message,
-    }
+        }
+        body = msgspec.json.encode({"error": error, "message": refusal.message})
     headers = [JSON_TYPE]
     headers += [(name.encode(), value.encode()) for name, value in refusal.headers.items()]
-    await own_reply(x, refusal.status, headers, msgspec.json.encode(body))
+    await own_reply(x, refusal.status, headers, body, refusal.recorded)
 
 
 async def fail(x: Exchange, failure: UpstreamFailed) -> None:
@@ -89,13 +90,16 @@ def timeout_failure(phase: str, deadlines: object) -> UpstreamFailed:
     )
 
 
-async def own_reply(x: Exchange, status: int, headers: Headers, body: bytes) -> None:
-    """Send a whole reply of ours; the record, if one is open, is written first."""
+async def own_reply(
+    x: Exchange, status: int, headers: Headers, body: bytes, recorded: bytes | None = None
+) -> None:
+    """Send a whole reply of ours; the record, if one is open, is written first, with `recorded` in
+    the reply's place if that is given."""
     x.http_status = status
     x.response_type = "application/json"
     x.response_coding = ""
     if x.tap is not None:
-        x.tap.add(body)
+        x.tap.add(body if recorded is None else recorded)
         await x.tap.seal(x.outcome)
     x.started = True
     headers = [*headers, (b"content-length", b"%d" % len(body)), *x.reply_headers]
@@ -178,11 +182,13 @@ def client_gone(x: Exchange, error: BaseException | None) -> None:
 
 
 def log_call(x: Exchange, log: Log) -> None:
-    """One line for a call that ended well (`access_log`)."""
+    """One line for a call that ended well (`access_log`). The log is no region's: a path, in which
+    clients write what they like, is told of the default region's calls alone."""
+    path = x.aim.record_path if x.aim is not None else ""
     log.info(
         "call",
         method=x.head.method.decode("latin-1"),
-        path=x.aim.record_path if x.aim is not None else "",
+        **({"path": path} if x.region == REGION_DEFAULT else {"region": x.region}),
         provider=x.aim.provider.id if x.aim is not None else "",
         status=x.http_status,
         outcome=x.outcome,

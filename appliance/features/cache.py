@@ -17,11 +17,12 @@ import trio
 from appliance import fence
 from appliance.actors.cache_body import key_of
 from appliance.actors.cache_collect import Collecting
+from appliance.actors.cache_flights import WAIT_S, Flights, Follower, Lead
 from appliance.actors.response_cache import Hit, ResponseCache
 from appliance.core import headers as names
-from appliance.core.cache_control import reads, saves, why_unfit
-from appliance.core.cache_entry import make_entry
-from appliance.core.cache_key import KeyHead
+from appliance.core.cache_control import coalesces, reads, saves, why_unfit
+from appliance.core.cache_entry import Entry, make_entry
+from appliance.core.cache_key import CALLER_HEADERS, KeyHead
 from appliance.core.cache_reply import (
     MISS,
     Replay,
@@ -33,6 +34,7 @@ from appliance.core.cache_reply import (
 from appliance.core.force_format import Gluer
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
 from appliance.upstream.http1 import UpstreamReply
+from appliance.wire import Woken
 
 CACHE = "cache-enabled"
 ACCEPT_ENCODING = b"accept-encoding"
@@ -56,23 +58,59 @@ def wants_cache(x: Exchange) -> bool:
     return not (x.identity.failed_open or x.route.switches)
 
 
-def caching_of(x: Exchange, tap: TapLike) -> Caching | None:
+def caching_of(x: Exchange, tap: TapLike, variant: bytes = b"") -> Caching | None:
     """The cache around one target, where it is wanted."""
-    return Caching(x, tap) if wants_cache(x) else None
+    return Caching(x, tap, variant) if wants_cache(x) else None
+
+
+def of_anybody(headers: Headers) -> Headers:
+    """The header lines that a key knows, but for who asks: where the organisation's own keys are
+    used, all of its callers are given one answer."""
+    return [field for field in headers if field[0].lower() not in CALLER_HEADERS]
+
+
+class StoredReply:
+    """A kept reply, piece by piece as it came, in the place of a provider's."""
+
+    __slots__ = ("_at", "_entry", "first", "reason", "status")
+
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
+        self._at = 0
+        self.status = 200
+        self.reason = entry.reason
+        self.first = {name.lower(): value for name, value in entry.headers}
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it was given."""
+        return self._at >= len(self._entry.chunks)
+
+    async def piece(self) -> bytes:
+        """The next piece of the body."""
+        self._at += 1
+        return self._entry.chunks[self._at - 1] if self._at <= len(self._entry.chunks) else b""
+
+    def end_to_end(self) -> Headers:
+        """Its header lines."""
+        return list(self._entry.headers)
 
 
 class Caching:
     """One exchange, one target. `with Caching(…) as caching:`; memory is given back on every way
-    out. It stands in the tap's place for the relay, and passes everything on to it."""
+    out. It stands in the tap's place for the relay, and passes everything on to it. `variant`:
+    what else decides about the answer, beside what is called and with which body."""
 
-    __slots__ = ("_cache", "_collecting", "_key", "_tap", "x")
+    __slots__ = ("_cache", "_collecting", "_key", "_lead", "_tap", "_variant", "x")
 
-    def __init__(self, x: Exchange, tap: TapLike) -> None:
+    def __init__(self, x: Exchange, tap: TapLike, variant: bytes = b"") -> None:
         self.x = x
         self._tap = tap
+        self._variant = variant
         self._cache: ResponseCache | None = None
         self._key = b""
         self._collecting: Collecting | None = None
+        self._lead: Lead | None = None
 
     def __enter__(self) -> Caching:
         return self
@@ -86,11 +124,14 @@ class Caching:
         collecting, self._collecting = self._collecting, None
         if collecting is not None:
             fence.open_now(self.x, CACHE, None, NoneType, collecting.release)
+        fence.open_now(self.x, CACHE, None, NoneType, self._land, None)
 
-    async def answers(self, caches: Caches, fields: Headers) -> bool:
-        """Whether the cache has answered. Open until its answer has begun."""
+    async def answers(self, caches: Caches, fields: Headers | None = None) -> bool:
+        """Whether the cache has answered. `fields` name the caller; None: anybody of the
+        organisation. Open until its answer has begun."""
         x = self.x
         try:
+            fields = of_anybody(x.head.headers) if fields is None else fields
             answered = await self.answered(await self.hit(caches, fields))
             assert isinstance(answered, bool), "it has, or it has not"
             return answered
@@ -101,14 +142,30 @@ class Caching:
             return False
 
     async def hit(self, caches: Caches, fields: Headers) -> Hit | None:
-        """The answer, if there is one. `fields` are the header lines that name the caller."""
+        """The answer, if there is one. `fields` are the header lines that name the caller. Raises
+        Woken while it waits for another's."""
         try:
-            return await self._look(caches, fields)
+            found = await self._look(caches, fields)
         except Exception as error:  # open: without the cache the provider is asked
             caches.failed()
             fence.broke(self.x, CACHE, error)
             self._cache = None
             return None
+        cache = self._cache
+        if found is None and cache is not None and cache.flights is not None:
+            return await self._fly(cache.flights)
+        return found
+
+    async def _fly(self, flights: Flights) -> Hit | None:
+        """Lead the misses that are the same, or wait for what their leader gets: its whole reply,
+        or None to go on alone."""
+        joined = flights.join(self._key) if coalesces(self.x.asks) else None
+        if isinstance(joined, Lead):
+            self._lead = joined
+        elif joined is not None:
+            entry = await _follow(joined, self.x)
+            return Hit(entry, 0) if entry is not None else None
+        return None
 
     async def _look(self, caches: Caches, fields: Headers) -> Hit | None:
         x, asks = self.x, self.x.asks
@@ -120,6 +177,7 @@ class Caching:
                 key.scheme.encode(), key.host.encode(), key.port, x.route.path,
             ),
             headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
+            variant=self._variant,
         )  # fmt: skip
         if x.body.spill is None:
             found_key = await key_of(head, x.body)
@@ -149,27 +207,70 @@ class Caching:
             if replay is not None:
                 await self._send(hit, replay)
                 return True
+        self.missed()
+        return False
+
+    async def kept(self, caches: Caches) -> StoredReply | None:
+        """A hit as if its provider said it again, to be put into this client's words; None when
+        there is none. Open, as `answers`."""
+        x = self.x
+        try:
+            hit = await self.hit(caches, of_anybody(x.head.headers))
+            if hit is None:
+                self.missed()
+                return None
+            stored = StoredReply(hit.entry)
+            self._note(hit.entry)
+        except Exception as error:
+            if isinstance(error, fence.PROMISED):
+                raise
+            fence.broke(x, CACHE, error)
+            return None
+        x.reply_headers += hit_headers(hit.entry, hit.bucket)
+        self._answers()
+        return stored
+
+    def missed(self) -> None:
+        """There was no answer: a client that asked for one is told, and the one that comes is
+        gathered where it is to be kept."""
+        x = self.x
         if x.asks.cache_read and MISS not in x.reply_headers:
             x.reply_headers.append(MISS)
         if self._cache is not None and saves(x.asks):
             self._collecting = self._cache.collect()
-        return False
+
+    def _note(self, entry: Entry) -> None:
+        """What the record says of a hit."""
+        x = self.x
+        assert x.aim is not None, "aimed before"
+        known = {
+            **x.asks.facts, "dialect": x.dialect, "gateway_provider": x.aim.provider.id,
+            "path": x.aim.record_path,
+        }  # fmt: skip
+        read_saved(entry, known, x.body.data)
+        x.hit = hit_facts(entry)
+
+    def _answers(self) -> None:
+        """A hit is what the client gets."""
+        x = self.x
+        if MISS in x.reply_headers:  # of a target before this one
+            x.reply_headers.remove(MISS)
+        x.outcome = "cache_hit"
+        x.first_byte_s = monotonic()
 
     def _replay(self, hit: Hit) -> Replay | None:
         """What this client can be given, and what the record says of it."""
         x, entry = self.x, hit.entry
         replay = replay_of(entry, x.head.first.get(ACCEPT_ENCODING, b""))
         if replay is not None:
-            read_saved(entry, x.asks.facts, x.body.data)
-            x.hit = hit_facts(entry)
+            self._note(entry)
         return replay
 
     async def _send(self, hit: Hit, replay: Replay) -> None:
         x, entry, tap = self.x, hit.entry, self._tap
-        x.outcome = "cache_hit"
+        self._answers()
         x.http_status = 200
         x.response_type, x.response_coding = entry.content_type, replay.coding
-        x.first_byte_s = monotonic()
         chunks = replay.chunks or (b"",)
         last = len(chunks) - 1
         events = entry.content_type.startswith("text/event-stream")
@@ -195,7 +296,7 @@ class Caching:
                 await x.reply.write(piece)
 
     def keep_reply(self, reply: UpstreamReply) -> None:
-        """The provider's reply was passed on as it came. Open: else nobody finds it again."""
+        """The provider's reply was passed on. Open: else nobody finds it again."""
         reply_headers = reply.end_to_end()
         fence.open_now(
             self.x, CACHE, None, NoneType,
@@ -220,6 +321,13 @@ class Caching:
             reason=reason, content_type=x.response_type, coding=coding, trailers=trailers,
         )  # fmt: skip
         cache.save(self._key, entry, x.asks.cache_buckets, now_us)
+        self._land(entry)
+
+    def _land(self, entry: Entry | None) -> None:
+        """Those who wait for this reply are given it, or told that there is none."""
+        lead, self._lead = self._lead, None
+        if lead is not None:
+            lead.land(entry)
 
     # -- in the tap's place
 
@@ -235,6 +343,8 @@ class Caching:
         if collecting is not None:
             try:
                 collecting.add(piece)
+                if collecting.why_not:
+                    self._land(None)  # too large to be given to anybody
             except Exception as error:  # open: the reply goes on, and is not kept
                 fence.broke(self.x, CACHE, error)
                 self.__exit__(None, None, None)
@@ -250,3 +360,18 @@ class Caching:
     def _not_applied(self, missed: str) -> None:
         self.x.not_applied.append(missed)
         self.x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+
+
+async def _follow(follower: Follower, x: Exchange) -> Entry | None:
+    """What the leader got. Raises Woken when a deadline passes or the client leaves meanwhile."""
+    watch = x.reply.watch
+    watch.upstream = follower
+    watch.enter("wait", WAIT_S + 1)
+    try:
+        entry = await follower.wait()
+    finally:
+        watch.upstream = None
+    if watch.gone or watch.expired:
+        raise Woken
+    watch.rest()
+    return entry

@@ -7,8 +7,9 @@ sent stays on record, whatever a provider is sent in its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -25,6 +26,7 @@ from appliance.core.attempt_errors import (
 )
 from appliance.core.attempts import (
     Candidate,
+    Endpoint,
     StoredKey,
     candidates_of,
     chat_for,
@@ -32,9 +34,19 @@ from appliance.core.attempts import (
 )
 from appliance.core.credential_header import REPLACED
 from appliance.core.credentials import forward_headers
-from appliance.core.json_reader import read_json
+from appliance.core.gateway_body import (
+    FILES,
+    FILES_METHODS,
+    Asked,
+    is_for_responses,
+    read_document,
+    read_form,
+    refuse_prompt,
+    without_provider,
+)
 from appliance.core.model_grammar import ModelPlan, parse_models, requested_model
-from appliance.core.provider_credentials import Found
+from appliance.core.multipart import boundary_of, with_value
+from appliance.core.provider_credentials import Found, Secret
 from appliance.core.retry import retry_after_s
 from appliance.core.urls import join_base, parse_target
 from appliance.errors import Refusal, UpstreamFailed
@@ -51,10 +63,12 @@ from appliance.providers.dialects.mapping import (
     extra_headers,
     is_same,
     own_body,
+    plain_address,
     wire_of,
 )
+from appliance.providers.google_token import read_account
 from appliance.providers.registry import ModelRegistry
-from appliance.providers.table import Provider
+from appliance.providers.table import SERVICE_ACCOUNTS, Provider
 from appliance.upstream.http1 import UpstreamReply
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -62,19 +76,18 @@ BODY_BYTES_MAX = 32 * 1024 * 1024
 PARSED_HERE_BYTES_MAX = 256 * 1024
 ERROR_BYTES_MAX = 256 * 1024
 NO_MAPPING = "NO_MAPPING"
-NO_CACHE = "cache-enabled;reason=gateway"
 # What is passed to the provider that the model names, as it came but for the model.
-PLAIN_PATHS = ("/embeddings", "/completions", "/moderations", "/images/generations")
+PLAIN_PATHS = (
+    "/embeddings", "/completions", "/moderations", "/images/generations", "/images/edits",
+    "/images/variations", "/audio/speech", "/audio/transcriptions", "/audio/translations",
+)  # fmt: skip
 # Of the client's header lines these would speak of another body than the one that is sent.
 OF_THE_BODY = frozenset({
     b"content-type", b"content-encoding", b"accept", b"accept-encoding", b"anthropic-version",
     b"anthropic-beta", b"cookie", b"origin", b"referer",
 })  # fmt: skip
+OF_A_FORM = frozenset({b"content-type", b"content-encoding", b"accept"})
 OF_ANTHROPIC = frozenset({b"anthropic-version", b"anthropic-beta"})
-NOT_JSON = (
-    "The gateway reads JSON bodies. Send other ones to the provider itself, at "
-    "/v1/gateway/{provider}/…"
-)
 
 RouteTo = Callable[[Provider, bytes], Any]
 
@@ -84,6 +97,14 @@ class Ring(Protocol):
 
     async def plan_keys(self, org: bytes) -> Mapping[str, Sequence[StoredKey]]:
         """The keys of an organisation, by provider. Raises Refusal 503."""
+
+
+class Environment(Protocol):
+    """What is asked of them for one call."""
+
+    @property
+    def environment(self) -> Mapping[str, Secret]:
+        """The keys that the process was started with, by provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +121,27 @@ class Gateway:
     ) -> GatewayCall:
         """Read what is asked, and list the calls that may answer it; `platform`: the keys that
         serve those who pay with credits. Raises Refusal 400, 405, 413, 415, 503."""
-        if x.head.method != b"POST":
+        inbound = inbound_of(x)
+        if FILES.fullmatch(x.route.path) and x.head.method in FILES_METHODS:
+            path, provider = without_provider(x.route.path)
+            x.route = replace(x.route, path=path)
+            inbound, asked = "plain", Asked({"model": f"files/{provider}"}, is_file=True)
+        elif x.head.method != b"POST":
             raise Refusal(
                 405, "method_not_allowed",
                 "The gateway is called with POST; GET /v1/models lists its models.",
                 headers={"Allow": "POST, GET"},
             )  # fmt: skip
-        document = await _document(x)
-        plan = parse_models(requested_model(document), self.registry)
+        else:
+            asked = await _asked(x, inbound)
+            if inbound not in ("native", "plain"):
+                refuse_prompt(asked.document)
+            if inbound == "chat" and is_for_responses(asked.document, x.asks.body_mapping):
+                inbound = "responses"
+        plan = parse_models(requested_model(asked.document), self.registry)
         own = {**self.keyless, **await ring.plan_keys(x.org)}
         candidates = candidates_of(plan, self.registry.offers, own_keys=own, platform_keys=platform)
-        call = GatewayCall(x, self, inbound_of(x), document, plan, candidates)
-        if x.asks.cache_read or x.asks.cache_save:
-            call.missed(NO_CACHE)
-        return call
+        return GatewayCall(x, self, inbound, asked, plan, candidates)
 
 
 class GatewayCall:
@@ -124,52 +152,94 @@ class GatewayCall:
         x: Exchange,
         gateway: Gateway,
         inbound: Inbound,
-        document: Json,
+        asked: Asked,
         plan: ModelPlan,
         candidates: Sequence[Candidate],
     ) -> None:
-        self.candidates = candidates
         self.errors: list[AttemptError] = []
         self.outcome = "refused"  # of the last call that was made
         self.reply_map: ReplyMap | None = None
+        self.sent_model = ""  # as the provider names it
         self._x = x
+        self._over = False
+        self.planned = candidates  # may be put into another order
         self._gateway = gateway
         self._route = x.route
         self._inbound: Inbound = inbound
-        self._document = document
+        self._asked = asked
+        self._document = asked.document
         self._chat: Json | None = None
         self._candidate: Candidate | None = None
         if not candidates:
             wanted = providers_wanted(plan, gateway.registry.offers)
             self.errors = of_no_candidates(plan, wanted)
 
-    def enter(self, candidate: Candidate, found: Found | None) -> Headers:
+    def is_passed_on(self, reply: UpstreamReply) -> bool:
+        """Whether nothing of this reply is mapped: it is passed on as it comes. Events are kept
+        whole all the same."""
+        kind = reply.first.get(b"content-type", b"")
+        return self._inbound == "plain" and not kind.startswith(b"text/event-stream")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a kept reply is what the client is sent."""
+        return self._inbound == "plain"
+
+    def candidates(self) -> Iterator[Candidate]:
+        """The calls that may answer, as long as another one is of use."""
+        for candidate in self.planned:
+            if self._over:
+                return
+            yield candidate
+
+    def variant(self) -> bytes:
+        """What decides about the answer of the candidate that was entered, beside its URL and the
+        client's body: as what that body is read, and the model that is called."""
+        assert self._candidate is not None, "entered"
+        return f"{self._inbound} {self._candidate.endpoint.provider_model_id}".encode()
+
+    def enter(self, candidate: Candidate, found: Found | None, ring: Environment) -> Headers:
         """Turn the exchange to this candidate: route, dialect, and what is sent. `found` is the
         stored key, None where the environment's is used, or none is asked for. Gives the header
         lines to send, without a credential. Raises Refusal for what this one cannot be asked."""
         x, endpoint = self._x, candidate.endpoint
         self._candidate = candidate
+        provider = self._gateway.providers[endpoint.provider]
+        secret = found.secret if found is not None else ring.environment.get(endpoint.provider)
+        settings = found.config if found is not None else {}
         streams = self._document.get("stream") is True
         address = address_of(
             self._inbound, endpoint, stream=streams,
-            settings=found.config if found is not None else {},
-            base_url=found.base_url if found is not None else "",
+            settings=settings, base_url=found.base_url if found is not None else "",
+            configured_url=_configured_url(provider, settings),
+            project=_project_of(secret, endpoint),
         )  # fmt: skip
         if self._inbound == "plain":
-            address = address._replace(path=self._route.path.decode("latin-1"))
-        body = self._body(candidate, streams=streams)
-        provider = self._gateway.providers[endpoint.provider]
+            address = plain_address(endpoint, address, self._route.path.decode("latin-1"))
+        sent, fields = self._sent(candidate, streams=streams)
         base_url, path = self._way(provider, address)
         x.route = replace(self._route, provider=provider, base_url=base_url, path=path)
         x.dialect = wire_of(endpoint).dialect
-        data = encode(body)
-        x.sent = Body(data, None, len(data))
+        self.sent_model = endpoint.provider_model_id
+        x.sent = sent
         self.reply_map = ReplyMap(
             self._inbound, endpoint,
             created=x.created_at_us // 1_000_000, id=f"chatcmpl-{x.request_id}",
             request=self._document,
         )  # fmt: skip
-        return self._fields(candidate, body)
+        return fields
+
+    def _sent(self, candidate: Candidate, *, streams: bool) -> tuple[Body | None, Headers]:
+        """What is sent, None for the client's own body, and the header lines that belong to it."""
+        asked = self._asked
+        if asked.is_file:
+            return None, self._fields(candidate, None)
+        if asked.model is not None:
+            form = with_value(asked.form, asked.model, candidate.endpoint.provider_model_id)
+            return Body(form, None, len(form)), self._fields(candidate, None)
+        body = self._body(candidate, streams=streams)
+        data = encode(body)
+        return Body(data, None, len(data)), self._fields(candidate, body)
 
     def _way(self, provider: Provider, address: Address) -> tuple[str, bytes]:
         path = address.path.encode("ascii")
@@ -192,10 +262,13 @@ class GatewayCall:
             self.missed(f"{name};reason=not-supported-by-model")
         return body_of(inbound, chat, endpoint, stream=streams)
 
-    def _fields(self, candidate: Candidate, body: Json) -> Headers:
-        """The client's header lines but for its credential and what spoke of its own body."""
+    def _fields(self, candidate: Candidate, body: Json | None) -> Headers:
+        """The client's header lines but for its credential and what spoke of its own body, which
+        is sent itself where `body` is None."""
         x = self._x
         left = REPLACED | OF_THE_BODY
+        if body is None:
+            left -= OF_A_FORM
         if self._inbound in ("native", "messages") and is_same(self._inbound, candidate.endpoint):
             left -= OF_ANTHROPIC
         fields = [
@@ -203,6 +276,8 @@ class GatewayCall:
             for field in forward_headers(x.head.headers, x.found_key)
             if field[0].lower() not in left
         ]
+        if body is None:
+            return fields
         present = {field[0].lower() for field in fields}
         fields.append((b"Content-Type", b"application/json"))
         for name, value in extra_headers(candidate.endpoint, body).items():
@@ -236,11 +311,11 @@ class GatewayCall:
         self.outcome = failure.name
         self.errors.append(of_failure(self._candidate, failure, status))
 
-    def forbidden(self, candidate: Candidate, refusal: Refusal) -> bool:
-        """A rule of ours kept the call from being made. Whether the others are of no use then."""
+    def forbidden(self, candidate: Candidate, refusal: Refusal) -> None:
+        """A rule of ours kept the call from being made; the others may be of no use then."""
         error = of_refusal(candidate, refusal)
         self.errors.append(error)
-        return ends_loop(error)
+        self._over = ends_loop(error)
 
     def last_word(self) -> tuple[int, bytes, Headers]:
         """Status, body and header lines of the reply when no candidate has answered."""
@@ -253,6 +328,20 @@ class GatewayCall:
         if found.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % found.retry_after_s))
         return status, body, headers
+
+
+def _configured_url(provider: Provider, settings: Mapping[str, str]) -> str:
+    """What the configuration file has in the place of a provider's own address."""
+    if not provider.configured:
+        return ""
+    return provider.in_region(settings.get("region") or settings.get("location") or "")
+
+
+def _project_of(secret: Secret | None, endpoint: Endpoint) -> str:
+    """The project that a service account belongs to. Raises Refusal 401 for what is none."""
+    if secret is None or endpoint.provider != SERVICE_ACCOUNTS or not secret.is_document:
+        return ""
+    return read_account(secret.parts()[0]).project
 
 
 def inbound_of(x: Exchange) -> Inbound:
@@ -269,19 +358,18 @@ def inbound_of(x: Exchange) -> Inbound:
     return "chat"
 
 
-async def _document(x: Exchange) -> Json:
+async def _asked(x: Exchange, inbound: Inbound) -> Asked:
+    """The body, read. Raises Refusal 400, 413, 415."""
     body = x.body
     if body.length > BODY_BYTES_MAX:
         raise Refusal(413, "body_too_large", "The gateway reads bodies up to 32 MiB.")
     if b"content-encoding" in x.head.first:
         raise Refusal(415, "body_coded", "The gateway reads bodies without Content-Encoding.")
+    boundary = boundary_of(x.head.first.get(b"content-type", b"").decode("latin-1"))
+    read = partial(read_form, boundary) if boundary and inbound == "plain" else read_document
     spill = body.spill
     if spill is not None:
-        document, fault = await trio.to_thread.run_sync(lambda: read_json(spill.begin(body.length)))
-    elif body.length > PARSED_HERE_BYTES_MAX:
-        document, fault = await trio.to_thread.run_sync(read_json, body.data)
-    else:
-        document, fault = read_json(body.data)
-    if fault or not isinstance(document, dict):
-        raise Refusal(400, "body_invalid", f"The body is no JSON object. {NOT_JSON}")
-    return document
+        return await trio.to_thread.run_sync(lambda: read(spill.begin(body.length)))
+    if body.length > PARSED_HERE_BYTES_MAX:
+        return await trio.to_thread.run_sync(read, body.data)
+    return read(body.data)

@@ -16,7 +16,7 @@ import trio
 
 from appliance.core import headers as names
 from appliance.core.attempts import StoredKey
-from appliance.core.credential_header import with_secret
+from appliance.core.credential_header import with_bearer, with_secret
 from appliance.core.credentials import find_credentials, forward_headers
 from appliance.core.keys import KeyInfo
 from appliance.core.provider_credentials import (
@@ -29,7 +29,7 @@ from appliance.core.provider_credentials import (
 from appliance.core.proxy_keys import StandIn, check_stand_in
 from appliance.core.urls import parse_target
 from appliance.errors import Refusal
-from appliance.exchange import CLIENTS_OWN, Body, Exchange, Headers, Lent
+from appliance.exchange import CLIENTS_OWN, Body, Exchange, Headers, Lent, Watch
 from appliance.providers.sigv4 import AwsKey, signed
 
 SIGNED_STYLE = "aws-sigv4"
@@ -37,8 +37,22 @@ SIGNED_STYLE = "aws-sigv4"
 SIGNED_BYTES_MAX = 32 * 1024 * 1024
 
 
+class Tokens(Protocol):
+    """Where tokens for service accounts come from."""
+
+    async def token(self, secret: Secret, watch: Watch) -> str:
+        """One that is good for a call now. Raises Refusal 401, 502, 503, 504; Woken."""
+
+    def forget(self, secret: Secret) -> None:
+        """The provider took none of this account's."""
+
+
 class Ring(Protocol):
     """What is asked of a region's provider keys."""
+
+    @property
+    def tokens(self) -> Tokens:
+        """What service accounts buy."""
 
     @property
     def environment(self) -> Mapping[str, Secret]:
@@ -112,8 +126,10 @@ async def lend(x: Exchange, rings: Rings) -> Lent:
         return CLIENTS_OWN
     lent: Lent | None = facts.lent
     if lent is None or secret is not lent.secret or x.found_key != lent.found_key:
-        lent = await _written(x, x.route, forward_headers(x.head.headers, x.found_key), secret)
-        facts.lent = None if _is_signed(provider, secret) else lent
+        fields = forward_headers(x.head.headers, x.found_key)
+        lent = await _written(x, x.route, fields, secret, rings[x.region])
+        # What is signed or bought is good for this request.
+        facts.lent = None if _is_signed(provider, secret) or secret.is_document else lent
     return lent
 
 
@@ -124,9 +140,11 @@ async def lend_along(
     rings: Rings,
     key_id: str = "",
     lender: bytes = b"",
+    body: Body | None = None,
 ) -> Lent:
     """The same for one target of several, to which these header lines go; with `key_id` it is that
-    stored key which is lent, with `lender` that of another organisation."""
+    stored key which is lent, with `lender` that of another organisation. `body` is what it is
+    sent, where that is another than the exchange's."""
     first = {name.lower(): value for name, value in reversed(fields)}
     own = brings_own(find_credentials(first), first, route.path)
     secret = None
@@ -137,7 +155,7 @@ async def lend_along(
         )
     if secret is None:
         return Lent(None, fields, route.path)
-    return await _written(x, route, fields, secret)
+    return await _written(x, route, fields, secret, rings[x.region], body)
 
 
 async def _secret_of(
@@ -191,23 +209,28 @@ def _is_signed(provider: Any, secret: Secret) -> bool:  # noqa: ANN401 - a Provi
     return provider.auth == SIGNED_STYLE and secret.is_pair
 
 
-async def _written(x: Exchange, route: Any, fields: Headers, secret: Secret) -> Lent:  # noqa: ANN401
+async def _written(
+    x: Exchange,
+    route: Any,  # noqa: ANN401 - the door's Route, which lies above
+    fields: Headers,
+    secret: Secret,
+    ring: Ring,
+    body: Body | None = None,
+) -> Lent:
     written = with_secret(fields, route.path, route.provider.auth, secret)
     if written.scheme == "sign":
         key = AwsKey(*secret.parts())
         target = parse_target(route.base_url)
+        sent = x.body if x.sent is None else x.sent
         lines = signed(
             written.fields, method=x.head.method, host=target.netloc.encode("ascii"),
-            path=written.path, body_sha256=await _digest(x.body), key=key,
+            path=written.path, body_sha256=await _digest(sent if body is None else body), key=key,
             region=_aws_region(target.host), now_s=time.time(),
         )  # fmt: skip
         return Lent(secret, lines, written.path, x.found_key)
     if written.scheme == "mint":
-        raise Refusal(
-            501, "service_account_not_built",
-            "Calls of Vertex with a stored service account are not part of this version. Send an "
-            "access token in Authorization.",
-        )  # fmt: skip
+        token = await ring.tokens.token(secret, x.reply.watch)
+        return Lent(secret, with_bearer(written.fields, token), written.path, x.found_key)
     return Lent(secret, written.fields, written.path, x.found_key)
 
 

@@ -19,6 +19,8 @@ from appliance.core.rate_policy import Policy, PolicyInvalid
 from appliance.core.rate_reply import (
     NOT_APPLIED_POLICY,
     NOT_APPLIED_SEGMENT,
+    NOT_APPLIED_UNKNOWN,
+    NOT_APPLIED_UNREADABLE,
     PROPERTY_STATUS,
     STATUS_LIMITED,
     Verdict,
@@ -31,6 +33,13 @@ from appliance.exchange import Exchange
 
 RATE_LIMIT = "ratelimit-policy"
 NO_POLICIES: Sequence[Policy] = ()
+
+
+class StoredPolicies(Protocol):
+    """What is asked of the state of all regions."""
+
+    def policies(self, region: str, org: bytes) -> Sequence[Policy] | None:
+        """An organisation's policies as they are tried; None when they cannot be told."""
 
 
 class Limiter(Protocol):
@@ -70,6 +79,7 @@ class Limits:
     """What the pipeline asks. `failed` counts a limiter that broke."""
 
     by_region: Mapping[str, Limiter]
+    stored: StoredPolicies
     failed: Callable[[], None]
 
 
@@ -85,11 +95,11 @@ class Taken:
 def limit(x: Exchange, limits: Limits) -> bool:
     """Count the request against its policy, if one applies; once, whichever target comes to it
     first. True: that is done with. Raises Refusal 429."""
-    if x.counted or not (x.asks.rate_limit_policy or x.stand_in is not None):
+    if x.counted or not (x.asks.rate_limit_policy or x.stand_in is not None or x.identity.limited):
         return True
     x.counted = True
     try:
-        verdict = _check_all(x, limits.by_region[x.region])
+        verdict = _check_all(x, limits)
     except Exception as error:  # open: a limiter that breaks refuses nobody
         limits.failed()
         fence.broke(x, RATE_LIMIT, error)
@@ -103,9 +113,10 @@ def limit(x: Exchange, limits: Limits) -> bool:
     return True
 
 
-def _check_all(x: Exchange, limiter: Limiter) -> Verdict | None:
-    """Against the proxy key's own limits, then the policy that the request names: the first that
-    says no, else the last."""
+def _check_all(x: Exchange, limits: Limits) -> Verdict | None:
+    """Against the proxy key's own limits, then the policy that the request names, or that its
+    organisation has for keys of the `-rl-` shape: the first that says no, else the last."""
+    limiter = limits.by_region[x.region]
     verdict: Verdict | None = None
     if x.stand_in is not None:
         properties = x.stand_in.properties
@@ -116,20 +127,38 @@ def _check_all(x: Exchange, limiter: Limiter) -> Verdict | None:
             if verdict.limited:
                 return verdict
             x.taken.append(Taken(limiter, key, policy))
-    if x.asks.rate_limit_policy:
-        found = _check(x, limiter)
+    stored = _stored(x, limits)
+    if x.asks.rate_limit_policy or stored:
+        found = _check(x, limiter, stored)
         if found is not None:
             taken, verdict = found
             x.taken.append(taken)
     return verdict
 
 
-def _check(x: Exchange, limiter: Limiter) -> tuple[Taken, Verdict] | None:
+def _stored(x: Exchange, limits: Limits) -> Sequence[Policy]:
+    """The organisation's policies, where they count: the key is one of theirs, and the request
+    names no policy, which would replace them (proxy.md 5.5). Open: what cannot be known of them is
+    told, and limits nobody."""
+    if x.asks.rate_limit_policy or not x.identity.limited:
+        return NO_POLICIES
+    if not x.found_key and not x.identity.failed_open:
+        _not_applied(x, NOT_APPLIED_UNKNOWN)
+        return NO_POLICIES
+    stored = None if x.identity.failed_open else limits.stored.policies(x.region, x.org)
+    if stored is None:
+        limits.failed()
+        _not_applied(x, NOT_APPLIED_UNREADABLE)
+        return NO_POLICIES
+    return stored
+
+
+def _check(x: Exchange, limiter: Limiter, stored: Sequence[Policy]) -> tuple[Taken, Verdict] | None:
     asks = x.asks
     user_id = asks.user_id or user_of_body(x.body.data)
     try:
         policy = policy_of(
-            asks.rate_limit_policy, NO_POLICIES, key_is_limited=False, user_id=user_id,
+            asks.rate_limit_policy, stored, key_is_limited=True, user_id=user_id,
             properties=asks.properties,
         )  # fmt: skip
     except PolicyInvalid:

@@ -7,7 +7,7 @@ The record keeps what the provider said, and is written before the last byte lea
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -18,7 +18,6 @@ from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Exchange, Headers, TapLike, hung_up, monotonic
-from appliance.upstream.http1 import UpstreamReply
 
 if TYPE_CHECKING:
     from appliance.providers.dialects.mapping import ReplyMap
@@ -35,8 +34,23 @@ MAPPING = "gateway-mapping"
 UNMAPPED = "gateway-mapping;reason=reply-not-understood"
 
 
+class ProviderReply(Protocol):
+    """What is asked of a provider's reply, or of a kept one."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> bytes: ...
+    @property
+    def first(self) -> dict[bytes, bytes]: ...
+    @property
+    def done(self) -> bool: ...
+    async def piece(self) -> bytes: ...
+    def end_to_end(self) -> Headers: ...
+
+
 async def relay_mapped(
-    x: Exchange, reply: UpstreamReply, tap: TapLike, gap_s: float, mapping: ReplyMap
+    x: Exchange, reply: ProviderReply, tap: TapLike, gap_s: float, mapping: ReplyMap
 ) -> None:
     """Pass a good reply on in the client's format. Raises UpstreamFailed when it breaks off, or is
     an error though its status is none; Woken when woken; OSError when the client's side broke."""
@@ -54,7 +68,7 @@ async def relay_mapped(
 
 async def _whole(
     x: Exchange,
-    reply: UpstreamReply,
+    reply: ProviderReply,
     tap: TapLike,
     gap_s: float,
     mapping: ReplyMap,
@@ -96,7 +110,7 @@ async def _whole(
 
 async def _stream(
     x: Exchange,
-    reply: UpstreamReply,
+    reply: ProviderReply,
     tap: TapLike,
     gap_s: float,
     mapping: ReplyMap,
@@ -132,7 +146,8 @@ async def _stream(
                 return
             continue
         out = whole.feed(piece) if whole is not None else _mapped(x, mapping.feed, piece)
-        if ended or reply.done:
+        # The last word may be wrapped (Bedrock): whoever has taken it out knows that it was said.
+        if ended or reply.done or mapping.is_done:
             await tap.seal("complete")
         if reply.done:
             out += whole.flush() if whole is not None else _mapped(x, mapping.finish)
@@ -154,7 +169,7 @@ def _mapped(x: Exchange, work: Callable[..., bytes], *piece: bytes) -> bytes:
         raise UpstreamFailed("malformed", "the reply's stream was not understood") from error
 
 
-async def _next(reply: UpstreamReply, *, held: bool) -> bytes | None:
+async def _next(reply: ProviderReply, *, held: bool) -> bytes | None:
     """The next piece; None when the beginning of an event has waited for its end long enough."""
     if not held:
         return await reply.piece()

@@ -113,7 +113,8 @@ class Routed:
         """Read what is asked, and choose the first target. Raises Refusal 400, 413, 415."""
         x, plan = self._x, self._by.plan
         caller = self._read_key()
-        self._book = self._by.router.book(x.org, caller)
+        # The default organisation has the same id in both regions, which share nothing.
+        self._book = self._by.router.book(x.region.encode() + x.org, caller)
         if plan.reads_model and x.body.length:
             self._asked = await self._read_model()
         for index, target in enumerate(plan.targets):

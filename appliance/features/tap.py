@@ -214,10 +214,14 @@ class Tap:
             facts["degraded"] = x.degraded
         if x.not_applied:
             facts["not_applied"] = x.not_applied
+        if x.template and not asks.omit_request:
+            facts["prompt_template"] = x.template.decode()
         if x.hit is not None:
             facts.update(x.hit)
         if x.session is not None:
             facts.update(x.session)
+        if x.threat is not None:
+            facts["threat"] = x.threat
         if x.marks:
             facts["properties"] = {**facts["properties"], **x.marks}
         if x.identity.key_id:

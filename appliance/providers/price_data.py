@@ -72,7 +72,7 @@ ALIASES = {
 # A target that no provider row knows is recorded by its URL. Only the makers' own hosts are priced
 # then: the same model name on somebody else's host says nothing about what they charge.
 MAKER_HOSTS = (
-    (re.compile(r"(?:(?:us|eu)\.)?api\.openai\.com"), "openai"),
+    (re.compile(r"(?:(?:us|eu|au|ca|jp|in|sg|kr|gb|ae)\.)?api\.openai\.com"), "openai"),
     (re.compile(r"api\.anthropic\.com"), "anthropic"),
     (re.compile(r"generativelanguage\.googleapis\.com"), "google-ai-studio"),
     (re.compile(r"(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com"), "vertex"),

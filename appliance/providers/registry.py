@@ -1,8 +1,8 @@
 """The model registry: which models the gateway knows, where each is served, its limits and price.
 
 Facts lie in `registry.csv` (a line for a model at a provider) and `registry_models.csv` (maker,
-date, other names). What a call costs is the price book's word; the rates here put attempts in
-order, and are a price where no list has one.
+date, what goes in and comes out by the maker's page, other names). What a call costs is the price
+book's word; the rates here put attempts in order, and are a price where no list has one.
 """
 
 import csv
@@ -14,10 +14,11 @@ from importlib.resources import files
 from typing import Any, Final
 
 from appliance.core.attempts import PRICE_UNKNOWN, Endpoint
-from appliance.core.model_grammar import ModelItem
+from appliance.core.model_grammar import ModelItem, parse_models
 from appliance.core.money import RATE_PLACES, exact_units
 from appliance.core.price_card import Card
 from appliance.core.price_rows import parse_rows
+from appliance.errors import Refusal
 from appliance.providers.table import Provider, ProviderTable
 
 REGISTRY: Final = "registry.csv"
@@ -44,17 +45,27 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 # The format of a model that is not registered, by its provider's dialect.
 WIRE_FORMATS: Final[Mapping[str, str]] = {"anthropic": "anthropic", "gemini": "google"}
+# Who speaks OpenAI's Responses and no chat.
+RESPONSES_ONLY: Final = frozenset({"perplexity"})
 CLAUDE: Final = "claude"
+MEDIA: Final = frozenset({"text", "image", "audio", "video"})
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as the registry lists it."""
+    """A model as the registry lists it; `inputs` and `outputs` are of `MEDIA`."""
 
     name: str
     maker: str
     created_s: int
     endpoints: tuple[Endpoint, ...]
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+
+    @property
+    def multimodal(self) -> bool:
+        """Whether more than one kind goes in or comes out."""
+        return len(self.inputs) > 1 or len(self.outputs) > 1
 
 
 class ModelRegistry:
@@ -73,7 +84,13 @@ class ModelRegistry:
         for line in lines:
             name, date = line["model"], line["released"] or GATHERED
             created_s = int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
-            self.models[name] = Model(name, line["maker"], created_s, tuple(endpoints.pop(name)))
+            inputs, outputs = (frozenset(line[way].split()) for way in ("inputs", "outputs"))
+            assert inputs, name
+            assert outputs, name
+            assert inputs | outputs <= MEDIA, name
+            self.models[name] = Model(
+                name, line["maker"], created_s, tuple(endpoints.pop(name)), inputs, outputs
+            )
         assert not endpoints, "every endpoint belongs to a listed model"
         # A model's own name comes before its other names, and those before what providers call it:
         # of two models with one id, the one listed first is meant.
@@ -121,8 +138,17 @@ class ModelRegistry:
         """The context of an item: the largest of the places where it may go; 0 if unknown."""
         return max((one.context_tokens for one in self.offers(item)), default=0)
 
-    def listed(self) -> list[dict[str, Any]]:
-        """The entries of `GET /v1/models`: what a name alone can reach (proxy.md 6.3)."""
+    def context_of(self, name: str) -> int:
+        """The context of one item of a model string in tokens; 0 where that is not known."""
+        try:
+            (item, *_) = parse_models(name, self).items
+        except Refusal:
+            return 0
+        return self.context_tokens(item)
+
+    def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
+        """The entries of `GET /v1/models`: what a name alone can reach (proxy.md 6.3), or of them
+        those of `GET /v1/models/multimodal`."""
         return [
             {
                 "id": model.name,
@@ -132,6 +158,7 @@ class ModelRegistry:
             }
             for model in self.models.values()
             if not all(endpoint.explicit for endpoint in model.endpoints)
+            and (model.multimodal or not multimodal)
         ]
 
 
@@ -142,6 +169,8 @@ def unregistered(row: Provider, name: str) -> Endpoint:
         wire_format = "anthropic" if claude else "google"
     elif row.dialect == "bedrock":
         wire_format = "anthropic" if claude else "bedrock"
+    elif row.id in RESPONSES_ONLY:
+        wire_format = "responses"
     else:
         wire_format = WIRE_FORMATS.get(row.dialect, "openai")
     return Endpoint(name, row.id, name, wire_format, priority=priority_of(row.id), registered=False)

@@ -8,12 +8,15 @@ from appliance.providers.table import Provider
 
 CONTRACT = "proxy.md 10, 2026-07-21"
 READ = "2026-11-22"  # the day on which the pages of these tables were read
+# What OpenAI puts before its host, for data that stays in one place; the whole list, each name as
+# it is (developers.openai.com/api/docs/guides/data-residency). None but these is OpenAI.
+OPENAI_PLACES = ("us", "eu", "au", "ca", "jp", "in", "sg", "kr", "gb", "ae")
 
 ROWS: tuple[Provider, ...] = (
     Provider(
         "openai", "https://api.openai.com/v1",
         "https://github.com/openai/openai-python", taken=READ,
-        hosts=("api.openai.com", "us.api.openai.com", "eu.api.openai.com"),
+        hosts=("api.openai.com", *(f"{place}.api.openai.com" for place in OPENAI_PLACES)),
         key_env=("OPENAI_API_KEY",), aliases=("oai",),
     ),
     Provider(
@@ -41,7 +44,8 @@ ROWS: tuple[Provider, ...] = (
         ), key_env=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"), aliases=("azure-openai",),
     ),
     Provider(
-        "nebius", "https://api.tokenfactory.nebius.com/v1", "https://docs.tokenfactory.nebius.com",
+        "nebius", "https://api.tokenfactory.nebius.com/v1",
+        "https://github.com/Helicone/helicone/tree/main/packages/cost/models/providers", taken=READ,
         hosts=("api.tokenfactory.nebius.com", "api.studio.nebius.ai", "api.studio.nebius.com"),
         key_env=("NEBIUS_API_KEY",),
     ),
@@ -57,7 +61,8 @@ ROWS: tuple[Provider, ...] = (
     ),
     Provider(
         "cloudflare", "https://gateway.ai.cloudflare.com/v1",
-        "https://developers.cloudflare.com/ai-gateway", key_env=("CLOUDFLARE_API_TOKEN",),
+        "https://www.npmjs.com/package/workers-ai-provider", taken=READ,
+        key_env=("CLOUDFLARE_API_TOKEN",),
     ),
     Provider("2yfv", "https://api.2yfv.com", CONTRACT),
     Provider(
@@ -76,9 +81,10 @@ ROWS: tuple[Provider, ...] = (
         "https://docs.fireworks.ai/guides/inference-error-codes", taken=READ,
         key_env=("FIREWORKS_API_KEY",), aliases=("fireworks-ai",),
     ),
+    # /chat/completions ended on 2026-09-27 (403); /v1/responses is its Agent API.
     Provider(
         "perplexity", "https://api.perplexity.ai",
-        "https://github.com/Portkey-AI/gateway/tree/main/src/providers/perplexity-ai", taken=READ,
+        "https://docs.perplexity.ai/docs/agent-api/migrate-from-sonar/how-to", taken=READ,
         key_env=("PERPLEXITY_API_KEY",),
     ),
     Provider(
@@ -158,7 +164,8 @@ ROWS: tuple[Provider, ...] = (
         key_env=("OPENPIPE_API_KEY",),
     ),
     Provider(
-        "chutes", "https://llm.chutes.ai/v1", "https://chutes.ai/docs",
+        "chutes", "https://llm.chutes.ai/v1",
+        "https://github.com/Helicone/helicone/tree/main/packages/cost/models/providers", taken=READ,
         hosts=("llm.chutes.ai", "chutes.com", "llm.chutes.com"), key_env=("CHUTES_API_KEY",),
     ),
     Provider(

@@ -25,10 +25,12 @@ _ON_A_PORT: tuple[tuple[str, int, str, str], ...] = (
      "https://jan.ai/docs"),
     ("koboldcpp", 5001, READ,
      "https://github.com/LostRuins/koboldcpp/blob/concedo/koboldcpp.py"),
-    ("tabbyapi", 5000, "",
-     "https://github.com/theroyallab/tabbyAPI/wiki"),
-    ("xinference", 9997, "",
-     "https://inference.readthedocs.io"),
+    ("tabbyapi", 5000, READ,
+     "https://github.com/theroyallab/tabbyAPI/blob/main/endpoints/OAI/types/chat_completion.py"),
+    ("xinference", 9997, READ,
+     "https://github.com/xorbitsai/inference/blob/main/xinference/api/restful_api.py"),
+    ("lmdeploy", 23333, READ,
+     "https://github.com/InternLM/lmdeploy/blob/main/lmdeploy/serve/openai/protocol.py"),
 )  # fmt: skip
 
 # Their usual port is that of another one above: they are reached where the user says.
@@ -39,6 +41,8 @@ _ELSEWHERE: tuple[tuple[str, tuple[str, ...], str], ...] = (
      "https://github.com/huggingface/text-generation-inference/blob/main/docs/openapi.json"),
     ("tei", ("text-embeddings-inference",),
      "https://github.com/huggingface/text-embeddings-inference/blob/main/router/src/http/server.rs"),
+    ("mlx-lm", ("mlx",),
+     "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/SERVER.md"),
     ("bifrost", (),
      "https://docs.getbifrost.ai/api-reference/relays/relay-a-get-request"),
 )  # fmt: skip

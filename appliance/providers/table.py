@@ -14,9 +14,10 @@ AUTH_STYLES: Final = frozenset({"bearer", "x-api-key", "api-key", "query:key", "
 DIALECTS: Final = frozenset({"openai", "anthropic", "gemini", "vertex", "bedrock"})
 USER_KEYS: Final = frozenset({
     "base_url", "auth", "api_key_env", "dialect", "name", "hosts", "prices", "ca_file",
-    "client_cert", "deadlines",
+    "client_cert", "deadlines", "token_url",
 })  # fmt: skip
 ID: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+SERVICE_ACCOUNTS: Final = "vertex"  # whose tokens `token_url` is for
 HOSTS_REMEMBERED_MAX: Final = 4096
 OWN: Final = "[providers]"  # the page of a row that the user wrote
 
@@ -25,7 +26,7 @@ RESERVED_SEGMENTS: Final = frozenset({
     "healthcheck", "readycheck", "metrics", "docs", "download", "ui", "assets", "static",
     "favicon.ico", "robots.txt", "index.html", "openapi.json", "v1", "v1beta", "v2", "router", "ai",
     "gateway", "custom", "googleapis", "chat", "responses", "messages", "embeddings", "models",
-    "completions", "helicone-sql", "api",
+    "completions", "helicone-sql", "api", "wallet", "admin", "stripe",
 })  # fmt: skip
 
 # The first label of a known host and the provider it means, in the order they are tried; `=` asks
@@ -66,6 +67,7 @@ class Provider:
     prices: tuple[Any, ...] = ()
     ca_file: str = ""
     client_cert: str = ""
+    token_url: str = ""
     deadlines: Mapping[str, float] = field(default_factory=dict)
     taken: str = ""
     # Derived by `complete`.
@@ -100,6 +102,8 @@ def complete(row: Provider) -> Provider:
             target = parse_target(row.in_region(""))
         except ValueError as error:
             raise ValueError(f"providers.{row.id}.base_url {error}") from None
+    if row.token_url:
+        _check_token_url(row)
     hosts = row.hosts
     if target is not None and not hosts:
         hosts = (target.netloc if row.configured or is_private(target.host) else target.host,)
@@ -111,6 +115,15 @@ def complete(row: Provider) -> Provider:
         base_path=target.path.encode("ascii") if target is not None else b"",
         private=target is not None and is_private(target.host),
     )
+
+
+def _check_token_url(row: Provider) -> None:
+    if row.id != SERVICE_ACCOUNTS:
+        raise ValueError(f"providers.{row.id}.token_url: {SERVICE_ACCOUNTS} alone buys tokens")
+    try:
+        parse_target(row.token_url)
+    except ValueError as error:
+        raise ValueError(f"providers.{row.id}.token_url {error}") from None
 
 
 class ProviderTable:
@@ -250,7 +263,7 @@ def merged(row: Provider | None, row_id: str, given: Mapping[str, Any]) -> Provi
         changes["record_name"] = str(values["name"])
     if "api_key_env" in values:
         changes["key_env"] = (str(values["api_key_env"]),)
-    for key in ("ca_file", "client_cert"):
+    for key in ("ca_file", "client_cert", "token_url"):
         if key in values:
             changes[key] = str(values[key])
     if "prices" in values:

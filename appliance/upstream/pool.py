@@ -33,7 +33,7 @@ class PoolKey(NamedTuple):
     region: str
 
 
-class _ScopeWake:
+class ScopeWake:
     """Lets the Watch end a connect: it waits on names and addresses, not on one socket."""
 
     __slots__ = ("_scope",)
@@ -85,7 +85,7 @@ class Pool:
         """A new connection. Raises UpstreamFailed (`connect_failed`, `timeout_connect`), Refusal,
         Woken when the client has gone meanwhile."""
         with trio.move_on_after(limit_s) as scope:
-            watch.upstream = _ScopeWake(scope)
+            watch.upstream = ScopeWake(scope)
             wire = await self._dial(key)
             self.dialled += 1
             return UpstreamConnection(key, wire)

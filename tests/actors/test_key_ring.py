@@ -11,6 +11,7 @@ from appliance.actors import key_ring as module
 from appliance.actors.key_ring import KeyRing
 from appliance.core.keys import DEFAULT_ORGANIZATION, hash_key, parse_key
 from appliance.errors import Refusal
+from storage.rate_policies import RatePolicyRow
 from storage.state import DEFAULT_ORGANIZATION_ID, ApiKey, State, StateBroken
 
 G = "abcdefg-1234567-hijklmn-7654321"
@@ -41,9 +42,12 @@ async def test_a_new_key_works_at_once_and_after_a_restart(ring: KeyRing, tmp_pa
     await other.close()
 
 
-async def test_write_only_and_eu_keys(ring: KeyRing) -> None:
-    key, _ = await ring.create("eu", write_only=True, region="eu")
+async def test_write_only_and_eu_keys(tmp_path: Path) -> None:
+    ring = KeyRing(lambda: State.open(tmp_path / "eu.sqlite", region="eu"), "eu")
+    await ring.load()
+    key, _ = await ring.create("eu", write_only=True)
     info = ring.lookup(hash_key(key))
+    await ring.close()
     shape = parse_key(key)
     assert info is not None
     assert shape is not None
@@ -180,3 +184,38 @@ async def test_a_broken_store_is_tried_again(
     nursery.cancel_scope.cancel()
     with trio.CancelScope(shield=True):
         await ring.close()
+
+
+async def test_rate_limits_of_an_organisation_as_they_are_tried(
+    ring: KeyRing, tmp_path: Path
+) -> None:
+    def put(policy: str, number: int) -> None:
+        segment, unit = ("user" if "user" in policy else ""), "request"
+        row = RatePolicyRow(f"id-{number}", DEFAULT_ORGANIZATION_ID, segment, unit, policy, number)
+        put_it = State.open(tmp_path / "state.sqlite")
+        put_it.put_rate_policy(row)
+        put_it.close()
+
+    assert ring.policies(DEFAULT_ORGANIZATION) == ()
+    put("5;w=60", 1)
+    put("9;w=60;s=user", 2)
+    await ring.change(lambda state: state.rate_policies())
+    found = ring.policies(DEFAULT_ORGANIZATION)
+    assert found is not None
+    assert [policy.text for policy in found] == [b"9;w=60;s=user", b"5;w=60"]
+    assert ring.policies(b"x" * 16) == ()
+    assert ring.policies_trouble == ""
+    put("nine", 3)
+    await ring.load()
+    assert ring.policies(DEFAULT_ORGANIZATION) is None
+    assert ring.policies(b"x" * 16) == ()
+    assert "1 organisations" in ring.policies_trouble
+
+
+async def test_rate_limits_of_a_store_never_read_cannot_be_told() -> None:
+    def fails() -> State:
+        raise StateBroken("noise")
+
+    ring = KeyRing(fails)
+    assert not await ring.load()
+    assert ring.policies(DEFAULT_ORGANIZATION) is None

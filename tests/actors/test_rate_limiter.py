@@ -1,14 +1,24 @@
 """The rate limiter while it runs: exact under concurrency, and bounded."""
 
+import gc
 import random
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
 
-from appliance.actors.rate_limiter import FILE_NAME, SWEEP_TICKS, RateLimiter
+from appliance.actors.rate_limiter import (
+    BUCKET_BYTES,
+    BUCKETS_MAX,
+    FILE_NAME,
+    SWEEP_TICKS,
+    RateLimiter,
+)
+from appliance.config import RATE_LIMITS_BYTES_MAX
 from appliance.core.rate_policy import Policy
+from appliance.core.rate_segment import bucket_key
 from appliance.core.rate_snapshot import BLOCK_ROWS_MAX
 from tests.actors.rate_limiter_kit import (
     ALL,
@@ -239,3 +249,24 @@ async def test_sweeping_and_saving_let_others_on(
     again.load((tmp_path / FILE_NAME).read_bytes())
     ann = key_of(limiter, PER_USER, "ann")
     assert again.look(ann, PER_USER, T0) == limiter.look(ann, PER_USER, T0)
+
+
+async def test_a_bucket_takes_no_more_memory_than_is_reckoned(
+    make: Callable[..., RateLimiter],
+) -> None:
+    """With everything that belongs to it, while all of them wait to be saved."""
+    limiter = make()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        bucket_key.cache_clear()
+        for number in range(30_000):
+            passed(limiter, PER_USER, 1, user=f"user-{number}", at_us=T0 + number)
+        bucket_key.cache_clear()
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(limiter) == limiter.inbox == 30_000
+    assert held / len(limiter) < BUCKET_BYTES
+    assert BUCKET_BYTES * BUCKETS_MAX <= RATE_LIMITS_BYTES_MAX

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import trio
 from appliance.actors import wallet_desk as module
 from appliance.actors.wallet import WalletDown
 from appliance.core.ledger import AMOUNT_PICO_MAX
-from appliance.core.ledger_credits import Dispute
 from appliance.errors import Refusal
 from tests.actors.wallet_kit import (
     CENT,
@@ -27,7 +25,6 @@ from tests.actors.wallet_kit import (
 )
 
 OTHER = b"\x02" * 16
-DISPUTE = Dispute("dp_1", ORG, "ch_1", 5 * USD, "usd", "fraud", "needs_response", "evt_d1", 7)
 
 
 @pytest.fixture
@@ -83,7 +80,7 @@ async def test_money_goes_back_and_is_charged(path: Path) -> None:
         state = rig.desk.state(ORG)
         assert (state.balance, state.credits, state.debits) == (-USD, 3 * USD, 4 * USD)
         purchases = await rig.desk.page(ORG, "credit_purchases")
-        assert {row["id"]: row["credits_pico"] for row in purchases} == {
+        assert {row["reference_id"]: row["credits_pico"] for row in purchases} == {
             "first": 5 * USD, "evt_1": -2 * USD, "evt_2": -4 * USD,
         }  # fmt: skip
 
@@ -120,30 +117,6 @@ async def test_a_credit_line_lasts(path: Path) -> None:
         await rig.desk.set_credit_line(ORG, 0)
         with pytest.raises(Refusal, match="Insufficient"):
             await rig.wallet.hold(credits_call(4 * USD))
-
-
-async def test_a_dispute_suspends_until_it_is_won(path: Path) -> None:
-    async with running(path, usd=5) as rig:
-        assert await rig.desk.add_dispute(DISPUTE)
-        assert not await rig.desk.add_dispute(DISPUTE)
-        with pytest.raises(ValueError, match="already"):
-            await rig.desk.add_dispute(replace(DISPUTE, event_id="evt_d2"))
-        with pytest.raises(LookupError, match="dp_9"):
-            await rig.desk.update_dispute("dp_9", "won", "evt_d3")
-        with pytest.raises(ValueError, match=r"^id:"):
-            await rig.desk.add_dispute(replace(DISPUTE, id=""))
-    async with running(path) as rig:
-        with pytest.raises(Refusal, match="suspended"):
-            await rig.wallet.hold(credits_call())
-        assert (await rig.desk.update_dispute("dp_1", "won", "evt_d4")).status == "won"
-        rig.wallet.release(await held(rig, credits_call()))
-        # Told once more, late: nothing is suspended by what is over.
-        with pytest.raises(ValueError, match="already"):
-            await rig.desk.add_dispute(DISPUTE)
-        assert not await rig.desk.add_dispute(replace(DISPUTE, id="dp_2", event_id="evt_d4"))
-        with pytest.raises(ValueError, match=r"^amount:"):
-            await rig.desk.add_dispute(replace(DISPUTE, id="dp_2", amount_pico=10**30))
-        assert [row["status"] for row in await rig.desk.page(ORG, "disputes")] == ["won"]
 
 
 async def test_the_disallow_list_lasts(path: Path) -> None:

@@ -111,8 +111,11 @@ class FakeRecords:
 
 
 class FakeModels:
-    async def listed(self) -> list[dict[str, Any]]:
-        return [{"id": "m-1", "object": "model", "created": 1, "owned_by": "maker"}]
+    async def listed(self, *, multimodal: bool = False) -> list[dict[str, Any]]:
+        names = ["m-2"] if multimodal else ["m-1", "m-2"]
+        return [
+            {"id": name, "object": "model", "created": 1, "owned_by": "maker"} for name in names
+        ]
 
 
 class House:
@@ -120,13 +123,15 @@ class House:
 
     last: Reply
 
-    def __init__(self) -> None:
+    def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
         self.operations = FakeOperations()
         self.access = FakeAccess()
         self.records = FakeRecords(self.analytics)
         self.models = FakeModels()
-        services = Services("1.2.3", self.operations, self.access, self.records, self.models)
+        services = Services(
+            "1.2.3", self.operations, self.access, self.records, self.models, wallets
+        )
         self.app = create_app(services)
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.actors.supervisor import Report
 from appliance.api.services import Health, Reason
 from tests.api.kit import House
 
@@ -13,7 +14,7 @@ READER = ((b"authorization", b"Bearer reader"),)
 async def test_healthy(house: House) -> None:
     reply = await house.get("/healthcheck")
     assert reply.status == 200
-    assert reply.json == {"status": "healthy", "reasons": [], "version": "1.2.3"}
+    assert reply.json == {"status": "healthy", "reasons": [], "actors": [], "version": "1.2.3"}
 
 
 async def test_degraded_is_still_200_and_says_why(house: House) -> None:
@@ -45,6 +46,16 @@ async def test_a_stranger_is_told_the_part_and_no_more(
     )
     reply = await house.get("/healthcheck", client=client, headers=headers)
     assert reply.json["reasons"] == [{"part": "journal", "since": "2026-09-01", "detail": detail}]
+
+
+async def test_actors_are_shown_to_all_and_their_errors_to_the_near(house: House) -> None:
+    house.access.open = False
+    actor = Report("limits", "down", 3, 7, "/var/x is full", "OSError: /var/x")
+    house.operations.answer = Health("degraded", [], [actor])
+    near = await house.get("/healthcheck")
+    assert near.json["actors"] == [actor._asdict()]
+    far = await house.get("/healthcheck", client="192.0.2.7")
+    assert far.json["actors"] == [{**actor._asdict(), "trouble": "", "last_error": ""}]
 
 
 @pytest.mark.parametrize(("ready", "status"), [(True, 200), (False, 503)])

@@ -1,18 +1,21 @@
 """Who may call (M1, Access): pages, hosts, keys, and a broken key store."""
 
+from dataclasses import replace
+
 import pytest
 
 from appliance.core.access import (
     AccessRules,
     Identity,
     check_caller,
+    check_region,
     cors_headers,
     identify,
     require_read,
     split_host,
 )
 from appliance.core.credentials import Credentials, find_credentials
-from appliance.core.keys import DEFAULT_ORGANIZATION, KeyInfo
+from appliance.core.keys import DEFAULT_ORGANIZATION, KeyInfo, parse_key
 from appliance.errors import Refusal
 from storage.state import DEFAULT_ORGANIZATION_ID
 
@@ -207,6 +210,41 @@ def test_a_broken_key_store(
         return
     assert run().org == org
     assert run().failed_open == (org == b"")
+
+
+@pytest.mark.parametrize(
+    ("key", "host_region", "unread_region", "region"),
+    [
+        (f"sk-helicone-{G}", "", "us", "us"),
+        (f"sk-helicone-eu-{G}", "", "us", "eu"),
+        (f"sk-helicone-{G}", "eu", "us", "eu"),
+        (f"sk-helicone-{G}", "", "eu", "eu"),  # an organisation of the EU's may have such keys
+    ],
+)
+def test_calls_of_nobody_that_may_be_the_eus_are_recorded_there(
+    key: str, host_region: str, unread_region: str, region: str
+) -> None:
+    credentials = Credentials(key=key, shape=parse_key(key), own=True)
+    found = identify(
+        credentials, None, KEYS,
+        store_broken=True, host_region=host_region, unread_region=unread_region,
+    )  # fmt: skip
+    assert (found.failed_open, found.region) == (True, region)
+
+
+def test_an_eu_key_on_file_elsewhere_opens_nothing() -> None:
+    eu, us = (find_credentials({}, f"sk-helicone-{mark}{G}") for mark in ("eu-", ""))
+    with pytest.raises(Refusal) as refusal:
+        check_region(eu, INFO, ("us", "eu"))
+    assert (refusal.value.status, refusal.value.code) == (401, "key_region")
+    assert "--region eu" in refusal.value.message
+    of_eu = replace(INFO, region="eu")
+    check_region(eu, of_eu, ("us", "eu"))
+    check_region(us, of_eu, ("us", "eu"))  # an organisation of the EU's with keys as they were
+    check_region(us, INFO, ("us",))
+    with pytest.raises(Refusal) as refusal:
+        check_region(eu, None, ("us",))
+    assert (refusal.value.status, refusal.value.code) == (503, "region_closed")
 
 
 def test_a_known_key_is_served_from_memory_while_the_store_is_broken() -> None:

@@ -19,7 +19,7 @@ def refused(gate: AdminGate, given: bytes | None, address: str = "a", now_s: flo
     try:
         gate.check(given, address, now_s)
     except Refusal as refusal:
-        return 500 if KEY in refusal.message else refusal.status
+        return 599 if KEY in refusal.message else refusal.status
     return 0
 
 
@@ -38,7 +38,7 @@ def test_nothing_else_does(given: bytes | None) -> None:
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_a_key_it_is_closed(key: str | None) -> None:
     for given in (None, b"", b"Bearer "):
-        assert refused(AdminGate(key), given) == 403
+        assert refused(AdminGate(key), given) == 500
 
 
 def test_it_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,7 @@ PLAIN_ROW = {
     "cached_exchange_id": None,
     "saved_latency_ms": None,
     "saved_cost_pico": None,
+    "threat": None,
     "derive_error": None,
     "segment": 3,
     "frame_offset": 4096,
@@ -184,6 +185,7 @@ def test_every_column_of_a_plain_exchange():
         "response": json.dumps(REPLY),
         "request_type": "application/json",
         "response_type": "application/json",
+        "prompt_template": None,
         "segment": 3,
         "frame_offset": 4096,
     }
@@ -479,3 +481,19 @@ def test_a_cached_answer_says_what_it_saved() -> None:
     assert row["cache_reference_id"] == bytes.fromhex(other.replace("-", ""))
     assert (row["cached_exchange_id"], row["saved_latency_ms"]) == (b"e" * 16, 1.5)
     assert (row["saved_cost_pico"], row["cache_enabled"]) == (7, True)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_what_the_guard_said(said: bool) -> None:
+    row, _ = rows(outcome="refused", http_status=400, error="PROMPT_THREAT_DETECTED", threat=said)
+    assert (row["threat"], row["status"], row["cost_pico"]) == (said, -4, 0)
+
+
+def test_a_check_of_the_prompt_is_no_call_that_could_cost_anything() -> None:
+    checked = {"target": "https://a/v1/moderations", "provider": "OPENAI", "why_next": "moderation"}
+    called = {"target": "https://a/v1/chat/completions", "provider": "OPENAI", "why_next": ""}
+    facts = {"outcome": "client_gone", "http_status": None}
+    row, _ = rows(reply=b"", **facts, attempts=[checked])
+    assert (row["usage_source"], row["prompt_tokens"]) == ("none", None)
+    row, _ = rows(reply=b"", **facts, attempts=[checked, called])
+    assert row["usage_source"] == "estimated"

@@ -35,7 +35,8 @@ class Line(NamedTuple):
 
     @property
     def places(self) -> list[str]:
-        return (self.at or f"appliance.pipeline:{self.name}").split()
+        part = "pipeline_gateway" if self.scene.startswith(("gateway", "claude")) else "pipeline"
+        return (self.at or f"appliance.{part}:{self.name}").split()
 
 
 F = "appliance.features."
@@ -66,6 +67,13 @@ LINES = [
     Line("own_reply", "mock", "pipeline", "closed", ways=ALL),
     Line("wants_usage", "usage", "stream-usage", "open"),
     Line("ask_for_usage", "usage", "stream-usage", "open", ways=ALL),
+    Line("wants_edit", "prompt", "prompt", "open"),
+    Line("edit_prompt", "prompt", "prompt", "open", ways=ALL),
+    # the checks of a prompt
+    Line("checked", "guarded", "guard", "open", f"{F}guard:wants_guard", RAISE),
+    Line("checked", "guarded", "guard", "open", f"{F}guard:guard", WAITS),
+    Line("checked", "guarded-closed", "guard", "closed", f"{F}guard:guard", WAITS),
+    Line("checked", "gateway-guarded", "guard", "open", f"{F}guard:guard", WAITS),
     # the way to the one target
     Line("keeps_own", "stored", "keys", "closed"),
     Line("lent_before", "stored", "keys", "closed"),
@@ -137,8 +145,25 @@ LINES = [
     Line("gateway.enter", "gateway", "gateway", "closed", f"{F}gateway:GatewayCall.enter"),
     Line("lend_along", "gateway", "gateway", "closed", ways=ALL),
     Line("aim_along", "gateway", "gateway", "closed"),
+    Line("gateway.candidates", "gateway", "pipeline", "closed",
+         f"{F}gateway:GatewayCall.candidates"),
+    Line("turns_of", "gateway", "gateway-order", "open"),
+    Line("turns.enter", "gateway", "gateway-order", "open", f"{F}gateway_turns:Turns._enter"),
+    Line("turns.enter", "gateway", "gateway-order", "open", f"{F}gateway_turns:Turns._leave"),
+    Line("wants_cache", "gateway-cached", "cache-enabled", "open"),
+    Line("caching_of", "gateway-cached", "cache-enabled", "open"),
+    Line("gateway.variant", "gateway-cached", "cache-enabled", "open",
+         f"{F}gateway:GatewayCall.variant"),
+    Line("caching.kept", "gateway-cached", "cache-enabled", "open", f"{F}cache:key_of", RAISE),
+    Line("caching.kept", "gateway-cached", "cache-enabled", "open", f"{F}cache:of_anybody"),
+    Line("caching.kept", "gateway-cached", "cache-enabled", "open", f"{F}cache:Caching.missed",
+         RAISE),
+    Line("gateway.is_passed_on", "gateway", "pipeline", "told",
+         f"{F}gateway:GatewayCall.is_passed_on", RAISE),
+    Line("ring.tokens", "credits-401", "keys", "as-is",
+         f"{A}google_tokens:GoogleTokens.forget"),
     Line("gateway.forbidden", "gateway", "pipeline", "closed",
-         f"appliance.pipeline:stored_key {F}gateway:GatewayCall.forbidden", RAISE),
+         f"appliance.pipeline_gateway:stored_key {F}gateway:GatewayCall.forbidden", RAISE),
     Line("limit", "gateway-limited", "ratelimit-policy", "open"),
     Line("relay_mapped", "gateway", "pipeline", "told", ways=ALL),
     Line("relay_mapped", "claude", "gateway-mapping", "mapping",
@@ -171,8 +196,9 @@ LINES = [
 # Names of the pipeline that are no lines: values, and what is there for a line that broke already
 # (the rows above go through it), or for a client who has left and sees nothing.
 NO_LINES = {
-    "JSON_REPLY", "Caching", "entry.fields", "entry.way", "gateway.candidates", "gateway.outcome",
+    "JSON_REPLY", "Caching", "entry.fields", "entry.way", "gateway.outcome",
     "gateway.reply_map", "routed.fields", "routed.hedge_after_s", "routed.hedges",
     "Untapped", "attempt_reply", "last_words", "client_gone", "house.metrics.count",
     "x.reply.watch.enter", "house.dialling", "house.route_to",
+    "ORDER", "Turns", "Unordered", "turns.candidates", "gateway.planned", "gateway.is_plain",
 }  # fmt: skip

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 import trio
 
-from appliance import exchange, fence, pipeline
+from appliance import exchange, fence, pipeline, pipeline_gateway
 from appliance.actors.cache_disk import OnDisk
 from appliance.actors.response_cache import ResponseCache
+from appliance.features import guard
 from tests import PROGRAM_PATH
 from tests.e2e.line_table import LINES, NO_LINES, Line
 from tests.fakes.appliance import CHAT, Appliance
@@ -82,6 +83,9 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
     "stored": (CHAT, {}),
     "cached": (CHAT, {**OWN, "Helicone-Cache-Enabled": "true"}),
     "on-disk": (CHAT, {**OWN, "Helicone-Cache-Enabled": "true"}),
+    "prompt": (CHAT, {**OWN, "Helicone-Prompt-Id": "greeting"}),
+    "guarded": (CHAT, {**OWN, "Helicone-LLM-Security-Enabled": "true"}),
+    "guarded-closed": (CHAT, {**OWN, "Helicone-LLM-Security-Enabled": "true"}),
     "limited": (CHAT, {**OWN, "Helicone-RateLimit-Policy": "100000;w=3600"}),
     "cents": (CHAT, {**OWN, "Helicone-RateLimit-Policy": "100000;w=3600;u=cents"}),
     "budget": (CHAT, {**OWN, "Helicone-User-Id": "ann"}),
@@ -99,6 +103,9 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
     "gateway": (GATEWAY, HELICONE),
     "gateway-limited": (GATEWAY, {**HELICONE, "Helicone-RateLimit-Policy": "100000;w=3600"}),
     "claude": (GATEWAY, HELICONE),
+    "gateway-guarded": (GATEWAY, {**HELICONE, "Helicone-LLM-Security-Enabled": "true"}),
+    "gateway-cached": (GATEWAY, {**HELICONE, "Helicone-Cache-Enabled": "true"}),
+    "credits-401": (GATEWAY, {"x-fake": "fake-error-401"}),
     "gateway-500": (GATEWAY, {**HELICONE, "x-fake": "fake-error-500"}),
     "gateway-reset": (GATEWAY, {**HELICONE, "x-fake": "fake-reset-before-headers"}),
     "gateway-stall": (GATEWAY, {**HELICONE, "x-fake": "fake-stall"}),
@@ -140,7 +147,7 @@ class Kit:
         lines = {**headers, "Helicone-Request-Id": request_id}
         if scene == "proxy":
             lines["Authorization"] = f"Bearer {self.proxy_key}"
-        if scene == "credits":
+        if scene.startswith("credits"):
             lines["Authorization"] = f"Bearer {self.credit_key}"
         if scene.startswith("fallback"):
             one = {"target-url": self.provider.url, "onCodes": [{"from": 500, "to": 599}]}
@@ -236,9 +243,12 @@ def break_line(patch: pytest.MonkeyPatch, line: Line, way: str, kit: Kit) -> Non
         patch.setattr(ResponseCache, "lookup", lambda *_: OnDisk(b"slot", 0, 0))
     if line.scene == "strict":
         patch.setattr(kit.server.server.regions["us"].wallet, "strict", True)
+    if line.scene == "guarded-closed":
+        patch.setattr(kit.server.server.house.guards, "closed", True)
     if way == "hang":
         for owner, name in ((fence, "OPEN_S"), (fence, "CLOSED_S"), (fence, "PAY_S"),
                             (pipeline, "OPEN_S"), (pipeline, "CLOSED_S"),
+                            (pipeline_gateway, "CLOSED_S"), (guard, "GUARD_S"),
                             (pipeline, "PREPARE_S"), (exchange, "UNHEARD_S")):  # fmt: skip
             patch.setattr(owner, name, HANG_S)
 
@@ -317,7 +327,9 @@ def until(true: Callable[[], object]) -> None:
 
 # -- no line is forgotten --------------------------------------------------------------------------
 
-OBJECTS = {"tap", "caching", "gateway", "loaded", "ring", "routed", "fallbacks", "entry"}
+OBJECTS = {
+    "tap", "caching", "gateway", "loaded", "ring", "routed", "fallbacks", "entry", "turns"
+}  # fmt: skip
 
 
 def lines_of(source: str) -> set[str]:
@@ -351,11 +363,13 @@ def lines_of(source: str) -> set[str]:
 
 
 def test_every_line_is_in_the_table() -> None:
-    lines = lines_of(inspect.getsource(pipeline))
-    values = {"house.gate", "house.ids", "house.keys", "house.price", "house.pool", "house.caches",
-              "house.recorder", "house.limits", "house.wallets", "house.platform", "house.log",
-              "x.asks", "x.aim", "x.taken", "x.route", "x.org", "x.region", "x.hedge",
-              "x.route.provider.id", "x.head.headers"}  # fmt: skip
+    lines = lines_of(inspect.getsource(pipeline)) | lines_of(inspect.getsource(pipeline_gateway))
+    values = {
+        "house.gate", "house.ids", "house.keys", "house.price", "house.pool", "house.caches",
+        "house.recorder", "house.limits", "house.wallets", "house.platform", "house.log",
+        "house.guards", "house.load", "x.asks", "x.aim", "x.taken", "x.attempts", "x.route",
+        "x.org", "x.region", "x.hedge", "x.route.provider.id", "x.head.headers",
+    }  # fmt: skip
     known = {line.name for line in LINES} | NO_LINES
     assert lines - known - values == set()
     assert known - lines == set(), "of lines that are gone"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,10 @@ import anthropic
 import openai
 import pytest
 
+from appliance.core.model_grammar import parse_models
+from appliance.providers.price_data import open_book
+from appliance.providers.registry import ModelRegistry, card_of
+from appliance.providers.table import ProviderTable
 from tests.fakes.appliance import Appliance
 from tests.fakes.provider import Provider
 from tests.fakes.provider_openai import TEXT
@@ -61,13 +66,64 @@ def test_every_listed_model_is_known(client: openai.OpenAI) -> None:
     assert {"gpt-4o", "claude-4.5-sonnet"} <= set(names)
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/ai/v1/models", "/models", "/ai/models"])
-def test_the_list_needs_no_key(gateway: Appliance, path: str) -> None:
-    with gateway.client() as raw:
-        raw.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+def test_every_served_name_routes_and_has_limits_and_a_price(gateway: Appliance) -> None:
+    """The names as the server says them, each through the gateway's own grammar to its rows."""
+    table = ProviderTable.built_in()
+    registry, book = ModelRegistry(table), open_book([])
+    now_us = time.time_ns() // 1000
+    served = [
+        entry["id"]
+        for path in ("/v1/models", "/v1/models/multimodal")
+        for entry in models_at(gateway, path)["data"]
+    ]
+    assert len(served) > 150
+    for name in served:
+        (item,) = parse_models(name, registry).items
+        offered = [one for one in registry.offers(item) if not one.explicit]
+        assert offered, name
+        for one in offered:
+            row = table.rows[one.provider]
+            place = one.provider, one.provider_model_id
+            assert row.base_url or row.id == "azure", name
+            assert one.context_tokens > 0, name
+            assert one.max_output_tokens > 0, name
+            assert book.card(*place, now_us) or card_of(*place), name
+
+
+def models_at(appliance: Appliance, path: str, host: str = "localhost") -> dict[str, Any]:
+    with appliance.client() as raw:
+        raw.send(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
         reply = raw.reply()
     assert reply.status == 200
-    assert reply.json["object"] == "list"
+    found: dict[str, Any] = reply.json
+    assert found["object"] == "list"
+    return found
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/ai/v1/models", "/models", "/ai/models"])
+def test_the_lists_need_no_key(gateway: Appliance, path: str) -> None:
+    every = models_at(gateway, path)["data"]
+    some = models_at(gateway, f"{path}/multimodal")["data"]
+    assert 40 < len(some) < len(every)
+    assert [entry for entry in every if entry in some] == some
+    names = {entry["id"] for entry in some}
+    assert {"gpt-4o", "claude-4.5-sonnet", "gemini-2.5-pro", "gpt-image-1"} <= names
+    assert not {"gpt-oss-120b", "o3-mini", "deepseek-reasoner"} & names
+
+
+def test_the_lists_on_the_gateways_own_host(gateway: Appliance) -> None:
+    host = "ai-gateway.localhost"
+    some = models_at(gateway, "/v1/models/multimodal", host)["data"]
+    assert some == models_at(gateway, "/v1/models/multimodal")["data"]
+    assert len(some) < len(models_at(gateway, "/v1/models", host)["data"])
+
+
+def test_one_model_of_openais_is_still_asked_of_openai(
+    gateway: Appliance, provider: Provider
+) -> None:
+    provider.clear()
+    gateway.call("/v1/gateway/oai/v1/models/multimodal", method="GET")
+    assert provider.received[-1].target == b"/v1/models/multimodal"
 
 
 @pytest.mark.parametrize("base", ["/v1", "/ai/v1", "/ai"])
@@ -245,6 +301,32 @@ def test_a_body_in_the_providers_own_format(gateway: Appliance, provider: Provid
     assert provider.received[-1].target == b"/v1/messages"
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", CLAUDE])
+def test_a_body_of_responses_on_the_path_of_chat(gateway: Appliance, model: str) -> None:
+    body = {"model": model, "input": "Say hello."}
+    reply = post(gateway, "/v1/chat/completions", body)
+    assert (reply.status, reply.json["object"]) == (200, "response")
+    refused = post(
+        gateway, "/v1/chat/completions", body, **{"Helicone-Gateway-Body-Mapping": "OPENAI"}
+    )
+    assert (refused.status, refused.json["error"]["code"]) == (400, "messages_missing")
+    assert "messages" in refused.json["error"]["message"]
+
+
+def test_prompts_that_cannot_be_expanded_are_refused(
+    gateway: Appliance, provider: Provider
+) -> None:
+    provider.clear()
+    body = {"model": "gpt-4o", "messages": SAY}
+    reply = post(gateway, "/v1/chat/completions", {**body, "prompt_id": "abc123"})
+    assert (reply.status, reply.json["error"]["code"]) == (501, "prompts_not_built")
+    for name in ("inputs", "environment", "version_id"):
+        reply = post(gateway, "/v1/chat/completions", {**body, name: {}})
+        assert (reply.status, reply.json["error"]["code"]) == (400, "prompt_id_missing")
+        assert name in reply.json["error"]["message"]
+    assert provider.received == []
+
+
 def test_embeddings_go_to_the_named_provider(gateway: Appliance, provider: Provider) -> None:
     name = "text-embedding-3-small"
     body = {"model": f"{name}/openai", "input": "hello"}
@@ -282,3 +364,32 @@ def test_a_provider_of_the_configuration_needs_no_key(provider: Provider, tmp_pa
         assert reply.status == 200
         assert provider.received[-1].first(b"authorization") is None
         assert newest(appliance)["gateway_provider"] == "mine"
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_perplexity_is_asked_through_responses(
+    provider: Provider, tmp_path: Path, streams: bool
+) -> None:
+    provider.clear()
+    config = f'[providers.perplexity]\nbase_url = "{provider.url}"\n'
+    found = {"PERPLEXITY_API_KEY": "key-env-perplexity"}
+    with Appliance(tmp_path, environ=found, config=config) as appliance:
+        with openai.OpenAI(api_key=KEY, base_url=appliance.url + "/v1", max_retries=0) as client:
+            if streams:
+                chunks = list(
+                    client.chat.completions.create(model="sonar-pro", messages=SAY, stream=True)
+                )
+                text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+            else:
+                reply = client.chat.completions.create(model="sonar-pro", messages=SAY)
+                text = reply.choices[0].message.content or ""
+            with pytest.raises(openai.BadRequestError, match="presence_penalty"):
+                client.chat.completions.create(model="sonar", messages=SAY, presence_penalty=1)
+        assert text
+        (received,) = provider.received
+        assert received.target == b"/v1/responses"
+        assert received.first(b"authorization") == b"Bearer key-env-perplexity"
+        assert (received.json["model"], received.json["preset"]) == ("perplexity/sonar", "low")
+        rows = appliance.query("SELECT * FROM requests WHERE http_status = 200")
+        assert [(row["provider"], row["outcome"]) for row in rows] == [("PERPLEXITY", "complete")]
+        assert rows[0]["completion_tokens"] > 0

@@ -34,8 +34,13 @@ def eager(command: Callable[[], list[str]]) -> Callable[[], list[str]]:
     return lambda: [sys.executable, "-c", EAGER, command()[-1]]
 
 
-if __name__ == "__main__":
+def be_patient() -> None:
+    """Before the program runs."""
     assembly.region_options = patient_options
     batch_helper.helper_command = eager(batch_helper.helper_command)
     lake_helper.helper_command = eager(lake_helper.helper_command)
+
+
+if __name__ == "__main__":
+    be_patient()
     sys.exit(cli.main())

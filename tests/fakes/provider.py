@@ -176,6 +176,7 @@ class Provider:
         self.connections = 0
         self.open = 0
         self.errors: list[Exception] = []
+        self.tokens: Any = None  # what Google's token endpoint has given out
         self._gates: dict[bytes, trio.Event] = {}
         self._port = port
         self._started = threading.Event()

@@ -133,6 +133,18 @@ def embeddings(asked: dict[str, Any]) -> bytes:
     )
 
 
+def moderation(asked: bytes) -> bytes:
+    """Flags what says `fake-flagged`."""
+    flagged = b"fake-flagged" in asked
+    scores = {"harassment": 0.91 if flagged else 0.0001, "violence": 0.0003}
+    result = {
+        "flagged": flagged,
+        "categories": {name: score > 0.5 for name, score in scores.items()},
+        "category_scores": scores,
+    }
+    return pretty({"id": "modr-1", "model": "omni-moderation-latest", "results": [result]})
+
+
 def models() -> bytes:
     rows = [{"id": "gpt-4o", "object": "model", "created": 1715367049, "owned_by": "system"}]
     return pretty({"object": "list", "data": rows})

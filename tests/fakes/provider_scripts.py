@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -17,9 +17,17 @@ from tests.fakes import provider_openai as openai
 from tests.fakes.provider import Gone, Script, Talk
 from tests.fakes.provider_realtime import is_opening, realtime
 
+if TYPE_CHECKING:
+    from tests.fakes.provider_formats import Called
+
 JSON = b"application/json"
 SSE = b"text/event-stream; charset=utf-8"
 OWN = b"x-request-id: req_fake\r\nopenai-processing-ms: 12\r\n"
+# Where strict fakes speak other formats; they cost imports that most tests can do without.
+STRICT = re.compile(rb"/(?:strict|v1beta1?|model|openai/deployments|v1/projects)/")
+TOKENS = b"/google/token"
+# Moderation is asked with few headers and no model: what it is to do wrong stands in the prompt.
+FAULT_IN_TEXT = re.compile(rb"fake-(?!flagged)[a-z0-9-]+")
 NUMBERED = re.compile(r"(fake-[a-z0-9-]*?)-(\d+)")
 
 
@@ -46,13 +54,33 @@ async def choose(talk: Talk) -> Script:
         return realtime
     if not name:
         await read(talk)
-        model = str(asked_of(talk).get("model") or "")
-        name = model if model.startswith("fake-") else ""
+        one = strict(talk)
+        model = one.model if one is not None else str(asked_of(talk).get("model") or "")
+        # By its name a model is known as Claude, where several are served.
+        name = model.removesuffix("-claude") if model.startswith("fake-") else ""
+    if not name and is_moderation(talk):
+        found = FAULT_IN_TEXT.search(talk.request.body)
+        name = found[0].decode() if found else ""
     if not name:
         return normal
     if name in talk.provider.scripts:
         return talk.provider.scripts[name]
     return SCRIPTS.get(name) or numbered(name)
+
+
+def strict(talk: Talk) -> Called | None:
+    """The strict fake that this request is for."""
+    if STRICT.match(talk.request.target) is None:
+        return None
+    from tests.fakes.provider_formats import called
+
+    return called(talk.request)
+
+
+def stream_head(talk: Talk) -> bytes:
+    one = strict(talk)
+    kind = SSE if one is None else one.format.kind
+    return head(b"200 OK", kind, b"transfer-encoding: chunked")
 
 
 def numbered(name: str) -> Script:
@@ -83,8 +111,15 @@ def is_anthropic(talk: Talk) -> bool:
     return b"/messages" in talk.request.target
 
 
+def is_moderation(talk: Talk) -> bool:
+    return talk.request.target.endswith(b"/moderations")
+
+
 def events_of(talk: Talk) -> list[bytes]:
     asked = asked_of(talk)
+    one = strict(talk)
+    if one is not None:
+        return one.events(asked)
     if is_anthropic(talk):
         return anthropic.message_events(asked)
     if b"/responses" in talk.request.target:
@@ -95,12 +130,17 @@ def events_of(talk: Talk) -> list[bytes]:
 def body_of(talk: Talk) -> bytes:
     asked = asked_of(talk)
     target = talk.request.target
+    one = strict(talk)
+    if one is not None:
+        return one.reply(asked)
     if is_anthropic(talk):
         return anthropic.message(asked)
     if b"/responses" in target:
         return openai.pretty(openai.response(asked))
     if b"/embeddings" in target:
         return openai.embeddings(asked)
+    if is_moderation(talk):
+        return openai.moderation(talk.request.body)
     if b"/models" in target:
         return openai.models()
     return openai.chat(asked)
@@ -109,14 +149,43 @@ def body_of(talk: Talk) -> bytes:
 async def normal(talk: Talk) -> None:
     """As the services answer: a stream when it was asked for, else a whole body."""
     await read(talk)
-    if asked_of(talk).get("stream") is True:
+    one = strict(talk)
+    if talk.request.target == TOKENS:
+        await token(talk)
+    elif one is not None and await refused(talk, one):
+        return
+    elif asked_of(talk).get("stream") is True if one is None else one.streams:
         await stream(talk)
     else:
         await talk.send(whole(body_of(talk)))
 
 
+async def refused(talk: Talk, one: Called) -> bool:
+    """Whether a strict fake takes no such request, which it has said then."""
+    from tests.fakes.provider_formats import refusal_of
+
+    refusal = refusal_of(talk, one)
+    if refusal is None:
+        return False
+    body = one.format.error(refusal.status, refusal.message)
+    more = OWN + one.format.error_headers(refusal.status)
+    await talk.send(whole(body, b"%d Fake" % refusal.status, JSON, more))
+    return True
+
+
+async def token(talk: Talk) -> None:
+    """Google's token endpoint."""
+    from tests.fakes.provider_google_token import desk_of
+
+    desk = desk_of(talk.provider)
+    if desk.gate:
+        await talk.gate(desk.gate)
+    status, body = desk.answer(talk.request.body)
+    await talk.send(whole(body, b"%d Fake" % status))
+
+
 async def stream(talk: Talk, pause_s: float = 0.0) -> None:
-    await talk.send(STREAM_HEAD)
+    await talk.send(stream_head(talk))
     for event in events_of(talk):
         await talk.send(chunk(event))
         if pause_s:
@@ -133,22 +202,27 @@ async def paced(talk: Talk, pause_ms: int) -> None:
 async def error(talk: Talk, status: int) -> None:
     """`fake-error-429`, with the service's own words."""
     await read(talk)
-    body = (anthropic if is_anthropic(talk) else openai).error(status)
+    one = strict(talk)
     more = OWN + (b"retry-after: 7\r\n" if status == 429 else b"")
+    if one is not None:
+        body = one.format.error(status, "")
+        more += one.format.error_headers(status)
+    else:
+        body = (anthropic if is_anthropic(talk) else openai).error(status)
     await talk.send(whole(body, b"%d Fake" % status, JSON, more))
 
 
 async def cut_after(talk: Talk, count: int) -> None:
     """`fake-cut-after-3`: three events, then the connection ends without a clean end."""
     await read(talk)
-    await talk.send(STREAM_HEAD + b"".join(chunk(event) for event in events_of(talk)[:count]))
+    await talk.send(stream_head(talk) + b"".join(chunk(event) for event in events_of(talk)[:count]))
     talk.close()
 
 
 async def reset_after(talk: Talk, count: int) -> None:
     """The same with a reset, once the test has seen the events (gate)."""
     await read(talk)
-    await talk.send(STREAM_HEAD + b"".join(chunk(event) for event in events_of(talk)[:count]))
+    await talk.send(stream_head(talk) + b"".join(chunk(event) for event in events_of(talk)[:count]))
     await talk.gate()
     talk.reset()
 
@@ -156,7 +230,7 @@ async def reset_after(talk: Talk, count: int) -> None:
 async def stall_after(talk: Talk, count: int) -> None:
     """Some events, then silence until the other side gives up."""
     await read(talk)
-    await talk.send(STREAM_HEAD + b"".join(chunk(event) for event in events_of(talk)[:count]))
+    await talk.send(stream_head(talk) + b"".join(chunk(event) for event in events_of(talk)[:count]))
     await talk.wait_closed()
 
 
@@ -180,13 +254,20 @@ async def no_done(talk: Talk) -> None:
     """A stream that ends cleanly without its terminal event."""
     await read(talk)
     events = events_of(talk)[:-1]
-    await talk.send(STREAM_HEAD + b"".join(chunk(event) for event in events) + END)
+    await talk.send(stream_head(talk) + b"".join(chunk(event) for event in events) + END)
+
+
+async def short(talk: Talk, count: int) -> None:
+    """`fake-short-2`: a clean end, but the last two events are not there."""
+    await read(talk)
+    events = events_of(talk)[:-count]
+    await talk.send(stream_head(talk) + b"".join(map(chunk, events)) + END)
 
 
 async def slow_first_token(talk: Talk) -> None:
     """The head at once, the first event when the gate opens."""
     await read(talk)
-    await talk.send(STREAM_HEAD)
+    await talk.send(stream_head(talk))
     await talk.gate()
     for event in events_of(talk):
         await talk.send(chunk(event))
@@ -197,7 +278,7 @@ async def held(talk: Talk) -> None:
     """Two events, the rest when the gate opens."""
     await read(talk)
     first, rest = events_of(talk)[:2], events_of(talk)[2:]
-    await talk.send(STREAM_HEAD + b"".join(map(chunk, first)))
+    await talk.send(stream_head(talk) + b"".join(map(chunk, first)))
     await talk.gate()
     await talk.send(b"".join(map(chunk, rest)) + END)
 
@@ -205,7 +286,7 @@ async def held(talk: Talk) -> None:
 async def held_tail(talk: Talk) -> None:
     """All events at once, the chunked end when the gate opens: SDKs are gone by then."""
     await read(talk)
-    await talk.send(STREAM_HEAD + b"".join(map(chunk, events_of(talk))))
+    await talk.send(stream_head(talk) + b"".join(map(chunk, events_of(talk))))
     await talk.gate()
     await talk.send(END)
 
@@ -272,7 +353,7 @@ async def early_413(talk: Talk) -> None:
 async def malformed_chunk(talk: Talk) -> None:
     await read(talk)
     events = events_of(talk)
-    await talk.send(STREAM_HEAD + b"".join(map(chunk, events[:3])) + b"zz\r\nnot a chunk\r\n")
+    await talk.send(stream_head(talk) + b"".join(map(chunk, events[:3])) + b"zz\r\nnot a chunk\r\n")
     await talk.wait_closed()
 
 
@@ -294,12 +375,15 @@ async def error_in_200(talk: Talk) -> None:
     """A stream that carries an error and ends."""
     await read(talk)
     events = events_of(talk)[:3]
-    if is_anthropic(talk):
+    one = strict(talk)
+    if one is not None:
+        events.append(one.format.error_event())
+    elif is_anthropic(talk):
         events.append(b"event: error\ndata: " + anthropic.error(529) + b"\n\n")
     else:
         document = {"error": {"message": "overloaded", "type": "server_error", "code": None}}
         events.append(b"data: " + openai.compact(document) + b"\n\n")
-    await talk.send(STREAM_HEAD + b"".join(map(chunk, events)) + END)
+    await talk.send(stream_head(talk) + b"".join(map(chunk, events)) + END)
 
 
 async def duplicate_headers(talk: Talk) -> None:
@@ -341,7 +425,7 @@ def big_body(kilobytes: int) -> bytes:
 async def flood(talk: Talk, megabytes: int) -> None:
     """A stream of so many megabytes, as fast as it is taken."""
     await read(talk)
-    await talk.send(STREAM_HEAD)
+    await talk.send(stream_head(talk))
     event = chunk(b"data: " + b"x" * 65520 + b"\n\n")
     for _ in range(megabytes * 16):
         await talk.send(event)
@@ -400,6 +484,7 @@ SCRIPTS: dict[str, Script] = {
 NUMBERED_SCRIPTS: dict[str, Any] = {
     "fake-cut-after": cut_after,
     "fake-reset-after": reset_after,
+    "fake-short": short,
     "fake-stall-after": stall_after,
     "fake-error": error,
     "fake-paced": paced,

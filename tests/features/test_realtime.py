@@ -17,7 +17,7 @@ from appliance.actors.recorder import Recorder
 from appliance.core.ask_types import Asks
 from appliance.core.websocket import accept_of
 from appliance.errors import UpstreamFailed
-from appliance.exchange import Exchange, Head, Watch
+from appliance.exchange import Aim, Exchange, Head, Watch
 from appliance.features import realtime
 from appliance.features.realtime import converse
 from appliance.features.tap import Tap
@@ -106,12 +106,10 @@ class Stage:
         x.asks = Asks(**asks)
         x.identity = SimpleNamespace(key_id="")
         x.exchange_id, x.request_id, x.org = bytes(16), "r-1", bytes(16)
-        aim: Any = SimpleNamespace(
-            deadlines=SimpleNamespace(client_write_s=WRITE_S),
-            provider=SimpleNamespace(record_name="OPENAI", id="openai", dialect="openai"),
-            record_path="/v1/realtime?model=m", record_url="",
+        x.aim = Aim(
+            SimpleNamespace(record_name="OPENAI", id="openai", dialect="openai"), "key", b"",
+            False, SimpleNamespace(client_write_s=WRITE_S), "/v1/realtime?model=m", "",
         )  # fmt: skip
-        x.aim = aim
         self.x = x
         self.recorder = Recorder(64 << 20, 4 << 20)
         anything: Any = self.store
@@ -137,17 +135,17 @@ class Stage:
         return asked, answered
 
 
-def ticks(monkeypatch: pytest.MonkeyPatch, clock: trio.testing.MockClock) -> list[float]:
+def ticks(stage: Stage, clock: trio.testing.MockClock) -> list[float]:
     """At which seconds records are written."""
     found: list[float] = []
-    write = Tap._write
-
-    def noted(tap: Tap) -> Any:
-        found.append(round(clock.current_time() - began_s, 1))
-        return write(tap)
-
     began_s = clock.current_time()
-    monkeypatch.setattr(Tap, "_write", noted)
+    append = stage.store.append
+
+    def noted(*told: Any) -> Any:
+        found.append(round(clock.current_time() - began_s, 1))
+        return append(*told)
+
+    stage.store.append = noted  # type: ignore[method-assign]
     return found
 
 
@@ -155,10 +153,9 @@ async def test_a_session_is_recorded_every_15_s_and_at_its_end(
     tmp_path: Path,
     nursery: trio.Nursery,
     autojump_clock: trio.testing.MockClock,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    written = ticks(monkeypatch, autojump_clock)
     stage = Stage(tmp_path)
+    written = ticks(stage, autojump_clock)
     nursery.start_soon(stage.client.answer, 100)
     nursery.start_soon(stage.target.answer, 100)
     async with trio.open_nursery() as session:

@@ -19,6 +19,7 @@ from appliance.core.price_card import Card
 from appliance.providers.price_data import LISTS, _find, open_book
 from appliance.providers.registry import (
     GATHERED,
+    MEDIA,
     Model,
     ModelRegistry,
     card_of,
@@ -30,6 +31,11 @@ from appliance.providers.table import ProviderTable
 TABLE = ProviderTable.built_in()
 REGISTRY = ModelRegistry(TABLE)
 BOOK = open_book([])
+WRITTEN = list(
+    csv.DictReader(
+        files("appliance.providers").joinpath("registry_models.csv").read_text("utf-8").splitlines()
+    )
+)
 NOW_US = int(datetime(2026, 4, 1, 12, tzinfo=UTC).timestamp()) * 1_000_000
 MODELS = list(REGISTRY.models.values())
 ENDPOINTS = [endpoint for model in MODELS for endpoint in model.endpoints]
@@ -60,8 +66,8 @@ OTHER_PRICE = {
     ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"): "regional: a tenth more",
     ("bedrock", "anthropic.claude-haiku-4-5-20251001-v1:0"): "regional: a tenth more",
     ("bedrock", "anthropic.claude-opus-4-5-20251101-v1:0"): "regional: a tenth more",
-    ("bedrock", "anthropic.claude-opus-4-6-20260205-v1:0"): "regional: a tenth more",
-    ("bedrock", "anthropic.claude-sonnet-4-6-20260217-v1:0"): "regional: a tenth more",
+    ("bedrock", "anthropic.claude-opus-4-6-v1"): "regional: a tenth more",
+    ("bedrock", "anthropic.claude-sonnet-4-6"): "regional: a tenth more",
     ("vertex", "gemini-2.0-flash-exp"): "listed as its successor, which is not free",
     ("google-ai-studio", "gemini-2.0-flash-exp"): "listed as its successor, which is not free",
     ("vertex", "gemini-3-pro-image-preview"): "listed without the long-context tier",
@@ -101,7 +107,7 @@ def test_every_listed_name_routes_and_has_limits_and_a_price(entry: dict[str, An
     for endpoint in offered:
         assert TABLE.rows[endpoint.provider].hosts
         assert endpoint.provider_model_id
-        assert endpoint.wire_format in ("openai", "anthropic", "google")
+        assert endpoint.wire_format in ("openai", "anthropic", "google", "responses")
         assert endpoint.context_tokens >= 512
         assert endpoint.max_output_tokens >= 1
         assert endpoint.registered
@@ -121,6 +127,44 @@ def test_every_listed_name_routes_and_has_limits_and_a_price(entry: dict[str, An
     assert entry["created"] <= datetime.fromisoformat(GATHERED).replace(tzinfo=UTC).timestamp()
 
 
+def test_the_multimodal_list_is_a_part_of_the_list() -> None:
+    every, some = REGISTRY.listed(), REGISTRY.listed(multimodal=True)
+    assert [entry for entry in every if entry in some] == some
+    for entry in every:
+        model = REGISTRY.models[entry["id"]]
+        kinds = model.inputs | model.outputs
+        assert kinds <= MEDIA
+        assert "text" in model.inputs
+        assert (kinds != {"text"}) is model.multimodal is (entry in some)
+    assert REGISTRY.models["gpt-image-1"].outputs == {"image"}
+    assert REGISTRY.models["gemini-2.5-flash"].inputs == MEDIA
+
+
+@pytest.mark.parametrize("line", WRITTEN, ids=lambda line: str(line["model"]))
+def test_each_written_name_is_an_alias_of_its_row(line: dict[str, str]) -> None:
+    """Each alias offers what the model's own name offers: the same endpoints, limits and prices."""
+    (own,) = parse_models(line["model"], REGISTRY).items
+    for name in line["names"].split():
+        for written in (name, name.upper()):
+            (item,) = parse_models(written, REGISTRY).items
+            assert REGISTRY.model_of(written) == item.model == own.model
+            if not item.provider:  # anthropic/claude-opus-4.6 is the one at Anthropic
+                assert tuple(REGISTRY.offers(item)) == tuple(REGISTRY.offers(own))
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: f"{e.model}/{e.provider}")
+def test_what_a_provider_calls_a_model_reaches_it_there(endpoint: Endpoint) -> None:
+    name, provider = endpoint.provider_model_id, endpoint.provider
+    for text in (f"{name}/{provider}", f"{provider}/{name}"):
+        (item,) = parse_models(text, REGISTRY).items
+        (found,) = REGISTRY.offers(item)
+        # Two models may have one id somewhere: the one that is listed first is meant.
+        assert (found.provider, found.provider_model_id.lower()) == (provider, name.lower())
+        assert found.registered
+        assert found.price_order < PRICE_UNKNOWN
+        assert min(found.context_tokens, found.max_output_tokens) > 0
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_every_other_name_means_the_same_model(model: Model) -> None:
     for endpoint in model.endpoints:
@@ -135,12 +179,7 @@ def test_every_other_name_means_the_same_model(model: Model) -> None:
 
 
 def test_names_are_written_once_and_hide_no_model() -> None:
-    text = files("appliance.providers").joinpath("registry_models.csv").read_text("utf-8")
-    written = [
-        name
-        for line in csv.DictReader(text.splitlines())
-        for name in (line["model"], *line["names"].split())
-    ]
+    written = [name for line in WRITTEN for name in (line["model"], *line["names"].split())]
     assert len(written) == len(set(written))
     assert all(name == name.lower() for name in written)
     for name in written:
@@ -179,6 +218,10 @@ def test_names_of_the_price_list_are_names_here(endpoint: Endpoint) -> None:
         ("Qwen/Qwen3-32B", "qwen3-32b"),
         ("anthropic/claude-opus-4.6", "claude-4.6-opus"),
         ("anthropic/claude-opus-4.6-20260205", "claude-4.6-opus"),
+        ("claude-opus-4-6-20260205", "claude-4.6-opus"),
+        ("claude-opus-4-6", "claude-4.6-opus"),
+        ("claude-sonnet-4-6@20260217", "claude-4.6-sonnet"),
+        ("anthropic.claude-sonnet-4-6-20260217-v1:0", "claude-4.6-sonnet"),
         ("gpt-5", "gpt-5"),
         ("GPT-5", "gpt-5"),
         ("gpt-6", ""),
@@ -241,6 +284,27 @@ def test_facts_of_some_rows() -> None:
     opus = REGISTRY.endpoint("claude-4.6-opus", "anthropic")
     assert opus is not None
     assert opus.plugins == {"web"}
+
+
+@pytest.mark.parametrize(
+    ("name", "anthropic", "context", "output"),
+    [
+        # platform.claude.com/docs/en/models: "Model ID", "Context window", "Max output".
+        ("claude-4.5-haiku", "claude-haiku-4-5-20251001", 200_000, 64_000),
+        ("claude-haiku-4-5-20251001", "claude-haiku-4-5-20251001", 200_000, 64_000),
+        ("claude-4.6-opus", "claude-opus-4-6", 1_000_000, 128_000),
+        ("claude-4.6-sonnet", "claude-sonnet-4-6", 1_000_000, 128_000),
+    ],
+)
+def test_limits_are_the_makers_everywhere(
+    name: str, anthropic: str, context: int, output: int
+) -> None:
+    """A limit below the maker's would hold too little for a call that names none."""
+    endpoints = REGISTRY.models[name].endpoints
+    assert {(one.context_tokens, one.max_output_tokens) for one in endpoints} == {(context, output)}
+    assert [one.provider_model_id for one in endpoints if one.provider == "anthropic"] == [
+        anthropic
+    ]
 
 
 def test_tiers_keep_what_the_row_says_of_cached_input() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from appliance.core.urls import parse_target
+from appliance.providers.rows import OPENAI_PLACES
 from appliance.providers.table import LABELS, Provider, ProviderTable, complete
 
 TABLE = ProviderTable.built_in()
@@ -61,7 +62,12 @@ def test_ids_and_aliases(name: str, row_id: str | None) -> None:
     ("host", "port", "name"),
     [
         ("api.openai.com", 443, "OPENAI"), ("us.api.openai.com", 443, "OPENAI"),
+        *((f"{place}.api.openai.com", 443, "OPENAI") for place in OPENAI_PLACES),
+        *((f"{place}.api.openai.com.evil.tld", 443, None) for place in OPENAI_PLACES),
+        ("xx.api.openai.com", 443, None), ("usxapi.openai.com", 443, None),
+        ("a.us.api.openai.com", 443, None), ("us.api.openai.com.", 443, None),
         ("api.openai.com.evil.tld", 443, None), ("evil-api.openai.com", 443, None),
+        ("api.inference.crusoecloud.com", 443, "CRUSOE"),
         ("me.openai.azure.com", 443, "AZURE"), ("openai.azure.com", 443, "AZURE"),
         ("x.y.openai.azure.com", 443, "AZURE"), ("openai.azure.com.evil.tld", 443, None),
         ("my.services.ai.azure.com", 443, "AZURE"), ("a.azure-api.net", 443, "AZURE"),

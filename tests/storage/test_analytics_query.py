@@ -28,7 +28,7 @@ def analytics():
         ("WITH a AS (SELECT 1) FROM a", 1),
         ("FROM requests", 5),
         ("VALUES (1), (2)", 2),
-        ("DESCRIBE bodies", 7),
+        ("DESCRIBE bodies", 8),
         ("SHOW TABLES", 10),
         ("SUMMARIZE SELECT 1 AS a", 1),
         ("EXPLAIN SELECT 1", 1),

@@ -185,8 +185,8 @@ def test_a_closed_store_says_so(store: LedgerStore) -> None:
 
 
 def test_events_lines_disputes_budgets_and_the_list(store: LedgerStore) -> None:
-    assert store.knows_event("evt_1")
-    assert not store.knows_event("evt_2")
+    assert store.event("evt_1") is not None
+    assert store.event("evt_2") is None
     dispute = ("dp", ORG, "ch", 5, "usd", "r", "needs_response", "evt_9", 1)
     store.commit(
         LedgerBatch(
@@ -225,8 +225,8 @@ def test_pages_of_the_administration(store: LedgerStore) -> None:
     store.commit(LedgerBatch(notes=[("disallow", (ORG, "p", "m", "req", 1))]))
     pages: dict[str, list[dict[str, Any]]] = {
         "credit_purchases": [
-            {"id": "evt_1", "created_at_us": 5, "kind": "top_up", "credits_pico": 1000,
-             "reference_id": "ref"}
+            {"id": bytes(15).hex() + "01", "created_at_us": 5, "kind": "top_up",
+             "credits_pico": 1000, "reference_id": "evt_1", "reason": "ref"}
         ],
         "processed_webhook_events": [{"id": "evt_1", "processed_at_us": 5}],
         "escrows": [
@@ -240,6 +240,10 @@ def test_pages_of_the_administration(store: LedgerStore) -> None:
         "disputes": [],
     }  # fmt: skip
     assert {name: store.page(name, ORG) for name in module.PAGES} == pages
+    totals = {name: store.total(name, ORG) for name in module.PAGES}
+    assert totals == {name: len(rows) for name, rows in pages.items()}
+    with pytest.raises(ValueError, match="table"):
+        store.total("sqlite_schema", ORG)
     assert all(store.page(name, b"\x02" * 16) == [] for name in module.PAGES)
     assert [row["id"] for row in store.page("escrows", ORG, 1, 1)] == [H[1].hex()]
     for wrong in (

@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 from appliance.core.attempts import Endpoint
 from appliance.core.json_reader import read_json
 from appliance.core.reply import is_error_document
+from appliance.errors import Refusal
 from appliance.providers.dialects import (
     anthropic,
     azure,
     bedrock,
     bedrock_claude,
     gemini,
+    perplexity,
     responses,
     vertex,
     vertex_claude,
@@ -39,8 +41,11 @@ RESPONSES_PROVIDERS: Final = frozenset({"openai"})
 
 
 class Translator(Protocol):
-    """One stream on its way: bytes in any split go in, whole events come out."""
+    """One stream on its way: bytes in any split go in, whole events come out. `is_done`: the last
+    word was said."""
 
+    @property
+    def is_done(self) -> bool: ...
     def feed(self, data: bytes) -> bytes: ...
     def finish(self) -> bytes: ...
 
@@ -91,11 +96,16 @@ CONVERSE: Final = Wire(
     "bedrock", bedrock.request_from_chat, bedrock.reply_to_chat, bedrock.StreamToChat,
     bedrock.error_to_chat,
 )  # fmt: skip
+AGENT: Final = Wire(
+    "openai", perplexity.request_from_chat, perplexity.reply_to_chat, perplexity.StreamToChat,
+    perplexity.error_to_chat,
+)  # fmt: skip
 # By wire format and provider; a format alone stands for all others.
 WIRES: Final[Mapping[tuple[str, str], Wire]] = {
     ("openai", ""): OPENAI, ("openai", "azure"): AZURE, ("anthropic", ""): CLAUDE,
     ("anthropic", "vertex"): CLAUDE_ON_VERTEX, ("anthropic", "bedrock"): CLAUDE_ON_BEDROCK,
     ("google", ""): GEMINI, ("google", "vertex"): GEMINI_ON_VERTEX, ("bedrock", ""): CONVERSE,
+    ("responses", "perplexity"): AGENT,
 }  # fmt: skip
 
 
@@ -164,25 +174,30 @@ def address_of(
     stream: bool,
     settings: Mapping[str, str],
     base_url: str,
+    configured_url: str = "",
     project: str = "",
 ) -> Address:
     """Where an endpoint is called, from its key's settings; `base_url` is the key's, "" for the
-    provider's own. Raises Refusal 400 for settings that do not say it."""
+    provider's own, `configured_url` what the configuration has in that one's place. Raises Refusal
+    400 for settings that do not say it."""
     model = endpoint.provider_model_id
     wire = wire_of(endpoint)
+    whole_url = base_url or configured_url
     if wire is AZURE:
-        url = azure.url_of(model, settings=settings, base_url=base_url)
+        url = azure.url_of(model, settings=settings, base_url=whole_url)
     elif wire is GEMINI:
         url = gemini.url_of(model, stream=stream, base_url="http://x")
         return Address(base_url, _path(url), is_whole=False)
     elif wire in (GEMINI_ON_VERTEX, CLAUDE_ON_VERTEX):
         module = vertex if wire is GEMINI_ON_VERTEX else vertex_claude
         url = module.url_of(
-            model, settings=settings, stream=stream, project=project, base_url=base_url
+            model, settings=settings, stream=stream, project=project, base_url=whole_url
         )
     elif wire in (CONVERSE, CLAUDE_ON_BEDROCK):
         speaks = bedrock if wire is CONVERSE else bedrock_claude
-        url = speaks.url_of(model, settings=settings, stream=stream, base_url=base_url)
+        url = speaks.url_of(model, settings=settings, stream=stream, base_url=whole_url)
+    elif wire is AGENT:
+        return Address(base_url, perplexity.PATH, is_whole=False)
     elif inbound == "responses" and is_same(inbound, endpoint):
         return Address(base_url, RESPONSES_PATH, is_whole=False)
     else:
@@ -190,6 +205,22 @@ def address_of(
         return Address(base_url, path, is_whole=False)
     parts = urlsplit(url)
     return Address(f"{parts.scheme}://{parts.netloc}", _path(url), is_whole=True)
+
+
+def plain_address(endpoint: Endpoint, address: Address, path: str) -> Address:
+    """Where a request that is not translated goes: `path` as the client called it, at a provider
+    that speaks OpenAI's. Raises Refusal 400 for one that does not."""
+    if endpoint.wire_format != "openai":
+        name = path.partition("?")[0]
+        raise Refusal(
+            400, "endpoint_unsupported",
+            f"{endpoint.provider} has no {name} as OpenAI has it. Call its own, at "
+            f"/v1/gateway/{endpoint.provider}/…",
+        )  # fmt: skip
+    if wire_of(endpoint) is AZURE:
+        operation, _, query = path.removeprefix("/v1/").partition("?")
+        path = address.path.replace(azure.CHAT, operation, 1) + (f"&{query}" if query else "")
+    return address._replace(path=path)
 
 
 def _path(url: str) -> str:
@@ -253,6 +284,11 @@ class ReplyMap:
         for one in self._translators():
             data = (one.feed(data) if data else b"") + one.finish()
         return data
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a stream that is translated has come to the provider's last word."""
+        return self._chain is not None and any(one.is_done for one in self._chain[:1])
 
     def error(self, status: int, body: bytes) -> tuple[int, bytes]:
         """A provider's error in the client's format."""

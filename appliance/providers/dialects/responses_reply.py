@@ -62,6 +62,8 @@ class Said:
             self.take_reasoning(item)
         elif kind == "image_generation_call":
             self.take_image(item)
+        elif kind == "search_results":
+            self.take_results(item)
         else:
             call = call_of(item)
             if call is not None:
@@ -82,6 +84,12 @@ class Said:
             kind = string(item.get("output_format")) or "png"
             url = f"data:image/{kind};base64,{data}"
             self.images.append({"type": "image_url", "image_url": {"url": url}})
+
+    def take_results(self, item: Json) -> None:
+        """Perplexity's pages, in the order in which the text counts them; of no place in it."""
+        results = item.get("results")
+        for result in results if type(results) is list else ():
+            self.annotate({**mapping(result), "type": "url_citation"}, 0)
 
     def _take_part(self, part: Json) -> None:
         kind = part.get("type")

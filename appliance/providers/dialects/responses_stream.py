@@ -144,6 +144,8 @@ class StreamToChat:
             self._said.take_reasoning(item)
         elif kind == "image_generation_call":
             self._said.take_image(item)
+        elif kind == "search_results":
+            self._said.take_results(item)
         elif part_of(event)[0] not in self._with_pieces:
             call = call_of(item)
             if call is not None:

@@ -1,0 +1,156 @@
+"""Holds and settles as the pipeline makes them, on a real file: the wallet's CPU and its waits.
+
+Needs neither nginx nor wrk: `python scripts/bench_wallet.py [--plain]` measures this alone. CPU is
+that of the loop's thread; SQLite works in another one, so the commit is not in it.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from bench_report import Report
+from bench_rig import program
+
+CALLS = 200  # at once
+ROUNDS_BURST = 100
+TURNS = 100  # of each call, one after the other without a pause
+WORST_PICO = 50_000_000
+COST_PICO = 40_000_000
+
+
+def wallet(folder: Path, args: Namespace, report: Report) -> None:
+    report.heading(f"wallet: {CALLS} holds at once on a real file")
+    folder.mkdir(parents=True, exist_ok=True)
+    _, environ = program(plain=args.plain)
+    rounds = []
+    for number in range(args.rounds):
+        child = [sys.executable, __file__, "--measure", str(folder / str(number))]
+        done = subprocess.run(child, env=environ, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(done.stderr)
+        rounds.append(json.loads(done.stdout))
+        report.note(
+            f"round {number + 1}: " + "  ".join(f"{k} {v:.4g}" for k, v in rounds[-1].items())
+        )
+    found = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    report.figure("hold + settle, CPU", found["cpu_us"], "us", at_most=20)
+    report.figure(
+        f"hold with its commit, {CALLS} at once, median", found["median_ms"], "ms", at_most=2
+    )
+    report.figure("the same, of a hundred the slowest", found["p99_ms"], "ms")
+    report.figure("a hold by itself, median", found["alone_ms"], "ms")
+    report.figure("fsync of as many bytes on this disk, median", found["fsync_ms"], "ms")
+    report.figure(f"holds a second, {CALLS} calls without a pause", found["per_s"], "1/s")
+
+
+# -- the process that measures
+
+
+async def measure(folder: Path) -> dict[str, float]:
+    import trio
+
+    from appliance.actors.wallet import Wallet
+    from appliance.actors.wallet_desk import WalletDesk
+    from appliance.core.budgets import Spender
+    from appliance.core.ledger_book import Wanted
+    from appliance.core.worst_case import HoldSize
+    from storage.ledger import LedgerStore
+
+    org = b"\x01" * 16
+    size = HoldSize(WORST_PICO, WORST_PICO, COST_PICO // 4)
+    wanted = Wanted(org, size, True, Spender("key"), "openai", "gpt-4o")
+    one = Wallet(lambda: LedgerStore.open(folder / "state.sqlite"))
+    waits: list[float] = []
+    found: dict[str, float] = {}
+
+    async def call(turns: int, *, settles: bool) -> None:
+        for _ in range(turns):
+            began_s = time.perf_counter()
+            hold = await one.hold(wanted)
+            waits.append(time.perf_counter() - began_s)
+            assert hold is not None
+            if settles:
+                one.settle(hold, COST_PICO)
+            else:
+                held.append(hold)
+
+    async def together(turns: int, *, settles: bool) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(CALLS):
+                nursery.start_soon(lambda: call(turns, settles=settles))
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(one.run)
+        await WalletDesk(one).top_up(org, 10**18, "all of it")
+        await together(5, settles=True)  # warm
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)  # as a server does (process.py)
+        held: list = []
+        waits.clear()
+        await call(CALLS, settles=True)
+        found["alone_ms"] = statistics.median(waits) * 1e3
+        waits.clear()
+        for _ in range(ROUNDS_BURST):
+            await together(1, settles=False)
+            while held:
+                one.settle(held.pop(), COST_PICO)
+            await one.stored()
+        found["median_ms"] = statistics.median(waits) * 1e3
+        found["p99_ms"] = statistics.quantiles(waits, n=100)[98] * 1e3
+        began_s, cpu_s = time.perf_counter(), time.thread_time()
+        await together(TURNS, settles=True)
+        done = CALLS * TURNS
+        found["cpu_us"] = (time.thread_time() - cpu_s) / done * 1e6
+        found["per_s"] = done / (time.perf_counter() - began_s)
+        one.close()
+    assert one.failures == 0
+    assert not one.book.ledger.holds
+    found["fsync_ms"] = fsync_ms(folder / "bytes")
+    return found
+
+
+def fsync_ms(path: Path) -> float:
+    """What the disk itself takes, written over as the journal of SQLite is."""
+    data, times = b"x" * 40_000, []
+    with path.open("wb", buffering=0) as file:
+        file.write(data * ROUNDS_BURST)
+        os.fsync(file.fileno())
+        for number in range(ROUNDS_BURST):
+            file.seek(number * len(data))
+            file.write(data)
+            began_s = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append(time.perf_counter() - began_s)
+    return statistics.median(times) * 1e3
+
+
+def main() -> int:
+    parser = ArgumentParser(prog="scripts/bench_wallet.py", description=__doc__)
+    parser.add_argument("--measure", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--plain", action="store_true")
+    args = parser.parse_args()
+    if args.measure is not None:
+        import trio
+
+        args.measure.mkdir(parents=True)
+        print(json.dumps(trio.run(measure, args.measure)))
+        return 0
+    report = Report()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        wallet(Path(folder), args, report)
+    return 1 if report.table() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
