@@ -23,7 +23,7 @@ class RatePolicyRow:
     created_at_us: int = 0
 
 
-def m004_rate_policies(connection: sqlite3.Connection) -> None:
+def m005_rate_policies(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE rate_policies (id TEXT PRIMARY KEY, "
         "organization_id TEXT NOT NULL REFERENCES organizations (id), segment TEXT NOT NULL, "

@@ -21,7 +21,7 @@ from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
     RatePolicyRow,
     drop_policy,
-    m004_rate_policies,
+    m005_rate_policies,
     put_policy,
     read_policies,
 )
@@ -88,7 +88,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m002_ledger,
     m003_provider_keys,
     m004_payments,
-    m004_rate_policies,
+    m005_rate_policies,
 )
 
 

@@ -51,7 +51,7 @@ def test_keys_of_before_have_no_known_shape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "old.sqlite"
-    before = MIGRATIONS[: [step.__name__ for step in MIGRATIONS].index("m004_rate_policies")]
+    before = MIGRATIONS[: [step.__name__ for step in MIGRATIONS].index("m005_rate_policies")]
     monkeypatch.setattr(module, "MIGRATIONS", before)
     State.open(path).close()
     connection = sqlite3.connect(path)
