@@ -46,9 +46,9 @@ from appliance.features.cache import Caches
 from appliance.features.deadlines import Deadlines
 from appliance.features.limit import Limits
 from appliance.features.pay import Wallets
+from appliance.house import House
 from appliance.loading import OnDemand
 from appliance.log import Log
-from appliance.pipeline import House
 from appliance.providers.google_token import TokenRequest
 from appliance.providers.price_data import load_lists, open_book
 from appliance.providers.table import Provider, ProviderTable

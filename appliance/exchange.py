@@ -7,6 +7,7 @@ no socket library and no store.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ Headers = list[tuple[bytes, bytes]]
 
 monotonic = time.monotonic
 NEVER_S = float("inf")
+# More than any wait that is not on a wire may take.
+UNHEARD_S = 60.0
 
 
 class Wakeable(Protocol):
@@ -33,12 +36,26 @@ class Watch:
     """
 
     __slots__ = (
-        "client", "deadline_s", "drain_s", "expired", "gone", "in_flight", "phase", "sending",
-        "total_s", "upstream",
+        "client",
+        "cut_off",
+        "deadline_s",
+        "drain_s",
+        "expired",
+        "expired_at_s",
+        "gone",
+        "in_flight",
+        "phase",
+        "sending",
+        "total_s",
+        "unheard",
+        "upstream",
     )  # fmt: skip
 
     def __init__(self, client: Wakeable | None) -> None:
         self.client = client
+        self.cut_off: Callable[[], object] | None = None  # ends the task that does not hear
+        self.expired_at_s = 0.0
+        self.unheard = False
         self.upstream: Wakeable | None = None
         self.deadline_s = NEVER_S
         self.total_s = NEVER_S
@@ -61,10 +78,17 @@ class Watch:
         self.deadline_s = NEVER_S
 
     def expire(self) -> None:
-        """The sweeper's call: the deadline has passed."""
+        """The sweeper's call: the deadline has passed. Whoever does not wait on a wire cannot hear
+        it; after a while the task is ended, wherever it is."""
+        now_s = monotonic()
+        if not self.expired:
+            self.expired_at_s = now_s
         total = self.deadline_s >= self.total_s
         self.expired = "total" if total else self.phase
         self.wake()
+        if self.in_flight and self.cut_off is not None and now_s - self.expired_at_s > UNHEARD_S:
+            self.unheard = True
+            self.cut_off()
 
     def hang_up(self) -> None:
         """The sweeper's call: the client is gone."""

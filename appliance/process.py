@@ -38,8 +38,9 @@ from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
 from appliance.exchange import Head
+from appliance.house import House
 from appliance.log import LibraryHandler, Log
-from appliance.pipeline import House, handle
+from appliance.pipeline import handle
 from appliance.services import Gauges, services_of
 from appliance.status import live_status
 

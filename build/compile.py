@@ -23,7 +23,7 @@ VARIABLE = "HELICONE_APPLIANCE_COMPILE"
 # newcomer up to a second. So do those with msgspec's classes, whose options mypyc drops. What else
 # it makes of Python without a word: scripts/tidy.py, tests/compiled.
 MODULES = {
-    "appliance": "exchange pipeline wire",
+    "appliance": "exchange fence house pipeline wire",
     "appliance/door": "http1 visit head listener sweeper",
     "appliance/upstream": "http1 pool",
     "appliance/features": "admit aim answer cache call deadlines lend limit pay relay retry tap",

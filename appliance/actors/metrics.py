@@ -22,6 +22,8 @@ HISTOGRAM_PART = re.compile(r"_(?:bucket|sum|count)$")
 STATUS_CLASSES = ("none", *(f"{number}xx" for number in range(1, 10)))
 # Providers of the configuration are few; a run-away of labels would still be stopped here.
 SERIES_MAX = 5000
+# Reasons that `fence.py` gives.
+BROKE = ("failed", "timeout")
 
 # Compiled, a whole number becomes an inexact one where the type says `float` alone.
 Sample = tuple[str, dict[str, str], int | float]
@@ -68,10 +70,18 @@ class Metrics:
         histograms[0].add(duration_s)
         if x.first_byte_s:
             histograms[1].add(x.first_byte_s - x.started_s)
-        for missed in x.not_applied:
-            self.count("not_applied_total", feature=missed.partition(";")[0])
+        if x.not_applied:
+            self.missed(x)
         if x.identity.failed_open:
             self.count("failed_open_total", feature="keys")
+
+    def missed(self, x: Exchange) -> None:
+        """What was not applied, and which of it because a feature of ours broke."""
+        for missed in x.not_applied:
+            feature, _, reason = missed.partition(";reason=")
+            self.count("not_applied_total", feature=feature)
+            if reason in BROKE:
+                self.count("feature_failures_total", feature=feature)
 
     def count(self, name: str, by: int = 1, **labels: str) -> None:
         """Add to a counter."""

@@ -273,6 +273,14 @@ class CaptureBudget:
         return False
 
 
+def no_capture() -> Capture:
+    """In place of one that could not be had: it counts bytes, and asks no store."""
+    nothing: Any = None
+    capture = Capture(CaptureBudget(0), nothing, 0)
+    capture.dropped = "failed"
+    return capture
+
+
 class Recorder:
     """Records exchanges of every region. Plain methods: nothing here waits but `settle`."""
 

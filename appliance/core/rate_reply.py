@@ -24,7 +24,6 @@ NOT_APPLIED_POLICY: Final = "ratelimit-policy;reason=policy-invalid"
 NOT_APPLIED_SEGMENT: Final = "ratelimit-policy;reason=segment-missing"
 NOT_APPLIED_UNKNOWN: Final = "ratelimit-policy;reason=key-unknown"
 NOT_APPLIED_UNREADABLE: Final = "ratelimit-policy;reason=policies-unreadable"
-NOT_APPLIED_FAILED: Final = "ratelimit-policy;reason=limiter-failed"
 
 
 class Verdict(NamedTuple):

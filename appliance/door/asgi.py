@@ -229,6 +229,7 @@ class FullLane:
         exchanges.add(reply.watch)
         try:
             async with trio.open_nursery() as nursery:
+                reply.watch.cut_off = nursery.cancel_scope.cancel
                 await reply.serve(nursery, self._handle, Exchange(head, reply, route))
         finally:
             exchanges.discard(reply.watch)

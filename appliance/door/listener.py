@@ -104,7 +104,8 @@ class Door:
         wire: Wire = PlainWire(sock)
         watch = Watch(wire)
         host = address[0] if isinstance(address, tuple) else ""
-        with self._kept(watch, wire):
+        with self._kept(watch, wire), trio.CancelScope() as scope:
+            watch.cut_off = scope.cancel
             scheme = b"http"
             try:
                 if tls is not None:

@@ -6,10 +6,17 @@ beside the keys of the original (`proxy.md 3.2`, `3.3`).
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Awaitable
 
+import msgspec
+import trio
+
+from appliance.core.keys import REGION_DEFAULT
 from appliance.errors import Refusal, UpstreamFailed
-from appliance.exchange import Exchange, Headers
+from appliance.exchange import NEVER_S, Exchange, Headers, monotonic
+from appliance.fence import broke
+from appliance.log import Log
+from appliance.wire import Woken
 
 JSON_TYPE = (b"content-type", b"application/json;charset=UTF-8")
 SUPPORT = "The record of this request, by its Helicone-Id, has the details."
@@ -28,11 +35,12 @@ GATEWAY_STATUS = dict.fromkeys(
 
 async def refuse(x: Exchange, refusal: Refusal) -> None:
     """Answer an expected no. After the reply has begun it can only be cut."""
-    x.outcome = x.outcome or refusal.outcome
     x.error = refusal.code
     if x.started:
+        x.outcome = x.outcome or "cut"
         x.reply.abandon()
         return
+    x.outcome = refusal.outcome
     body = refusal.body
     if body is None:
         error = {
@@ -101,3 +109,89 @@ async def own_reply(
 async def preflight(x: Exchange) -> None:
     """A browser asks what it may send: the CORS headers are the whole answer."""
     await x.reply.start(204, b"", x.reply_headers, 0, b"", last=True)
+
+
+async def attempt_reply(x: Exchange, reply: Awaitable[None]) -> None:
+    """Send a reply of ours to a client who may have gone meanwhile. Where not even that can be made
+    the client is told by the status alone."""
+    try:
+        await reply
+    except (Woken, OSError) as error:
+        client_gone(x, error)
+    except Exception as error:
+        broke(x, "answer", error)
+        if x.started:
+            x.reply.abandon()
+            return
+        x.outcome, x.error, x.http_status = "refused", "answer_failed", 500
+        x.started = True
+        try:
+            await x.reply.start(500, b"", [(b"content-length", b"0")], 0, b"", last=True)
+        except (Woken, OSError) as gone:
+            client_gone(x, gone)
+
+
+async def last_words(x: Exchange, refusal: Refusal) -> None:
+    """To a client whose exchange was cancelled because it hung."""
+    watch = x.reply.watch
+    watch.expired, watch.total_s = "", NEVER_S
+    watch.rest()
+    await attempt_reply(x, refuse(x, refusal))
+    await trio.lowlevel.checkpoint()  # a reply's last bytes leave at the end of the loop's turn
+
+
+async def woken(x: Exchange, deadlines: object, log: Log) -> None:
+    """A wait was ended from outside: a deadline passed, or the client is gone."""
+    watch = x.reply.watch
+    phase, watch.expired = watch.expired, ""
+    if watch.gone or phase in ("", "drain"):
+        client_gone(x, None)
+    elif phase == "client_write":
+        x.outcome = x.outcome or "client_stalled"
+        x.reply.abandon()
+    else:
+        watch.total_s = NEVER_S
+        watch.rest()
+        failure = timeout_failure(phase, deadlines)
+        if x.started and failure.name == "timeout_gap" and "event-stream" in x.response_type:
+            failure.name = "stalled"
+        await attempt_reply(x, fail(x, failure))
+        log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)
+
+
+def too_late(x: Exchange) -> bool:
+    """Whether a target was too slow to connect or to begin its reply, with time left for another.
+    The wait is over then, and the next target has deadlines of its own."""
+    watch = x.reply.watch
+    phase = watch.expired
+    if watch.gone or phase not in ("connect", "first_byte"):
+        return False
+    watch.expired = ""
+    watch.rest()
+    x.attempts[-1].why_next = f"timeout_{phase}"
+    return True
+
+
+def client_gone(x: Exchange, error: BaseException | None) -> None:
+    """The client hung up: what was streamed is on record, and the connection ends here."""
+    x.outcome = x.outcome or "client_gone"
+    if error is not None:
+        x.error = x.error or type(error).__name__
+    x.reply.watch.gone = True
+    x.reply.abandon()
+
+
+def log_call(x: Exchange, log: Log) -> None:
+    """One line for a call that ended well (`access_log`). The log is no region's: a path, in which
+    clients write what they like, is told of the default region's calls alone."""
+    path = x.aim.record_path if x.aim is not None else ""
+    log.info(
+        "call",
+        method=x.head.method.decode("latin-1"),
+        **({"path": path} if x.region == REGION_DEFAULT else {"region": x.region}),
+        provider=x.aim.provider.id if x.aim is not None else "",
+        status=x.http_status,
+        outcome=x.outcome,
+        ms=round((monotonic() - x.started_s) * 1000, 1),
+        id=x.request_id,
+    )

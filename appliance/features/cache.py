@@ -10,8 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import NoneType, TracebackType
 
+import trio
+
+from appliance import fence
 from appliance.actors.cache_body import key_of
 from appliance.actors.cache_collect import Collecting
 from appliance.actors.cache_flights import WAIT_S, Flights, Follower, Lead
@@ -30,11 +33,12 @@ from appliance.core.cache_reply import (
 )
 from appliance.core.force_format import Gluer
 from appliance.exchange import Exchange, Headers, TapLike, monotonic
+from appliance.upstream.http1 import UpstreamReply
 from appliance.wire import Woken
 
+CACHE = "cache-enabled"
 ACCEPT_ENCODING = b"accept-encoding"
 TOO_LARGE = "cache-enabled;reason=body-too-large"
-FAILED = "cache-enabled;reason=cache-failed"
 
 
 @dataclass(slots=True)
@@ -52,6 +56,11 @@ def wants_cache(x: Exchange) -> bool:
     if not (asks.cache_read or asks.cache_save):
         return False
     return not (x.identity.failed_open or x.route.switches)
+
+
+def caching_of(x: Exchange, tap: TapLike, variant: bytes = b"") -> Caching | None:
+    """The cache around one target, where it is wanted."""
+    return Caching(x, tap, variant) if wants_cache(x) else None
 
 
 def of_anybody(headers: Headers) -> Headers:
@@ -112,18 +121,34 @@ class Caching:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._collecting is not None:
-            self._collecting.release()
-        self._land(None)
+        collecting, self._collecting = self._collecting, None
+        if collecting is not None:
+            fence.open_now(self.x, CACHE, None, NoneType, collecting.release)
+        fence.open_now(self.x, CACHE, None, NoneType, self._land, None)
+
+    async def answers(self, caches: Caches, fields: Headers | None = None) -> bool:
+        """Whether the cache has answered. `fields` name the caller; None: anybody of the
+        organisation. Open until its answer has begun."""
+        x = self.x
+        try:
+            fields = of_anybody(x.head.headers) if fields is None else fields
+            answered = await self.answered(await self.hit(caches, fields))
+            assert isinstance(answered, bool), "it has, or it has not"
+            return answered
+        except Exception as error:
+            if x.started or isinstance(error, fence.PROMISED):
+                raise
+            fence.broke(x, CACHE, error)
+            return False
 
     async def hit(self, caches: Caches, fields: Headers) -> Hit | None:
         """The answer, if there is one. `fields` are the header lines that name the caller. Raises
         Woken while it waits for another's."""
         try:
             found = await self._look(caches, fields)
-        except Exception:  # open: without the cache the provider is asked
+        except Exception as error:  # open: without the cache the provider is asked
             caches.failed()
-            self._not_applied(FAILED)
+            fence.broke(self.x, CACHE, error)
             self._cache = None
             return None
         cache = self._cache
@@ -154,7 +179,11 @@ class Caching:
             headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
             variant=self._variant,
         )  # fmt: skip
-        found_key = await key_of(head, x.body)
+        if x.body.spill is None:
+            found_key = await key_of(head, x.body)
+        else:
+            with trio.fail_after(fence.OPEN_S):
+                found_key = await key_of(head, x.body)
         if found_key is None:
             self._not_applied(TOO_LARGE)
             return None
@@ -166,25 +195,40 @@ class Caching:
         found = cache.lookup(found_key, asks.cache_buckets, now_us)
         if found is None or isinstance(found, Hit):
             return found
-        return await cache.fetch(found, now_us)
+        with trio.fail_after(fence.OPEN_S):
+            return await cache.fetch(found, now_us)
 
     async def answered(self, hit: Hit | None) -> bool:
         """Send the hit. False: there is none that this client can be given, and if it asked for
         one it is told."""
         x = self.x
         if hit is not None:
-            replay = replay_of(hit.entry, x.head.first.get(ACCEPT_ENCODING, b""))
+            replay = fence.open_now(x, CACHE, None, (Replay, NoneType), self._replay, hit)
             if replay is not None:
                 await self._send(hit, replay)
                 return True
         self.missed()
         return False
 
-    def stored(self, hit: Hit) -> StoredReply:
-        """The hit as if its provider said it again, to be put into this client's words."""
-        self.x.reply_headers += hit_headers(hit.entry, hit.bucket)
-        self._is_hit(hit)
-        return StoredReply(hit.entry)
+    async def kept(self, caches: Caches) -> StoredReply | None:
+        """A hit as if its provider said it again, to be put into this client's words; None when
+        there is none. Open, as `answers`."""
+        x = self.x
+        try:
+            hit = await self.hit(caches, of_anybody(x.head.headers))
+            if hit is None:
+                self.missed()
+                return None
+            stored = StoredReply(hit.entry)
+            self._note(hit.entry)
+        except Exception as error:
+            if isinstance(error, fence.PROMISED):
+                raise
+            fence.broke(x, CACHE, error)
+            return None
+        x.reply_headers += hit_headers(hit.entry, hit.bucket)
+        self._answers()
+        return stored
 
     def missed(self) -> None:
         """There was no answer: a client that asked for one is told, and the one that comes is
@@ -195,23 +239,36 @@ class Caching:
         if self._cache is not None and saves(x.asks):
             self._collecting = self._cache.collect()
 
-    def _is_hit(self, hit: Hit) -> None:
-        x, entry = self.x, hit.entry
+    def _note(self, entry: Entry) -> None:
+        """What the record says of a hit."""
+        x = self.x
         assert x.aim is not None, "aimed before"
         known = {
             **x.asks.facts, "dialect": x.dialect, "gateway_provider": x.aim.provider.id,
             "path": x.aim.record_path,
         }  # fmt: skip
         read_saved(entry, known, x.body.data)
+        x.hit = hit_facts(entry)
+
+    def _answers(self) -> None:
+        """A hit is what the client gets."""
+        x = self.x
         if MISS in x.reply_headers:  # of a target before this one
             x.reply_headers.remove(MISS)
-        x.hit = hit_facts(entry)
         x.outcome = "cache_hit"
         x.first_byte_s = monotonic()
 
+    def _replay(self, hit: Hit) -> Replay | None:
+        """What this client can be given, and what the record says of it."""
+        x, entry = self.x, hit.entry
+        replay = replay_of(entry, x.head.first.get(ACCEPT_ENCODING, b""))
+        if replay is not None:
+            self._note(entry)
+        return replay
+
     async def _send(self, hit: Hit, replay: Replay) -> None:
         x, entry, tap = self.x, hit.entry, self._tap
-        self._is_hit(hit)
+        self._answers()
         x.http_status = 200
         x.response_type, x.response_coding = entry.content_type, replay.coding
         chunks = replay.chunks or (b"",)
@@ -237,6 +294,14 @@ class Caching:
                 await x.reply.finish(piece, list(entry.trailers))
             else:
                 await x.reply.write(piece)
+
+    def keep_reply(self, reply: UpstreamReply) -> None:
+        """The provider's reply was passed on. Open: else nobody finds it again."""
+        reply_headers = reply.end_to_end()
+        fence.open_now(
+            self.x, CACHE, None, NoneType,
+            self.keep, reply.status, reply.reason, reply_headers, reply.trailers,
+        )  # fmt: skip
 
     def keep(self, status: int, reason: bytes, headers: Headers, trailers: Headers) -> None:
         """The reply has ended: keep it for others, if it is whole and good."""
@@ -274,10 +339,15 @@ class Caching:
     def add(self, piece: bytes) -> None:
         """A piece of the provider's reply, as it was received."""
         self._tap.add(piece)
-        if self._collecting is not None:
-            self._collecting.add(piece)
-            if self._collecting.why_not:
-                self._land(None)  # too large to be given to anybody
+        collecting = self._collecting
+        if collecting is not None:
+            try:
+                collecting.add(piece)
+                if collecting.why_not:
+                    self._land(None)  # too large to be given to anybody
+            except Exception as error:  # open: the reply goes on, and is not kept
+                fence.broke(self.x, CACHE, error)
+                self.__exit__(None, None, None)
 
     async def unload(self) -> None:
         """The tap's."""

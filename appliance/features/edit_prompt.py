@@ -56,12 +56,19 @@ class Edited:
     missed: list[str] = field(default_factory=list)
 
 
+def wants_edit(x: Exchange) -> bool:
+    """Whether something is asked for, and there is a prompt."""
+    asks = x.asks
+    wanted = bool(asks.token_limit_handler) or has_tags(asks)
+    return wanted and not x.route.switches and x.body.length > 0
+
+
 async def edit_prompt(x: Exchange, load: Callable[[], Awaitable[Knowing]]) -> None:
     """Take out tags, then make the rest fit. `load` gives what is known of models. Raises Refusal
     400 for a prompt id with a body that is no JSON object, 503 where a large body has no room."""
     asks = x.asks
     handler, untags = asks.token_limit_handler, has_tags(asks)
-    if not (handler or untags) or x.route.switches or not x.body.length:
+    if not wants_edit(x):
         return
     if is_foreign(x) or x.body.length > BODY_BYTES_MAX:
         told = [TAGS] * untags + [TOKEN_LIMIT] * bool(handler)

@@ -192,7 +192,6 @@ class GatewayCall:
                 return
             yield candidate
 
-    @property
     def variant(self) -> bytes:
         """What decides about the answer of the candidate that was entered, beside its URL and the
         client's body: as what that body is read, and the model that is called."""

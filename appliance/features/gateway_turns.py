@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from types import TracebackType
+from types import NoneType, TracebackType
 
+from appliance import fence
 from appliance.actors.gateway_load import LIMITED_S, GatewayLoad
 from appliance.actors.router import Turn
 from appliance.core.attempts import Candidate, equals_among
@@ -27,6 +28,30 @@ ENDED_BY_US = frozenset({"Woken", "Cancelled"})
 PROPERTY_EQUALS = "Helicone-Gateway-Equals"
 PROPERTY_PROVIDER = "Helicone-Gateway-Provider"
 EQUALS_SHOWN_MAX = 8
+ORDER = "gateway-order"
+
+
+def turns_of(
+    x: Exchange, load: GatewayLoad, candidates: Sequence[Candidate], by_load: bool
+) -> Turns:
+    """The way of this request."""
+    return Turns(x, load, candidates, by_load=by_load)
+
+
+class Unordered:
+    """In the place of `Turns` where nothing can be asked: one after the other, as they are."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self.candidates = candidates
+
+    def __enter__(self) -> Unordered:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def enter(self, candidate: Candidate) -> None:
+        """The next one is called: nobody keeps count."""
 
 
 class Turns:
@@ -61,10 +86,13 @@ class Turns:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._leave(error)
+        fence.open_now(self._x, ORDER, None, NoneType, self._leave, error)
 
     def enter(self, candidate: Candidate) -> None:
-        """The next one is called."""
+        """The next one is called. Open: what its calls show may stay untold."""
+        fence.open_now(self._x, ORDER, None, NoneType, self._enter, candidate)
+
+    def _enter(self, candidate: Candidate) -> None:
         self._leave(None)
         x = self._x
         self._candidate = candidate

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from appliance import fence
 from appliance.core import headers as names
 from appliance.core.decoding import decode_body
 from appliance.core.guard import Guard, blocks
@@ -40,6 +41,9 @@ PARSED_HERE_BYTES_MAX = 256 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
 REPLY_BYTES_MAX = 256 * 1024
 MODERATION_S = 10.0
+# All checks of a request together; the model that judges has a deadline of its own inside.
+GUARD_S = 45.0
+GUARD = "guard"
 MODERATED_PROVIDER = "openai"
 
 SECURITY, ADVANCED, MODERATION = (
@@ -115,6 +119,21 @@ def wants_guard(x: Exchange) -> bool:
     """Whether a check is asked for."""
     asks = x.asks
     return asks.security_enabled or asks.moderations_enabled or asks.security_advanced
+
+
+async def checked(x: Exchange, guards: Guards) -> None:
+    """Make the checks, bounded in time. One that breaks lets the request pass, or with `guard_fail`
+    closed refuses it. Raises Refusal, Woken."""
+    try:
+        if wants_guard(x):
+            with trio.fail_after(GUARD_S):
+                await guard(x, guards)
+    except fence.PROMISED:
+        raise
+    except Exception as error:
+        if guards.closed:
+            raise fence.closed(x, GUARD, error) from error
+        fence.broke(x, GUARD, error)
 
 
 async def guard(x: Exchange, guards: Guards) -> None:

@@ -101,6 +101,18 @@ def keeps_own(x: Exchange) -> bool:
     return x.asks.mock_response is not None
 
 
+def lent_before(x: Exchange, rings: Rings) -> Lent | None:
+    """What a request with the same head was lent, while the key that it holds is the one in memory.
+    None: `lend` has to be asked, which may wait."""
+    lent: Lent | None = x.facts.lent
+    if lent is None or x.facts.brings_own or x.stand_in is not None:
+        return None
+    if x.found_key != lent.found_key:
+        return None
+    found = rings[x.region].find(x.org, x.route.provider.id)
+    return lent if found is not None and found.secret is lent.secret else None
+
+
 async def lend(x: Exchange, rings: Rings) -> Lent:
     """The credential for the one target of a request that does not keep its own, worked out once
     for all requests with the same head that are lent the same key. Raises Refusal 401, 503; 413

@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from appliance import fence
 from appliance.core import headers as names
 from appliance.core.derive import PriceOf, cost_of
 from appliance.core.rate_choice import policy_of
 from appliance.core.rate_policy import Policy, PolicyInvalid
 from appliance.core.rate_reply import (
-    NOT_APPLIED_FAILED,
     NOT_APPLIED_POLICY,
     NOT_APPLIED_SEGMENT,
     NOT_APPLIED_UNKNOWN,
@@ -31,6 +31,7 @@ from appliance.core.rate_reply import (
 from appliance.core.rate_segment import BucketKey, user_of_body
 from appliance.exchange import Exchange
 
+RATE_LIMIT = "ratelimit-policy"
 NO_POLICIES: Sequence[Policy] = ()
 
 
@@ -91,24 +92,25 @@ class Taken:
     policy: Policy
 
 
-def limit(x: Exchange, limits: Limits) -> None:
+def limit(x: Exchange, limits: Limits) -> bool:
     """Count the request against its policy, if one applies; once, whichever target comes to it
-    first. Raises Refusal 429."""
+    first. True: that is done with. Raises Refusal 429."""
     if x.counted or not (x.asks.rate_limit_policy or x.stand_in is not None or x.identity.limited):
-        return
+        return True
     x.counted = True
     try:
         verdict = _check_all(x, limits)
-    except Exception:  # open: a limiter that breaks refuses nobody
+    except Exception as error:  # open: a limiter that breaks refuses nobody
         limits.failed()
-        _not_applied(x, NOT_APPLIED_FAILED)
-        return
+        fence.broke(x, RATE_LIMIT, error)
+        return True
     if verdict is None:
-        return
+        return True
     x.reply_headers += verdict_headers(verdict)
     if verdict.limited:
         x.marks = {**(x.marks or {}), PROPERTY_STATUS: STATUS_LIMITED}
         raise rate_refusal(verdict)
+    return True
 
 
 def _check_all(x: Exchange, limits: Limits) -> Verdict | None:
@@ -173,19 +175,22 @@ def _check(x: Exchange, limiter: Limiter, stored: Sequence[Policy]) -> tuple[Tak
     return Taken(limiter, key, policy), verdict
 
 
-async def charge(x: Exchange, tap: Costed, price: PriceOf) -> None:
-    """What the call has cost, where the policy counts cents; nothing for a reply that was cut or
-    came from the cache."""
+def owes(x: Exchange) -> bool:
+    """Whether a bucket that counts cents is due: not for a reply that was cut, or came from the
+    cache."""
     if not x.taken or x.outcome != "complete":
-        return
+        return False
+    return any(taken.policy.unit == "cents" for taken in x.taken)
+
+
+async def charge(x: Exchange, tap: Costed, price: PriceOf) -> bool:
+    """Count what the call has cost. True: that is done with."""
     due: list[Taken] = [taken for taken in x.taken if taken.policy.unit == "cents"]
-    if not due:
-        return
     cost_pico = cost_of(tap.facts(), x.body.data, await tap.capture.whole(), price=price)
-    if not cost_pico:
-        return
-    for taken in due:
-        taken.limiter.charge_cents(taken.key, taken.policy, cost_pico, time.time_ns() // 1000)
+    if cost_pico:
+        for taken in due:
+            taken.limiter.charge_cents(taken.key, taken.policy, cost_pico, time.time_ns() // 1000)
+    return True
 
 
 def _not_applied(x: Exchange, missed: str) -> None:

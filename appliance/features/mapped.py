@@ -6,10 +6,12 @@ The record keeps what the provider said, and is written before the last byte lea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from appliance import fence
 from appliance.core import headers as names
 from appliance.core.decoding import decode_body
 from appliance.core.terminal import TerminalScanner
@@ -28,6 +30,7 @@ EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 JSON = (b"content-type", b"application/json")
 # They speak of the bytes that the provider sent.
 OF_THE_BODY = frozenset((b"content-type", b"content-length", b"content-encoding", b"trailer"))
+MAPPING = "gateway-mapping"
 UNMAPPED = "gateway-mapping;reason=reply-not-understood"
 
 
@@ -86,7 +89,11 @@ async def _whole(
     headers = [*headers, JSON]
     try:
         body = mapping.whole(decode_body(data, x.response_coding or None).data)
-    except ValueError:  # open: what is not understood is passed on as it came, and that is said
+    except UpstreamFailed:
+        raise
+    except Exception as error:  # open: what is not understood is passed on as it came, and told
+        if not isinstance(error, ValueError):
+            fence.broke(x, MAPPING, error)
         kept = reply.end_to_end()
         body, headers = data, [field for field in kept if field[0].lower() != b"content-length"]
         x.not_applied.append(UNMAPPED)
@@ -138,16 +145,28 @@ async def _stream(
             if reply.done:
                 return
             continue
-        out = whole.feed(piece) if whole is not None else mapping.feed(piece)
+        out = whole.feed(piece) if whole is not None else _mapped(x, mapping.feed, piece)
         # The last word may be wrapped (Bedrock): whoever has taken it out knows that it was said.
         if ended or reply.done or mapping.is_done:
             await tap.seal("complete")
         if reply.done:
-            out += whole.flush() if whole is not None else mapping.finish()
+            out += whole.flush() if whole is not None else _mapped(x, mapping.finish)
             await x.reply.finish(out, [])
             return
         if out:
             await _write(x, out)
+
+
+def _mapped(x: Exchange, work: Callable[..., bytes], *piece: bytes) -> bytes:
+    """A step of the mapping. Raises UpstreamFailed also for what it cannot make sense of: half of a
+    stream has been said in one format, and cannot go on in another."""
+    try:
+        return work(*piece)
+    except UpstreamFailed:
+        raise
+    except Exception as error:
+        fence.broke(x, MAPPING, error)
+        raise UpstreamFailed("malformed", "the reply's stream was not understood") from error
 
 
 async def _next(reply: ProviderReply, *, held: bool) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import trio
 
+from appliance import fence
 from appliance.actors.wallet_batch import WalletDown
 from appliance.core import headers as names
 from appliance.core.budgets import Spender
@@ -30,9 +31,9 @@ from appliance.wire import Woken
 # Larger bodies are parsed off the loop; beyond this they are judged by their length.
 PARSED_HERE_BYTES_MAX = 256 * 1024
 BODY_BYTES_MAX = 32 * 1024 * 1024
+BUDGETS = "budgets"
 NO_PRICE = "budgets;reason=no-price"
 DOWN = "budgets;reason=wallet-down"
-FAILED = "budgets;reason=failed"
 WEBSOCKET = "budgets;reason=websocket"
 
 UNKNOWN = Bill(None, 0)
@@ -172,8 +173,9 @@ class Payment:
 
     def settle(self, x: Exchange) -> None:
         """After the frame: post the cost. Does nothing the second time."""
-        hold, bill, call = self._hold, self._bill, self._call
-        if hold is None or bill is None or call is None:
+        hold, call = self._hold, self._call
+        bill = self._bill or UNKNOWN  # where not even that could be worked out
+        if hold is None or call is None:
             return
         self._hold = None
         self._ended.append((hold.id, bill.cost_pico))
@@ -227,10 +229,31 @@ def counts(x: Exchange, wallets: Wallets) -> bool:
     return wallets.by_region[x.region].concerns(x.org, pass_through=False)
 
 
-async def pay(
+async def paid(
     x: Exchange, wallets: Wallets, provider: str, model: str = "", *, pass_through: bool = False
 ) -> None:
+    """`pay`, within its time. Closed for credits, which are held before they can be spent, and
+    where budgets are strict; other budgets open. Raises Refusal, Woken."""
+    paying = pay(x, wallets, provider, model, pass_through=pass_through)
+    if not (pass_through or wallets.by_region[x.region].strict):
+        await fence.open_within(x, BUDGETS, fence.PAY_S, True, bool, paying)
+        return
+    try:
+        with trio.fail_after(fence.PAY_S):
+            done = await paying
+        assert done is True, "or it was refused"
+        assert x.payment is not None or not pass_through, "credits are held"
+    except Woken:
+        raise
+    except Exception as error:
+        raise fence.closed(x, BUDGETS, error) from error
+
+
+async def pay(
+    x: Exchange, wallets: Wallets, provider: str, model: str = "", *, pass_through: bool = False
+) -> bool:
     """Hold what the next call of this exchange may cost; what its last one held is given back.
+    True: the call is paid for, or need not be.
 
     Raises Refusal: 429 when it does not fit, 400 for what cannot be paid from credits, 503 when
     the wallet is down and must not be; Woken when the client has left while it waited.
@@ -240,7 +263,7 @@ async def pay(
         payment.release()
     wallet = wallets.by_region[x.region]
     if not wallet.concerns(x.org, pass_through=pass_through):
-        return
+        return True
     if x.aim is not None and x.aim.switches:
         if wallet.strict:
             raise Refusal(
@@ -249,9 +272,9 @@ async def pay(
                 'server are strict: set budget_mode = "normal", or use calls over HTTP.',
             )  # fmt: skip
         _missed(x, WEBSOCKET)
-        return
+        return True
     if not (x.body.length or pass_through):
-        return  # nothing is bought without a question: lists of models, files, health
+        return True  # nothing is bought without a question: lists of models, files, health
     must = pass_through or wallet.strict
     try:
         call, size = await _sized(x, wallets, wallet, provider, model, pass_through=pass_through)
@@ -268,22 +291,24 @@ async def pay(
             raise down.refusal() from None
         wallets.failed()
         _missed(x, DOWN)
-        return
+        return True
     except Exception as error:
         if must:
+            fence.broke(x, BUDGETS, error)
             raise Refusal(
                 503, "wallet_failed",
                 "What this call may cost could not be worked out, so it is not made. Try again, or "
                 "use a provider key of your own.",
             ) from error  # fmt: skip
         wallets.failed()
-        _missed(x, FAILED)
-        return
+        fence.broke(x, BUDGETS, error)
+        return True
     if size is None:
         _missed(x, NO_PRICE)
     if hold is not None:
         x.payment = payment = payment or Payment(wallet, wallets.price)
         payment.enter(hold, call)
+    return True
 
 
 async def _sized(

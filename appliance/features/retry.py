@@ -1,5 +1,6 @@
 """Calling the same target again (proxy.md 6.1): asked for by header, never once a byte of a reply
-has reached the client. Which results are final is decided in `core/retry.py`.
+has reached the client. Which results are final is decided in `core/retry.py`. Open: what breaks in
+here makes the call that was made the last one.
 """
 
 from __future__ import annotations
@@ -7,15 +8,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from types import NoneType
 
 import trio
 
+from appliance import fence
 from appliance.core.retry import RetryPolicy, next_wait_s, policy_of
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Exchange, Watch
 from appliance.upstream.http1 import UpstreamReply
 from appliance.wire import Woken
 
+RETRIES = "retries"
 RETRY_AFTER = b"retry-after"
 # More than any wait: the phase is ended by the pause itself, by the total or by a client who left.
 PHASE_S = 3601.0
@@ -66,10 +70,15 @@ class Retrying:
             x.attempts[-1].why_next = f"status_{status}"
         return True
 
+    @property
+    def wait_s(self) -> float:
+        """How long that is."""
+        return self._wait_s
+
     async def wait(self) -> None:
         """Let the time pass that the policy, or the provider, asks for. Raises Woken when a
         deadline passes or the client leaves meanwhile."""
-        await pause(self._x.reply.watch, self._wait_s)
+        await rest(self._x.reply.watch, self._wait_s)
 
 
 class _Pause:
@@ -84,7 +93,7 @@ class _Pause:
         self.woken.set()
 
 
-async def pause(watch: Watch, wait_s: float) -> None:
+async def rest(watch: Watch, wait_s: float) -> None:
     """Wait without a connection to the provider. Raises Woken."""
     resting = _Pause()
     watch.upstream = resting
@@ -96,3 +105,25 @@ async def pause(watch: Watch, wait_s: float) -> None:
         watch.upstream = None
     if resting.woken.is_set() or watch.gone:
         raise Woken
+
+
+def retrying_of(x: Exchange) -> Retrying | None:
+    """What decides on another call of a target, where that was asked for."""
+    if not x.asks.retry_enabled:
+        return None
+    return fence.open_now(x, RETRIES, None, Retrying, Retrying, x)
+
+
+def again(x: Exchange, retrying: Retrying | None, seen: UpstreamReply | UpstreamFailed) -> bool:
+    """Whether the call is made once more after this. Open: it is final."""
+    if retrying is None:
+        return False
+    decide = retrying.after_failure if isinstance(seen, UpstreamFailed) else retrying.after
+    return fence.open_now(x, RETRIES, False, bool, decide, seen)
+
+
+async def pause(x: Exchange, retrying: Retrying | None) -> None:
+    """Before that call. Raises Woken."""
+    assert retrying is not None, "who else decides"
+    limit_s = retrying.wait_s + fence.OPEN_S
+    await fence.open_within(x, RETRIES, limit_s, None, NoneType, retrying.wait())

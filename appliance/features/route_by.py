@@ -165,8 +165,7 @@ class Routed:
     def passed_over(self, refusal: Refusal) -> bool:
         """A rule of ours kept the target from being called. True: another one is asked."""
         x, turn = self._x, self._turn
-        assert turn is not None, "entered before"
-        if not self._switch(turn, "refused"):
+        if turn is None or not self._switch(turn, "refused"):
             return False
         provider = self._by.providers[turn.index]
         url = scrub(x.route.base_url) if x.route is not self._route else ""

@@ -28,26 +28,32 @@ class _Asked(msgspec.Struct):
     stream_options: Any = msgspec.UNSET
 
 
-async def ask_for_usage(x: Exchange) -> None:
-    """Add `stream_options.include_usage` where it was asked for (header, key or configuration)."""
-    if not x.asks_usage or b"/completions" not in x.route.path:
-        return
+def wants_usage(x: Exchange) -> bool:
+    """Whether it was asked for (header, key or configuration), of an API that knows it."""
+    return x.asks_usage and b"/completions" in x.route.path
+
+
+async def ask_for_usage(x: Exchange) -> bool:
+    """Add `stream_options.include_usage`. True: that is done with."""
+    if not wants_usage(x):
+        return True
     body = x.body
     if b"content-encoding" in x.head.first or body.length > BODY_BYTES_MAX:
         missed = "stream-usage;reason=body"
         x.not_applied.append(missed)
         x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
-        return
+        return True
     if body.spill is not None:
         # Only the reading of a file and a scan in C happen over there; the loop goes on.
         edit = await trio.to_thread.run_sync(lambda: usage_edit(body.spill.begin(body.length)))
         if edit is not None:
             spliced = Spliced(body.spill, *edit)
             x.body = Body(b"", spliced, spliced.length, body.trailers)
-        return
+        return True
     edited = with_usage(body.data)
     if edited is not None:
         x.body = Body(edited, None, len(edited), body.trailers)
+    return True
 
 
 def with_usage(data: bytes) -> bytes | None:

@@ -1,20 +1,26 @@
 """The tap: exactly one record per exchange, whatever happens, written before the last byte leaves.
 
 A bracket around everything else. It gathers what was seen; what it means is derived later
-(ARCHITECTURE 5: frames hold what was seen).
+(ARCHITECTURE 5: frames hold what was seen). Fails open: whatever breaks in here, the reply goes on,
+and as much is on record as can be.
 """
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Any
 
-from appliance.actors.recorder import Capture, Recorder
+import trio
+
+from appliance import fence
+from appliance.actors.recorder import Capture, Recorder, no_capture
 from appliance.core.headers import REPLY_DEGRADED
 from appliance.exchange import Attempt, Exchange, monotonic
 from storage.journal import Ticket
 
+RECORD = "record"
+BUDGETS = "budgets"
 FLAG_SUPERSEDES = 1
 STILL_OPEN = "session_open"
 
@@ -26,13 +32,19 @@ class Tap:
     stream's tail behind its terminal event) make the frame be written once more, in its place.
     """
 
-    __slots__ = ("_late", "_recorder", "_written", "capture", "sealed", "x")
+    __slots__ = ("_late", "_noted", "_recorder", "_written", "capture", "sealed", "x")
 
     def __init__(self, x: Exchange, recorder: Recorder) -> None:
         self.x = x
         self._recorder = recorder
-        self.capture: Capture = recorder.capture(x.region, keep=not x.asks.omit_response)
+        try:
+            self.capture: Capture = recorder.capture(x.region, keep=not x.asks.omit_response)
+            assert isinstance(self.capture, Capture), "it counts what passes"
+        except Exception as error:
+            self.capture = no_capture()
+            fence.broke(x, RECORD, error)
         self.sealed = False
+        self._noted = 0
         self._late = False
         self._written = False
 
@@ -52,11 +64,14 @@ class Tap:
                 x.outcome = "client_gone" if x.reply.watch.gone else "cut"
                 x.error = x.error or (kind.__name__ if kind is not None else "")
             self._write()
-        elif self._late:
+        elif self._late or len(x.not_applied) != self._noted:  # something broke after the reply
             self._write()
-        self.capture.release()
-        if x.body.spill is not None:
-            x.body.spill.close()
+        try:
+            self.capture.release()
+            if x.body.spill is not None:
+                x.body.spill.close()
+        except Exception as error_here:
+            fence.tell(RECORD, error_here)
         # They hold each other: without this only the collector would free them, bodies and all,
         # thousands at a time (60 ms of standstill every 4,000 requests).
         x.tap = None
@@ -68,17 +83,33 @@ class Tap:
 
     async def unload(self) -> None:
         """Move what has gathered out of memory."""
-        await self.capture.unload()
+        try:
+            with trio.fail_after(fence.OPEN_S):
+                await self.capture.unload()
+        except Exception as error:
+            self._lose(error)
 
     def hold_request(self) -> None:
         """The request body was read, and stays in memory where it was not spilled."""
-        self.capture.hold(len(self.x.body.data))
+        try:
+            self.capture.hold(len(self.x.body.data))
+        except Exception as error:
+            self._lose(error)
 
     def add(self, piece: bytes) -> None:
         """A piece of the reply's body has been seen."""
-        self.capture.add(piece)
+        try:
+            self.capture.add(piece)
+        except Exception as error:
+            self._lose(error)
         if self.sealed:
             self._late = True
+
+    def _lose(self, error: Exception) -> None:
+        """The bodies cannot be kept; what is known besides is."""
+        self.capture.dropped = "failed"
+        self.capture.heavy = False
+        fence.broke(self.x, RECORD, error)
 
     async def seal(self, outcome: str) -> None:
         """Write the record now: what follows is the last byte. Waits only when the disk is slow
@@ -88,11 +119,17 @@ class Tap:
             return
         x.outcome = x.outcome or outcome
         if x.payment is not None:
-            await x.payment.look(x, self)
+            look = x.payment.look(x, self)
+            await fence.open_within(x, BUDGETS, fence.OPEN_S, None, NoneType, look)
         ticket = self._write()
         if ticket is not None:
-            await self._recorder.settle(x.region, ticket)
-            part = self._recorder.degraded(x.region)
+            try:
+                with trio.fail_after(fence.SETTLE_S):
+                    await self._recorder.settle(x.region, ticket)
+                part = self._recorder.degraded(x.region)
+            except Exception as error:
+                fence.broke(x, RECORD, error)
+                return
             if part and not x.degraded:  # since this exchange began; seen if no head has left yet
                 x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
@@ -108,21 +145,36 @@ class Tap:
 
     def _write(self) -> Ticket | None:
         self.sealed = True
+        x = self.x
+        try:
+            return self._record_whole_or_bare()
+        except Exception as error:
+            fence.broke(x, RECORD, error)
+            return None
+        finally:
+            self._noted = len(x.not_applied)
+            if x.payment is not None:  # behind the frame: after a crash it says what was paid
+                fence.open_now(x, BUDGETS, None, NoneType, x.payment.settle, x)
+
+    def _record_whole_or_bare(self) -> Ticket | None:
+        try:
+            return self._record()
+        except Exception as error:  # once more without the bodies, which may be what it is about
+            self._lose(error)
+        return self._record()
+
+    def _record(self) -> Ticket | None:
         flags = FLAG_SUPERSEDES if self._written else 0
-        self._written = True
         x = self.x
         facts = self.facts()
-        payment = x.payment
-        if payment is not None:
-            facts["holds"] = payment.told(facts, x, self.capture)
-        try:
-            return self._recorder.record(
-                x.region, x.org, facts, x.body, self.capture, flags,
-                omit_request=x.asks.omit_request, omit_response=x.asks.omit_response,
-            )  # fmt: skip
-        finally:
-            if payment is not None:  # behind the frame: after a crash it says what was paid
-                payment.settle(x)
+        if x.payment is not None:
+            facts["holds"] = x.payment.told(facts, x, self.capture)
+        ticket = self._recorder.record(
+            x.region, x.org, facts, x.body, self.capture, flags,
+            omit_request=x.asks.omit_request, omit_response=x.asks.omit_response,
+        )  # fmt: skip
+        self._written = True
+        return ticket
 
     def facts(self) -> dict[str, Any]:
         """The metadata of the frame; absent means None, False or empty (the agreed keys)."""
@@ -177,6 +229,21 @@ class Tap:
         if x.attempts:
             facts["attempts"] = [attempt_facts(attempt, now_us) for attempt in x.attempts]
         return facts
+
+
+class Untapped(Tap):
+    """In a tap's place where none could be had: the reply goes on, and nothing is recorded."""
+
+    __slots__ = ()
+
+    def __init__(self, x: Exchange) -> None:
+        self.x = x
+        self.capture = no_capture()
+        self.sealed = self._late = self._written = False
+        self._noted = 0
+
+    def _record(self) -> Ticket | None:
+        return None
 
 
 def head_facts(x: Exchange) -> dict[str, Any]:

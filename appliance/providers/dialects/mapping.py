@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from appliance.core.attempts import Endpoint
 from appliance.core.json_reader import read_json
+from appliance.core.reply import is_error_document
 from appliance.errors import Refusal
 from appliance.providers.dialects import (
     anthropic,
@@ -27,7 +28,7 @@ from appliance.providers.dialects import (
 )
 from appliance.providers.dialects.chat import plain_chat
 from appliance.providers.dialects.common import Json, encode
-from appliance.providers.dialects.common_errors import chat_error, error_parts
+from appliance.providers.dialects.common_errors import chat_error, error_in_200, error_parts
 
 # `native`: the body is in the provider's own format, and so is its reply (NO_MAPPING).
 Inbound = Literal["chat", "messages", "responses", "plain", "native"]
@@ -255,6 +256,10 @@ class ReplyMap:
         """A whole reply in the client's format. Raises UpstreamFailed for an error inside a 200,
         and ValueError for what is no JSON object."""
         if self.is_same:
+            if b'"error"' in body:  # as what is translated: another candidate may do better
+                document, _ = read_json(body)
+                if isinstance(document, dict) and is_error_document(document):
+                    raise error_in_200(document)
             return body
         document, fault = read_json(body)
         if fault or not isinstance(document, dict):
