@@ -281,7 +281,7 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
                 if found is None:
                     return None
                 way, body = found
-                lent = await lend_along(x, way, routed.fields, house.keys)
+                lent = await lend_along(x, way, routed.fields, house.keys, body=body)
             aim = aim_along(x, way, lent, house.dialling, house.deadlines.of(x))
         except Exception as error:  # open: the first call goes on alone
             closed(x, "hedging", error)

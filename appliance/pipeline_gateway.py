@@ -154,7 +154,9 @@ async def call_candidate(
     retrying = retrying_of(x)
     while True:
         try:
-            async with Call(x, x.aim, house.pool) as reply:
+            one = Call(x, x.aim, house.pool)
+            one.attempt.model = gateway.sent_model
+            async with one as reply:
                 if not again(x, retrying, reply):
                     if not 200 <= reply.status <= 299:
                         await gateway.refused_by(reply)

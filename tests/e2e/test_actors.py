@@ -188,8 +188,8 @@ def seen(provider: Provider, key: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("name", "method", "told"),
     [
-        ("limits", "check", b"ratelimit-policy;reason=limiter-failed"),
-        ("cache", "lookup", b"cache-enabled;reason=cache-failed"),
+        ("limits", "check", b"ratelimit-policy;reason=failed"),
+        ("cache", "lookup", b"cache-enabled;reason=failed"),
     ],
 )
 def test_one_that_breaks_with_each_call_lets_calls_pass_and_marks_them(

@@ -193,10 +193,7 @@ def test_what_is_printed_with_tls_and_a_public_url(tmp_path: Path) -> None:
 
 
 IDLE = """
-admin_key = "a-canary-secret-of-length"
-platform_org = "00000000-0000-0000-0000-000000000001"
 trusted_proxies = ["10.0.0.0/8"]
-guard_fail = "closed"
 [smtp]
 host = "mail.example.com"
 password = "canary"
@@ -208,8 +205,7 @@ client_write = "5s"
 first_byte = "5s"
 """
 NAMED = [
-    "admin_key", "trusted_proxies", "guard_fail", "smtp", "otlp",
-    "providers.openai.deadlines.client_write",
+    "trusted_proxies", "smtp", "otlp", "providers.openai.deadlines.client_write",
 ]  # fmt: skip
 
 

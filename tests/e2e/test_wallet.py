@@ -138,13 +138,17 @@ ODD_ENDS = [
 
 def test_what_counts_is_what_is_on_record(provider: Provider, tmp_path: Path) -> None:
     """However a call ends, in whatever coding, spilled or not: the budget and the row agree."""
+    provider.open_gate("open")
     with Appliance(tmp_path, provider) as appliance:
         appliance.command("budgets.set", scope="user", limit="1000", period="month")
         large = [{"role": "user", "content": "hello " * 400_000}]
         for number, script in enumerate([*ODD_ENDS, "fake-stream", "fake-gone"]):
             for stream in (False, True):
                 body = {**BODY, "stream": stream, "messages": large if number % 2 else SAY}
-                headers = {"Helicone-User-Id": f"{script}-{stream}", "x-fake": script}
+                headers = {
+                    "Helicone-User-Id": f"{script}-{stream}", "x-fake": script,
+                    "x-fake-gate": "open",
+                }  # fmt: skip
                 if script == "fake-gone":
                     hang_up(appliance, provider, {**body, "stream": True}, headers)
                     continue

@@ -190,7 +190,8 @@ def test_no_end_of_a_call_leaves_a_hold(provider: Provider, tmp_path: Path) -> N
 
 def break_off(one: Shop, script: str, *, stream: bool) -> None:
     """A call whose provider fails."""
-    headers = {"Authorization": f"Bearer {one.key}", "x-fake": script}
+    one.provider.open_gate("open")
+    headers = {"Authorization": f"Bearer {one.key}", "x-fake": script, "x-fake-gate": "open"}
     with one.appliance.client() as raw, suppress(Ended):
         raw.call("/v1/chat/completions", {**BODY, "model": MODEL, "stream": stream}, headers)
 
