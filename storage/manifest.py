@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from storage.rows import ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
+from storage.rows import ADDED_IN, ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -108,6 +108,7 @@ class LakeView:
     upto_segment: int
     epochs: dict[Path, int] = field(default_factory=dict)
     keys: dict[int, bytes] = field(default_factory=dict, repr=False)
+    versions: dict[Path, int] = field(default_factory=dict)
 
     def key_statements(self) -> list[str]:
         """To run once on the connection before a view is read: DuckDB keeps the keys in memory."""
@@ -119,26 +120,28 @@ class LakeView:
 
     def source(self, table: str) -> str:
         """A SELECT over the table's files with exactly the columns of `storage.rows`, in order."""
-        by_epoch: dict[int, list[Path]] = {}
+        alike: dict[tuple[int, int], list[Path]] = {}
         for path in self.files.get(table, []):
-            by_epoch.setdefault(self.epochs.get(path, 0), []).append(path)
-        if not by_epoch:
+            kind = self.epochs.get(path, 0), self.versions.get(path, SCHEMA_VERSION)
+            alike.setdefault(kind, []).append(path)
+        if not alike:
             columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in TABLES[table])
             return f"SELECT {columns} WHERE false"
         return " UNION ALL ".join(
-            f"({_select(table, paths, epoch)})" for epoch, paths in sorted(by_epoch.items())
+            f"({_select(table, paths, *kind)})" for kind, paths in sorted(alike.items())
         )
 
 
 def view_of(directory: Path, manifest: Manifest, keys: dict[int, bytes]) -> LakeView:
     files: dict[str, list[Path]] = {table: [] for table in TABLES}
     epochs: dict[Path, int] = {}
+    versions: dict[Path, int] = {}
     for table in TABLES:
         for file in manifest.of(table):
             path = directory / file.name
             files[table].append(path)
-            epochs[path] = file.key_epoch
-    return LakeView(manifest.generation, files, manifest.upto_segment, epochs, keys)
+            epochs[path], versions[path] = file.key_epoch, file.schema_version
+    return LakeView(manifest.generation, files, manifest.upto_segment, epochs, keys, versions)
 
 
 def is_nested(kind: str) -> bool:
@@ -146,9 +149,13 @@ def is_nested(kind: str) -> bool:
     return kind.startswith("MAP") or kind.endswith("[]")
 
 
-def _select(table: str, paths: list[Path], epoch: int) -> str:
+def _select(table: str, paths: list[Path], epoch: int, version: int) -> str:
+    """`version`: what these files have of the columns; the others are NULL."""
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    columns = ", ".join(name for name, _ in TABLES[table])
+    missing = {name for name, _ in TABLES[table] if ADDED_IN.get((table, name), 0) > version}
+    columns = ", ".join(
+        f"NULL::{kind} AS {name}" if name in missing else name for name, kind in TABLES[table]
+    )
     if not epoch:
         return f"SELECT {columns} FROM read_parquet([{names}], union_by_name=true)"  # noqa: S608
     options = f"union_by_name=true, encryption_config={{footer_key: 'epoch_{epoch}'}}"

@@ -5,6 +5,7 @@ counts its rows. What was left of a change that never counted lies in the journa
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import duckdb
 
 from storage.manifest import LakeFile, Manifest, Named, named_files, view_of
-from storage.rows import TIMES
+from storage.rows import SCHEMA_VERSION, TIMES
 from storage.segment import segment_numbers
 from storage.vault import VaultError
 
@@ -75,9 +76,10 @@ def _described(
     if not epochs:
         raise VaultError(f"{file.path} is encrypted: master_key is needed")
     name = str(file.path.relative_to(directory))
-    for epoch in epochs:
+    # The newest version that fits: an older file has not all of the columns.
+    for epoch, version in itertools.product(epochs, range(SCHEMA_VERSION, 0, -1)):
         candidate = LakeFile(
-            name, file.table, file.first, file.last, 0, size, digest, 0, 0, 0, 0, epoch
+            name, file.table, file.first, file.last, 0, size, digest, 0, 0, 0, 0, epoch, version
         )
         counted = _counted(connection, directory, candidate, keys)
         if counted is not None:

@@ -5,7 +5,9 @@ table where it has one (`backend.md 4.1`). Values in a row: a UUID is 16 bytes, 
 integer of microseconds since the epoch, a MAP a dict, a STRUCT a dict; other forms cost more.
 """
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Columns that files of an earlier version lack: since which they are there.
+ADDED_IN: dict[tuple[str, str], int] = {("requests", "threat"): 2, ("bodies", "prompt_template"): 2}
 
 ATTEMPT_TYPE = (
     "STRUCT(target VARCHAR, provider VARCHAR, model VARCHAR, status INTEGER, "
