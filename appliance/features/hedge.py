@@ -17,6 +17,7 @@ from appliance.core.router_verdict import goes_on
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Aim, Attempt, Body, Exchange, Watch
 from appliance.upstream.http1 import UpstreamReply
+from appliance.upstream.pool import ScopeWake
 from appliance.wire import Woken
 
 LOST = "hedge_lost"
@@ -64,19 +65,6 @@ class _Runner:
     is_over: bool = False
 
 
-class _ScopeWake:
-    """Lets the Watch end the race: it waits on two connections."""
-
-    __slots__ = ("_scope",)
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self._scope = scope
-
-    def wake(self) -> None:
-        """Cancel both calls."""
-        self._scope.cancel("deadline or client gone")
-
-
 class Race:
     """`async with Race(…) as reply:`, in a Call's place. Raises what a Call raises: where no call
     wins, what the last one that ended says."""
@@ -107,7 +95,7 @@ class Race:
         watch.enter("first_byte", self._after_s + limits.connect_s + 1 + limits.first_byte_s)
         try:
             async with trio.open_nursery() as nursery:
-                watch.upstream = _ScopeWake(nursery.cancel_scope)
+                watch.upstream = ScopeWake(nursery.cancel_scope)
                 nursery.start_soon(self._run, self._runner(aim, None), nursery.cancel_scope)
                 with trio.move_on_after(self._after_s):
                     await self._ended.wait()

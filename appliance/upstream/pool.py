@@ -34,7 +34,7 @@ class PoolKey(NamedTuple):
 
 
 class ScopeWake:
-    """Lets the Watch end a connect: it waits on names and addresses, not on one socket."""
+    """Lets the Watch end what waits on more than one socket: a connect, a race, a purchase."""
 
     __slots__ = ("_scope",)
 
@@ -42,7 +42,7 @@ class ScopeWake:
         self._scope = scope
 
     def wake(self) -> None:
-        """Cancel the connect."""
+        """Cancel it."""
         self._scope.cancel("deadline or client gone")
 
 

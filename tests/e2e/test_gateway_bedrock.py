@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from tests.e2e.gateway_contract import GatewayContract
+import openai
+
+from tests.e2e.gateway_contract import SAY, TOOLS, GatewayContract
 from tests.fakes import provider_bedrock as bedrock
 from tests.fakes.provider import Provider
 from tests.fakes.provider_claude import CHAT_USAGE as CLAUDE_USAGE
@@ -35,8 +37,16 @@ class TestConverse(OnBedrock):
     record = ("AWS", "amazon.nova-2-lite-v1:0")
     usage: ClassVar[dict[str, int]] = bedrock.CHAT_USAGE
 
-    def test_a_choice_of_no_tool(self) -> None:
-        """Converse has no such choice: the tools are left out."""
+    def test_a_choice_of_no_tool_leaves_the_tools_out(
+        self, client: openai.OpenAI, provider: Provider
+    ) -> None:
+        """Converse has no such choice."""
+        cases: list[tuple[Literal["auto", "none"], bool]] = [("auto", True), ("none", False)]
+        for choice, sent in cases:
+            client.chat.completions.create(
+                model=self.model, messages=SAY, tools=TOOLS, tool_choice=choice
+            )
+            assert ("toolConfig" in provider.received[-1].json) is sent
 
 
 class TestClaudeOnBedrock(OnBedrock):

@@ -6,13 +6,10 @@ The form between dialects is a Chat Completions body as a dict, with the gateway
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import msgspec
-
-from appliance.core.json_reader import read_json
+from appliance.core.json_reader import read_json, write_json
 from appliance.errors import Refusal
 
 Json = dict[str, Any]
@@ -49,15 +46,7 @@ NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "verbosity": ("medium",),
 }
 
-_encode = msgspec.json.Encoder().encode
-
-
-def encode(value: object) -> bytes:
-    """JSON. Half of a surrogate pair, which only an escape can spell, stays an escape."""
-    try:
-        return _encode(value)
-    except UnicodeEncodeError:
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
+encode = write_json
 
 
 class ModelFacts(Protocol):
