@@ -20,13 +20,14 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOpt
 from appliance import __version__, cli_keys, cli_limits, cli_wallet
 from appliance.cli_options import (
     AsJson,
+    Asked,
     ConfigFile,
     DataDir,
     Region,
+    asking,
     option_flags,
     plain_flags,
     takes_options,
-    value,
 )
 from appliance.config_options import ConfigError
 
@@ -150,25 +151,17 @@ def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
+@asking
+def verify(asked: Asked) -> None:
     """Check that journal, rows and bodies agree. Exit code 1 when they do not."""
-    value(data_dir, config, region, "verify", {}, as_json)
+    asked.value("verify", {})
 
 
 @app.command()
-def rebuild(
-    data_dir: DataDir = None,
-    config: ConfigFile = None,
-    region: Region = "us",
-    as_json: AsJson = False,
-) -> None:
+@asking
+def rebuild(asked: Asked) -> None:
     """Make the database anew from the journal and the lake."""
-    value(data_dir, config, region, "rebuild", {}, as_json)
+    asked.value("rebuild", {})
 
 
 @app.command()

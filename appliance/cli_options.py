@@ -1,7 +1,10 @@
-"""The options of `serve` as flags, made from the option table: one place for every name."""
+"""Options of commands: those of `serve`, made from the option table, and those that every command
+about a data directory has. One place for every name.
+"""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +24,14 @@ ConfigFile = Annotated[
 ]
 Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Org = Annotated[str, typer.Option("--org", metavar="ORG", help="An organisation's id or name.")]
+# Behind the options of a command's own.
+COMMON = (
+    ("data_dir", DataDir, None),
+    ("config", ConfigFile, None),
+    ("region", Region, "us"),
+    ("as_json", AsJson, False),
+)
 
 
 def option_flags(data_dir: Path | None, config: Path | None) -> dict[str, str]:
@@ -29,20 +40,58 @@ def option_flags(data_dir: Path | None, config: Path | None) -> dict[str, str]:
     return {name: str(path) for name, path in given.items() if path is not None}
 
 
-def value(
-    data_dir: Path | None,
-    config: Path | None,
-    region: str,
-    command: str,
-    arguments: Mapping[str, object],
-    as_json: bool,
-) -> None:
-    """Print the value of a command; exit code 1 when it says that something is not well."""
-    from appliance.commands_run import run_value
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every command about a data directory was given: which one, and how to print."""
 
-    flags = option_flags(data_dir, config)
-    if not run_value(flags, region, command, dict(arguments), as_json=as_json):
-        raise typer.Exit(1)
+    flags: dict[str, str]
+    region: str
+    as_json: bool
+
+    def value(self, command: str, arguments: Mapping[str, object]) -> None:
+        """Print the value of a command; exit code 1 when it says that something is not well."""
+        from appliance.commands_run import run_value
+
+        if not run_value(self.flags, self.region, command, dict(arguments), as_json=self.as_json):
+            raise typer.Exit(1)
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` the common options; it receives them as its first argument, an Asked."""
+
+    @wraps(command)
+    def wrapper(
+        *, data_dir: Path | None, config: Path | None, region: str, as_json: bool, **own: object
+    ) -> None:
+        command(Asked(option_flags(data_dir, config), region, as_json), **own)
+
+    first, *others = inspect.signature(command).parameters.values()
+    assert first.annotation is Asked, f"{command.__name__} takes an Asked first"
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [item.replace(kind=kind) for item in others] + [
+        inspect.Parameter(name, kind, default=default, annotation=annotation)
+        for name, annotation, default in COMMON
+    ]
+    return _with_parameters(wrapper, parameters)
+
+
+def command_group(text: str) -> typer.Typer:
+    """Commands under one name."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, help=text)
+
+
+def pairs_of(texts: Iterable[str], flag: str) -> dict[str, str]:
+    """What was given as NAME=VALUE, with `flag` for each. Raises BadParameter."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, mark, given = text.partition("=")
+        name = name.strip()
+        if not mark or not name:
+            raise typer.BadParameter(f"{text}: NAME=VALUE is expected", param_hint=flag)
+        if name in found:
+            raise typer.BadParameter(f"{name} is given twice", param_hint=flag)
+        found[name] = given
+    return found
 
 
 def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., None]:
@@ -58,7 +107,13 @@ def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., No
                 given[".".join(paths[name])] = text
         command(given)
 
-    parameters = [_parameter(name, steps) for name, steps in paths.items()]
+    return _with_parameters(wrapper, [_parameter(name, steps) for name, steps in paths.items()])
+
+
+def _with_parameters(
+    wrapper: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """As typer is to see it."""
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {item.name: item.annotation for item in parameters}
     return wrapper

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import typer
 
 from appliance import cli
-from appliance.cli_options import plain_flags
+from appliance.cli_options import COMMON, pairs_of, plain_flags
 
 PLAIN = [
     ([], {}),
@@ -62,3 +63,37 @@ def test_a_plain_start_loads_no_pydantic() -> None:
         [sys.executable, "-c", program], env=paths, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def commands_about_a_directory() -> list[tuple[str, ...]]:
+    def walk(command: object, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        inner = getattr(command, "commands", None)
+        if inner is None:
+            return [path]
+        return [found for name, one in inner.items() for found in walk(one, (*path, name))]
+
+    ours = walk(typer.main.get_command(cli.app), ())
+    return [path for path in ours if len(path) == 2 or path[0] in ("verify", "rebuild")]
+
+
+@pytest.mark.parametrize("path", commands_about_a_directory(), ids=" ".join)
+def test_every_command_about_a_directory_has_the_common_options(path: tuple[str, ...]) -> None:
+    command: Any = typer.main.get_command(cli.app)
+    for name in path:
+        command = command.commands[name]
+    flags = [option.opts[0] for option in command.params]
+    assert flags[-len(COMMON) :] == ["--data-dir", "--config", "--region", "--json"]
+    assert len(set(flags)) == len(flags)
+
+
+def test_pairs() -> None:
+    assert pairs_of(["a=1", " b =x=y", "c="], "--set") == {"a": "1", "b": "x=y", "c": ""}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(["a"], "NAME=VALUE"), (["=1"], "NAME=VALUE"), (["a=1", "a=2"], "a is given twice")],
+)
+def test_pairs_that_are_none(given: list[str], words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=words):
+        pairs_of(given, "--set")
