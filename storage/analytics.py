@@ -17,6 +17,7 @@ import duckdb
 from storage.analytics_failure import AnalyticsFailed, is_damage, set_aside, writing
 from storage.arrow_block import Block
 from storage.batch import Batch
+from storage.closing import close_connection
 from storage.frames import Position
 from storage.manifest import LakeView
 from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
@@ -235,10 +236,12 @@ class Analytics:
                 self._writing.release()
 
     def close(self) -> None:
+        """Ends readers, and waits for whoever writes or rests."""
+        close_connection(self._connection, self._writing, self._end_readers)
+
+    def _end_readers(self) -> None:
         for query in list(self._queries):
             query.end()
-        with contextlib.suppress(duckdb.Error):
-            self._connection.close()
 
     # -- opening
 

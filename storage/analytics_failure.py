@@ -10,7 +10,7 @@ import duckdb
 _ENVIRONMENT = (
     "could not set lock", "permission denied", "no space left", "input/output error",
     "read-only file system", "too many open files", "out of memory", "cannot allocate",
-    "could not allocate", "failed to pin block",
+    "could not allocate", "failed to pin block", "file handle conflict",
 )  # fmt: skip
 
 # A part of them: DuckDB's limit was too low for what it was to do.

@@ -1,7 +1,9 @@
 """The analytics database: what goes in comes out, once, exactly, and survives."""
 
+import contextlib
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from storage import closing
 from storage.analytics import Analytics, AnalyticsFailed, set_aside
 from storage.batch import Batch
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
@@ -348,3 +351,51 @@ def test_a_table_of_an_older_version_gets_its_new_columns(tmp_path: Path) -> Non
     sql = "SELECT derive_error FROM requests ORDER BY exchange_id"
     assert ask(second, sql) == [(None,), ("x",)]
     second.close()
+
+
+LONG = "SELECT count(*) FROM range(1000000) a, range(1000000) b WHERE a.range + b.range = 7"
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_database_that_is_at_work_is_closed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    """What rests or writes is waited for, a while; a file left open could not be opened again, and
+    would be taken for a damaged one."""
+    monkeypatch.setattr(closing, "WRITER_WAIT_S", 0.05)
+    path = tmp_path / "a.duckdb"
+    first = opened(path)
+    first.ingest(batch_of([1]), Position(1, 100))
+    ended: list[str] = []
+
+    def work() -> None:
+        with first._writing if locks else contextlib.nullcontext():
+            while not ended:
+                try:
+                    first._run(LONG)
+                except duckdb.Error as error:
+                    if "busy" not in str(error):  # with the look whether this has begun
+                        ended.append(str(error))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with contextlib.suppress(duckdb.Error):
+        while True:
+            first._run("SELECT 1")  # refused once the other has begun
+            worker.join(0.001)
+    first.close()
+    worker.join(10)
+    assert len(ended) == 1
+    again = opened(path)
+    assert again.position == Position(1, 100)
+    again.close()
+
+
+def test_a_file_that_is_still_open_here_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    first = opened(path)
+    with pytest.raises(AnalyticsFailed, match="already attached") as failed:
+        opened(path)
+    assert not failed.value.damaged
+    first.close()
+    opened(path).close()
