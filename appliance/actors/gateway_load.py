@@ -65,7 +65,7 @@ class GatewayLoad:
         if standing is None:
             if len(self._standings) >= ENDPOINTS_MAX:
                 self._standings.popitem(last=False)
-            standing = self._standings[place] = Standing(RULES, self._now_s())
+            standing = self._standings[place] = Standing(RULES)
         else:
             self._standings.move_to_end(place)
         return Turn(self._now_s, 0, standing)
@@ -89,10 +89,8 @@ class GatewayLoad:
         ready, out = self._apart(places, now_s)
         views = []
         for index in ready:
-            load_s = 0.0  # of one that was never called: a call shows how it is
             standing = self._standings.get(places[index])
-            if standing is not None:
-                load_s = standing.latency.value_s(now_s) * (standing.under_way + 1)
+            load_s = standing.load_s(now_s) if standing is not None else 0.0
             views.append(View(index, load_s=load_s))
         return [*(view.index for view in order_by_load(views, self._dice)), *out]
 

@@ -29,19 +29,32 @@ Count = Callable[..., None]
 class Standing:
     """One target in one book."""
 
-    __slots__ = ("health", "latency", "under_way")
+    __slots__ = ("_latency", "health", "under_way")
 
-    def __init__(self, rules: HealthRules, now_s: float) -> None:
-        self.latency = PeakEwma(now_s)
+    def __init__(self, rules: HealthRules) -> None:
+        self._latency: PeakEwma | None = None  # it was never called
         self.health = Health(rules)
         self.under_way = 0
+
+    def load_s(self, now_s: float) -> float:
+        """The expected wait times the calls under way. Nothing for one that was never called: a
+        call shows how it is. One call, since from then on it is under way."""
+        if self._latency is None:
+            return 0.0
+        return self._latency.value_s(now_s) * (self.under_way + 1)
+
+    def latency(self, now_s: float) -> PeakEwma:
+        """Of one that is called."""
+        if self._latency is None:
+            self._latency = PeakEwma(now_s)
+        return self._latency
 
 
 class Turn:
     """One exchange at one target, which may be called several times meanwhile. `end` it on every
     way out; calling it twice does nothing more. A probe is decided by the first verdict."""
 
-    __slots__ = ("_ended", "_is_probe", "_now_s", "_standing", "index")
+    __slots__ = ("_ended", "_is_probe", "_latency", "_now_s", "_standing", "index")
 
     def __init__(self, now_s: Callable[[], float], index: int, standing: Standing) -> None:
         self.index = index
@@ -49,18 +62,19 @@ class Turn:
         self._standing = standing
         self._is_probe = standing.health.begin()
         self._ended = False
+        self._latency = standing.latency(now_s())
         standing.under_way += 1
 
     def good(self, seconds: float) -> None:
         """A reply has begun after so long."""
         now_s = self._now_s()
-        self._standing.latency.add(seconds, now_s)
+        self._latency.add(seconds, now_s)
         self._standing.health.good(now_s, is_probe=self._take_probe())
 
     def bad(self, seconds: float) -> None:
         """A call has failed after so long."""
         now_s = self._now_s()
-        self._standing.latency.add_failed(seconds, now_s)
+        self._latency.add_failed(seconds, now_s)
         self._standing.health.bad(now_s, is_probe=self._take_probe())
 
     def limited(self, wait_s: float) -> None:
@@ -69,7 +83,7 @@ class Turn:
 
     def slow(self, seconds: float) -> None:
         """It was given up after so long, with no verdict: another was quicker."""
-        self._standing.latency.add_failed(seconds, self._now_s())
+        self._latency.add_failed(seconds, self._now_s())
 
     def end(self) -> None:
         """The exchange has left the target."""
@@ -90,7 +104,7 @@ class Book:
         self.now_s = now_s
         self._plan = plan
         self._dice = dice
-        self._standings = [Standing(plan.rules, now_s()) for _ in plan.targets]
+        self._standings = [Standing(plan.rules) for _ in plan.targets]
 
     def pick(
         self,
@@ -122,8 +136,8 @@ class Book:
 
     def _view(self, index: int, prices: Mapping[int, int | None], now_s: float) -> View:
         standing = self._standings[index]
-        load_s = standing.latency.value_s(now_s) * (standing.under_way + 1)
-        return View(index, self._plan.targets[index].weight, load_s, prices.get(index))
+        weight = self._plan.targets[index].weight
+        return View(index, weight, standing.load_s(now_s), prices.get(index))
 
 
 class Router:

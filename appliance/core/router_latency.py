@@ -8,18 +8,20 @@ from math import exp
 from typing import Final
 
 DECAY_S: Final = 30.0
-# Of a target that has not answered yet.
+# Of a target that was called and has not answered yet. A guess: the first answer replaces it.
 UNKNOWN_S: Final = 0.25
 
 
 class PeakEwma:
-    """The estimate of one target, in seconds."""
+    """The estimate of one target, in seconds. Made when the target is called for the first time:
+    the guess falls from then on, as an estimate does."""
 
-    __slots__ = ("_at_s", "_estimate_s")
+    __slots__ = ("_at_s", "_estimate_s", "_is_guess")
 
     def __init__(self, now_s: float) -> None:
         self._estimate_s = UNKNOWN_S
         self._at_s = now_s
+        self._is_guess = True
 
     def value_s(self, now_s: float) -> float:
         """The estimate now. It falls while nothing is heard, so that a target which was slow once
@@ -28,7 +30,8 @@ class PeakEwma:
 
     def add(self, seconds: float, now_s: float) -> None:
         """A reply has begun after so many seconds."""
-        if seconds >= self.value_s(now_s):
+        if self._is_guess or seconds >= self.value_s(now_s):
+            self._is_guess = False
             self._estimate_s = seconds
         else:
             left = self._left(now_s)

@@ -136,6 +136,37 @@ def test_a_slow_target_is_asked_less() -> None:
     assert picked[2] == 0
 
 
+@pytest.mark.parametrize("rest_s", [0, 3600])
+def test_a_target_that_was_never_called_is_tried_at_once_and_by_one(rest_s: int) -> None:
+    clock = Clock()
+    book = router(clock, "latency").book(ORG)
+    for index in (0, 1):
+        turn = take(book, index)
+        turn.good(0.005)  # far below what one would guess of a provider
+        turn.end()
+    clock.now_s += rest_s
+    first = take(book, 1, 2)
+    assert first.index == 2
+    # It has not answered yet, and may hang: nobody else waits for it.
+    assert {_index(book) for _ in range(100)} == {0, 1}
+    first.end()
+
+
+def test_a_new_target_that_answers_nothing_is_not_tried_again_and_again() -> None:
+    book = router(Clock(), "latency").book(ORG)
+    turn = take(book, 0)
+    turn.good(0.005)
+    turn.end()
+    turn = take(book, 1)
+    turn.bad(0.0001)  # refused at once: that makes it no quick one
+    turn.end()
+    take(book, 2).end()  # its client left
+    for other in (1, 2):
+        turn = take(book, 0, other)
+        turn.end()
+        assert turn.index == 0
+
+
 def _index(book: Book) -> int:
     turn = take(book)
     turn.end()

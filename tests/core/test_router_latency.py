@@ -18,6 +18,20 @@ def test_before_the_first_reply() -> None:
     assert PeakEwma(5.0).value_s(5.0) == UNKNOWN_S
 
 
+def test_the_first_reply_replaces_the_guess() -> None:
+    latency = PeakEwma(0.0)
+    latency.add(0.004, 0.5)
+    assert latency.value_s(0.5) == 0.004
+
+
+def test_a_quick_failure_leaves_the_guess() -> None:
+    latency = PeakEwma(0.0)
+    latency.add_failed(0.001, 0.0)
+    assert latency.value_s(0.0) == UNKNOWN_S
+    latency.add(0.004, 0.0)
+    assert latency.value_s(0.0) == 0.004
+
+
 def test_a_slow_reply_counts_in_full_at_once() -> None:
     latency = PeakEwma(0.0)
     latency.add(0.1, 1.0)
