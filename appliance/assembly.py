@@ -33,6 +33,7 @@ from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.attempts import StoredKey
 from appliance.core.derive import derive
+from appliance.core.forwarded import TrustedProxies
 from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
 from appliance.core.provider_credentials import Secret
@@ -422,6 +423,7 @@ def house_of(
         parts.book.price,
         routers_of(parts.routers, metrics),
         load,
+        TrustedProxies(config.trusted_proxies),
         log,
         metrics,
     )

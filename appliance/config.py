@@ -16,6 +16,7 @@ from appliance.config_kinds import (
     duration,
     host_pattern,
     listing,
+    master_key,
     network,
     origin,
     path,
@@ -58,7 +59,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(trusted_proxies|smtp|otlp)(\..*)?"
+    r"(smtp|otlp)(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -145,7 +146,7 @@ class Config:
     )
     allow_origins: tuple[str, ...] = opt(listing(origin()), (), "web origins that may call")
     trusted_proxies: tuple[str, ...] = opt(
-        listing(network()), (), "proxies whose X-Forwarded-For counts"
+        listing(network()), (), "proxies whose Forwarded and X-Forwarded-* headers count"
     )
     metrics_allow: tuple[str, ...] = opt(
         listing(network()), (), "who reads /metrics without a key, beside loopback"
@@ -196,11 +197,7 @@ class Config:
         doc_default="keep",
     )  # fmt: skip
     master_key: str | None = opt(
-        text(
-            "32 bytes as hex or base64, or a passphrase of 12 characters or more",
-            r"[!-~][ -~]{10,}[!-~]",
-            "SECRET",
-        ),
+        master_key(),
         None,
         "encrypts the data directory",
         secret=True,

@@ -61,6 +61,15 @@ def secret(characters_min: int) -> Kind[str]:
     )
 
 
+def master_key() -> Kind[str]:
+    """Also what `vault rotate` takes: what it takes, the next start must be able to read."""
+    return text(
+        "32 bytes as hex or base64, or a passphrase of 12 characters or more (ASCII)",
+        r"[!-~][ -~]{10,}[!-~]",
+        "SECRET",
+    )
+
+
 def choice(*words: str) -> Kind[str]:
     def parse(raw: object) -> str:
         if raw not in words:

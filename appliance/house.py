@@ -11,6 +11,7 @@ from appliance.actors.metrics import Metrics
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
 from appliance.core.derive import PriceOf
+from appliance.core.forwarded import TrustedProxies
 from appliance.core.ids import ExchangeIds
 from appliance.features.admit import Gate
 from appliance.features.cache import Caches
@@ -51,5 +52,6 @@ class House:
     price: PriceOf
     routers: Mapping[str, RoutedBy]
     load: GatewayLoad
+    proxies: TrustedProxies
     log: Log
     metrics: Metrics

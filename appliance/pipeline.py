@@ -143,7 +143,7 @@ async def served(x: Exchange, house: House, tap: Tap) -> None:
         await serve(x, house, tap)
         assert x.started or x.reply.watch.gone, "somebody has answered"
         if house.config.access_log:
-            open_now(x, "access-log", None, NoneType, log_call, x, house.log)
+            open_now(x, "access-log", None, NoneType, log_call, x, house.proxies, house.log)
     except UpstreamFailed as failure:
         await attempt_reply(x, fail(x, failure))
         house.log.warning("failed", outcome=failure.name, reason=failure.message, id=x.request_id)

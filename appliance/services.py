@@ -145,6 +145,10 @@ class AccessOf:
         """CORS headers for allowed origins."""
         return cors_headers(headers, host, self._rules, proxied=False)
 
+    def caller_address(self, peer: str, lines: Sequence[tuple[bytes, bytes]]) -> str:
+        """Through trusted proxies."""
+        return self._server.house.proxies.caller(peer, "", "", lines).address
+
     def is_near(self, client_ip: str, host: bytes) -> bool:
         """Whether an address needs no key for the metrics: loopback, unless a page has rebound a
         name of its own to it, or one of `metrics_allow`."""

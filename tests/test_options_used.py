@@ -61,7 +61,7 @@ def test_every_part_of_a_provider_is_known_to_the_table() -> None:
     [
         ({}, []),
         ({"ADMIN_KEY": "x" * 16, "STRIPE_WEBHOOK_SECRET": "whsec_" + "x" * 16}, []),
-        ({"TRUSTED_PROXIES": "10.0.0.0/8"}, ["trusted_proxies"]),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8"}, []),
         ({"SMTP__HOST": "mail", "SMTP__PORT": "25"}, ["smtp"]),
         ({"HTTP2": "true"}, ["http2 (without tls_cert)"]),
         ({"PROVIDERS__OAI__AUTH": "bearer", "PROVIDERS__OAI__API_KEY_ENV": "MY_KEY"}, []),

@@ -22,7 +22,8 @@ async def guard(request: Request) -> None:
         services.access.check(headers, host)
     elif permission == "admin":
         services.access.check(headers, host)
-        address = request.client.host if request.client else ""
+        peer = request.client.host if request.client else ""
+        address = services.access.caller_address(peer, request.headers.raw)
         services.wallets.check_admin(headers.get(b"authorization"), address)
     elif permission == "read":
         identity = services.access.admit(headers, host)

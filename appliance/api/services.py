@@ -84,6 +84,10 @@ class Access(Protocol):
         """What lets a page of an allowed origin read the reply (`core.access.cors_headers`, not
         proxied). Asked only where a request names an origin."""
 
+    def caller_address(self, peer: str, lines: Sequence[tuple[bytes, bytes]]) -> str:
+        """The address that called, where `peer` may be a trusted proxy that tells it in one of the
+        request's header lines."""
+
     def is_near(self, client_ip: str, host: bytes) -> bool:
         """Whether this address, under this Host, may read the metrics with no key."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.core.credentials import without_bearer
+from appliance.core.forwarded import counted_as
 from appliance.errors import Refusal
 
 CALLS_PER_MINUTE: Final = 120
@@ -34,8 +35,9 @@ class AdminGate:
         self._tallies: dict[str, _Tally] = {}
 
     def check(self, authorization: bytes | None, address: str, now_s: float) -> None:
-        """Closed: raises Refusal 401, 429 or 500. `address` is the caller's, `now_s` monotonic."""
-        tally = self._tally(address, now_s)
+        """Closed: raises Refusal 401, 429 or 500. `address` is the caller's, not that of a proxy
+        in between; an IPv6 network of one's own counts as one. `now_s` is monotonic."""
+        tally = self._tally(counted_as(address), now_s)
         tally.calls += 1
         if tally.calls > CALLS_PER_MINUTE or tally.wrong >= WRONG_PER_MINUTE:
             left_s = max(1, round(tally.since_s + MINUTE_S - now_s))

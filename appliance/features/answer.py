@@ -11,6 +11,7 @@ from collections.abc import Awaitable
 import msgspec
 import trio
 
+from appliance.core.forwarded import TrustedProxies
 from appliance.core.keys import REGION_DEFAULT
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import NEVER_S, Exchange, Headers, monotonic
@@ -181,17 +182,22 @@ def client_gone(x: Exchange, error: BaseException | None) -> None:
     x.reply.abandon()
 
 
-def log_call(x: Exchange, log: Log) -> None:
+def log_call(x: Exchange, proxies: TrustedProxies, log: Log) -> None:
     """One line for a call that ended well (`access_log`). The log is no region's: a path, in which
-    clients write what they like, is told of the default region's calls alone."""
-    path = x.aim.record_path if x.aim is not None else ""
+    clients write what they like, and who called is told of the default region's calls alone."""
     log.info(
         "call",
         method=x.head.method.decode("latin-1"),
-        **({"path": path} if x.region == REGION_DEFAULT else {"region": x.region}),
+        **(_told_here(x, proxies) if x.region == REGION_DEFAULT else {"region": x.region}),
         provider=x.aim.provider.id if x.aim is not None else "",
         status=x.http_status,
         outcome=x.outcome,
         ms=round((monotonic() - x.started_s) * 1000, 1),
         id=x.request_id,
     )
+
+
+def _told_here(x: Exchange, proxies: TrustedProxies) -> dict[str, str]:
+    path = x.aim.record_path if x.aim is not None else ""
+    caller = proxies.caller(x.head.client_address, "", "", x.head.headers)
+    return {"path": path, "client": caller.address}

@@ -77,6 +77,9 @@ class FakeAccess:
             raise Refusal(401, "key_unknown", "no such key", headers={"WWW-Authenticate": "Bearer"})
         return identity
 
+    def caller_address(self, peer: str, lines: Any) -> str:
+        return peer
+
     def is_near(self, client_ip: str, host: bytes) -> bool:
         return client_ip in self.metrics_allow
 

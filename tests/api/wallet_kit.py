@@ -40,7 +40,7 @@ class Ring:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    async def change(self, work: Callable[[State], Any]) -> Any:
+    async def ask(self, work: Callable[[State], Any]) -> Any:
         state = State.open(self._path)
         try:
             return work(state)

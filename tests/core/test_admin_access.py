@@ -73,6 +73,18 @@ def test_guessing_is_refused_before_it_is_compared() -> None:
     assert refusal.value.headers == {"Retry-After": "50"}
 
 
+def test_a_network_of_ones_own_is_one_caller() -> None:
+    gate = AdminGate(KEY)
+    for number in range(module.WRONG_PER_MINUTE):
+        assert refused(gate, b"wrong", f"2001:db8:0:1::{number:x}") == 401
+    assert refused(gate, RIGHT, "2001:db8:0:1:ffff::1") == 429
+    assert refused(gate, RIGHT, "2001:db8:0:2::1") == 0
+    for _ in range(module.WRONG_PER_MINUTE):
+        assert refused(gate, b"wrong", "192.0.2.1") == 401
+    assert refused(gate, RIGHT, "::ffff:192.0.2.1") == 429
+    assert refused(gate, RIGHT, "192.0.2.2") == 0
+
+
 def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ADDRESSES_MAX", 3)
     gate = AdminGate(KEY)

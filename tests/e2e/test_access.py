@@ -308,12 +308,37 @@ def test_the_log_has_a_line_for_each_good_call_only_when_asked(
     calls = [line for line in lines if line["event"] == "call"]
     assert [line["id"] for line in calls] == ids
     assert set(calls[0]) == {
-        "time", "level", "event", "method", "path", "provider", "status", "outcome", "ms", "id",
+        "time", "level", "event", "method", "path", "client", "provider", "status", "outcome",
+        "ms", "id",
     }  # fmt: skip
+    assert {line["client"] for line in calls} == {"127.0.0.1"}
     assert [line["id"] for line in lines if line["event"] != "call"] == [failed.id]
     with Appliance(tmp_path / "not", provider) as appliance:
         assert appliance.call(CHAT, ASK).status == 200
     assert appliance.log == ""
+
+
+@pytest.mark.parametrize(
+    ("trusted", "written", "address"),
+    [
+        ("127.0.0.1", "1.1.1.1, 203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", f"1.1.1.1, {CANARY}", "127.0.0.1"),
+        ("10.0.0.0/8", "203.0.113.7", "127.0.0.1"),
+    ],
+)
+def test_behind_a_proxy_the_log_says_who_called(
+    provider: Provider, tmp_path: Path, trusted: str, written: str, address: str
+) -> None:
+    config = f'access_log = true\nlog_format = "json"\ntrusted_proxies = ["{trusted}"]\n'
+    with Appliance(tmp_path, provider, config=config) as appliance:
+        with appliance.client() as client:
+            client.call(CHAT, ASK, {"X-Forwarded-For": written})
+            client.call("/healthcheck", method="GET")
+            client.call(CHAT, ASK, {"X-Forwarded-For": written})  # the full lane
+        until(lambda: appliance.log.count("\n") >= 2)
+        lines = [json.loads(line) for line in appliance.log.splitlines()]
+    assert [line["client"] for line in lines] == [address] * 2
+    assert CANARY not in appliance.log
 
 
 def test_refusals_have_one_line_each(provider: Provider, tmp_path: Path) -> None:

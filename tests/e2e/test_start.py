@@ -193,7 +193,6 @@ def test_what_is_printed_with_tls_and_a_public_url(tmp_path: Path) -> None:
 
 
 IDLE = """
-trusted_proxies = ["10.0.0.0/8"]
 [smtp]
 host = "mail.example.com"
 password = "canary"
@@ -205,7 +204,7 @@ client_write = "5s"
 first_byte = "5s"
 """
 NAMED = [
-    "trusted_proxies", "smtp", "otlp", "providers.openai.deadlines.client_write",
+    "smtp", "otlp", "providers.openai.deadlines.client_write",
 ]  # fmt: skip
 
 

@@ -146,6 +146,27 @@ def test_strangers_are_slowed_down(till: Shop) -> None:
     assert till.show()["paid_in_usd"] == "0"
 
 
+def test_behind_a_proxy_of_ours_a_stranger_slows_down_nobody_else(
+    provider: Provider, tmp_path: Path
+) -> None:
+    config = CONFIG + 'trusted_proxies = ["127.0.0.1"]\n'
+    path = "/admin/wallet/00000000-0000-4000-8000-000000000001/state"
+    with Appliance(tmp_path, provider, config=config) as appliance:
+
+        def status(key: str, came_by: str) -> int:
+            lines = {"Authorization": f"Bearer {key}", "X-Forwarded-For": came_by}
+            return appliance.call(path, None, lines, method="GET").status
+
+        # What a stranger writes in front of his own address makes nobody else of him.
+        guesses = [status("wrong", f"10.1.1.{number}, 203.0.113.7") for number in range(12)]
+        assert guesses == [401] * 10 + [429] * 2
+        assert status(ADMIN_KEY, "203.0.113.7") == 429
+        assert status(ADMIN_KEY, "203.0.113.8") == 200
+        assert appliance.call(
+            path, None, {"Authorization": f"Bearer {ADMIN_KEY}"}, method="GET"
+        ).status == 200  # fmt: skip
+
+
 def test_without_the_options_it_is_closed(appliance: Appliance) -> None:
     closed = admin(appliance, "GET", "/admin/wallet/x/state")
     assert (closed.status, "set admin_key" in closed.json["error"]) == (500, True)
