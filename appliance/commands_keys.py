@@ -13,14 +13,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from appliance.commands_limits import LIMIT_COMMANDS
-from appliance.commands_orgs import ORG_COMMANDS, find_key, organization_id
+from appliance.commands_orgs import (
+    NAME_CHARACTERS_MAX,
+    ORG_COMMANDS,
+    check_name,
+    find_key,
+    organization_id,
+)
 from appliance.core.keys import generate_key, hash_key, is_key_hash
+from appliance.core.provider_key_input import looks_ours
 from appliance.errors import Refusal
 
 if TYPE_CHECKING:
     from storage.state import ApiKey, State
 
-NAME_CHARACTERS_MAX = 200
 IMPORT_KEYS_MAX = 1_000_000
 # Names a column may have in an export of Helicone's table `helicone_api_keys`, or in a short list.
 HASH_NAMES = ("api_key_hash", "key_hash", "hashedKey", "hash")
@@ -32,9 +38,7 @@ RIGHTS = {"rw": "rw", "r": "r", "w": "w", "": "rw"}
 
 def create_key(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A new key. The only time that its text is known: only its hash is kept."""
-    name = str(arguments.get("name", "")).strip()
-    if not name or len(name) > NAME_CHARACTERS_MAX:
-        raise Refusal(400, "bad_name", f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
+    name = check_name(arguments)
     write_only = bool(arguments.get("write_only"))
     limited = bool(arguments.get("rate_limited"))
     region = str(arguments.get("region") or "us")
@@ -90,6 +94,10 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
     "keys.revoke": revoke_key,
     "keys.import": import_keys,
 }
+
+
+# They change nothing: nothing has to be known anew behind them.
+READING_COMMANDS = frozenset({"keys.list", "orgs.list", "limits.list"})
 
 
 def shown(row: "ApiKey") -> dict[str, Any]:
@@ -161,7 +169,10 @@ def _imported(item: Mapping[str, Any], number: int, region: str) -> "ApiKey":
         organization = str(uuid.UUID(organization))
     except ValueError:
         raise Refusal(400, "bad_file", f"entry {number}: organization_id is no UUID") from None
-    label = _first(item, LABEL_NAMES)[:NAME_CHARACTERS_MAX] or f"imported {key_hash[:8]}"
+    label = _first(item, LABEL_NAMES)[:NAME_CHARACTERS_MAX]
+    if not label.isprintable() or looks_ours(label):
+        raise Refusal(400, "bad_file", f"entry {number}: a name is printable, and no key")
+    label = label or f"imported {key_hash[:8]}"
     return ApiKey(str(uuid.uuid4()), organization, label, key_hash, permission, region)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from appliance.core.keys import hash_key
+from appliance.core.provider_key_input import looks_ours
 from appliance.errors import Refusal
 
 if TYPE_CHECKING:
@@ -18,12 +19,24 @@ DEFAULT = "default"
 
 def create_organization(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A new tenant. Its name is its own, so that `--org` can say it."""
-    name = str(arguments.get("name", "")).strip()
-    if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
-        raise Refusal(400, "bad_name", f"a name has 1 to {NAME_CHARACTERS_MAX} characters")
-    if any(name in (row.name, row.id) for row in state.organizations()):
+    name = check_name(arguments)
+    # `--org default` is the default one, whatever others are called.
+    known = state.organizations()
+    if name.lower() == DEFAULT or any(name in (row.name, row.id) for row in known):
         raise Refusal(409, "name_taken", f"there is an organisation {name} already")
     return shown(state.add_organization(name, region=str(arguments.get("region") or "us")))
+
+
+def check_name(arguments: Mapping[str, Any]) -> str:
+    """What a key or an organisation is called. Raises Refusal 400: names are shown to everybody,
+    also in terminals."""
+    name = str(arguments.get("name", "")).strip()
+    if not name or len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
+        most = NAME_CHARACTERS_MAX
+        raise Refusal(400, "bad_name", f"name: 1 to {most} printable characters are expected")
+    if looks_ours(name):
+        raise Refusal(400, "bad_name", "name: this looks like a key; names are shown to everybody")
+    return name
 
 
 def list_organizations(state: "State", _arguments: Mapping[str, Any]) -> list[dict[str, Any]]:

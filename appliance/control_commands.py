@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from appliance.commands_keys import STATE_COMMANDS
+from appliance.commands_keys import READING_COMMANDS, STATE_COMMANDS
 from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
@@ -254,7 +254,8 @@ class Commands:
     def _state_command(self, name: str) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             ring = self._rings.by_region[self._region(arguments).name]
-            value = await ring.change(lambda state: STATE_COMMANDS[name](state, arguments))
+            act = ring.ask if name in READING_COMMANDS else ring.change
+            value = await act(lambda state: STATE_COMMANDS[name](state, arguments))
             await reply.value(value)
 
         return run

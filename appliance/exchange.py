@@ -252,12 +252,14 @@ class TapLike(Protocol):
 @dataclass(frozen=True, slots=True)
 class Lent:
     """What goes out in place of the client's header lines and path; `fields` None: its own do.
-    `secret` is the one they were written with, `found_key` the Helicone key taken out of them."""
+    `secret` is the one they were written with, `found_key` the Helicone key taken out of them.
+    `denied` is told when the provider does not take the credential (401)."""
 
     secret: Any = None
     fields: Headers | None = None
     path: bytes = b""
     found_key: str = ""
+    denied: Callable[[], None] | None = None
 
 
 CLIENTS_OWN = Lent()
@@ -279,6 +281,7 @@ class Aim:
     record_path: str
     record_url: str
     switches: bool = False  # to a WebSocket
+    denied: Callable[[], None] | None = None
 
     def head(self, body: Body) -> bytes:
         """The request head, for this body."""
@@ -295,7 +298,7 @@ class Aim:
         )
         return Aim(
             self.provider, self.key, lines, self.tells_length, self.deadlines, self.record_path,
-            self.record_url, self.switches,
+            self.record_url, self.switches, self.denied,
         )  # fmt: skip
 
 
@@ -304,11 +307,11 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "checks", "counted", "created_at_us",
-        "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key", "head",
-        "hedge", "hit", "http_status", "identity", "marks", "not_applied", "org", "outcome",
-        "payment", "region", "reply", "reply_headers", "request_id", "response_coding",
-        "response_type", "route", "sent", "session", "stand_in", "started", "started_s", "taken",
-        "tap", "template", "threat",
+        "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key",
+        "gateway_model", "head", "hedge", "hit", "http_status", "identity", "marks",
+        "not_applied", "org", "outcome", "payment", "region", "reply", "reply_headers",
+        "request_id", "response_coding", "response_type", "route", "sent", "session", "stand_in",
+        "started", "started_s", "taken", "tap", "template", "threat",
     )  # fmt: skip
 
     def __init__(
@@ -340,6 +343,7 @@ class Exchange:
         self.aim: Aim | None = None
         self.tap: TapLike | None = None
         self.sent: Body | None = None  # what a provider is sent, where that is not what came
+        self.gateway_model = ""  # the one of its model string that is asked
         self.template = b""  # of its prompt, as JSON (proxy.md 7.5)
         self.attempts: list[Attempt] = []
         self.hedge: Any = None  # makes what stands in a call's place, where a second may be made

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import trio
 
 from appliance.config import Deadlines as Timing
-from appliance.core.provider_credentials import Found
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Aim, Exchange
 from appliance.features.aim import aim_along
@@ -18,7 +17,7 @@ from appliance.features.cache import Caching, caching_of, wants_cache
 from appliance.features.call import Call
 from appliance.features.gateway_turns import ORDER, Turns, Unordered, turns_of
 from appliance.features.guard import checked
-from appliance.features.lend import Ring, lend_along, stored_key
+from appliance.features.lend import lend_along, stored_key
 from appliance.features.limit import limit
 from appliance.features.mapped import relay_mapped
 from appliance.features.pay import paid
@@ -98,8 +97,6 @@ async def entered(
             answered = await from_cache(x, house, tap, limits, gateway, caching)
             if not answered:
                 answered = await call_candidate(x, house, caching, limits, gateway, candidate)
-    if not answered:
-        forget_denied(x, found, ring)
     return answered
 
 
@@ -120,13 +117,6 @@ async def from_cache(
     assert gateway.reply_map is not None, "entered before"
     await relay_mapped(x, kept, tap, limits.gap_s, gateway.reply_map)
     return True
-
-
-def forget_denied(x: Exchange, found: Found | None, ring: Ring) -> None:
-    """A token that a provider did not take, if one was bought: the next call buys another."""
-    denied = bool(x.attempts) and x.attempts[-1].status == 401
-    if denied and found is not None and found.secret is not None:
-        open_now(x, "keys", None, NoneType, ring.tokens.forget, found.secret)
 
 
 async def call_candidate(

@@ -62,7 +62,7 @@ class WalletsOf:
         if wanted.bytes == DEFAULT_ORGANIZATION:
             return True
         ring = self._server.rings.by_region[region]
-        rows = await ring.change(lambda state: state.organizations())
+        rows = await ring.ask(lambda state: state.organizations())
         return any(row.id == str(wanted) for row in rows)
 
     async def state(self, account: Account) -> tuple[CreditState, list[dict[str, Any]]]:

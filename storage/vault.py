@@ -11,6 +11,7 @@ import re
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,10 @@ class Vault:
         if stored["source"] == "file" and master_key is not None:
             return cls._taken_over(folder, stored, master_key)
         wrapper = _Wrapper.stored(folder, stored, master_key)
-        return cls(folder, wrapper, wrapper.unwrap_all(stored))
+        vault = cls(folder, wrapper, wrapper.unwrap_all(stored))
+        if wrapper.source == "master":
+            _drop_key_file(folder)  # left by a taking over that was killed half-way
+        return vault
 
     @classmethod
     def _taken_over(cls, folder: Path, stored: dict[str, Any], master_key: str) -> "Vault":
@@ -83,7 +87,7 @@ class Vault:
         keys = _Wrapper.stored(folder, stored, None).unwrap_all(stored)
         vault = cls(folder, _Wrapper.new(folder, master_key), keys)
         vault.rotate()
-        (folder / "vault.key").unlink(missing_ok=True)
+        _drop_key_file(folder)
         return vault
 
     @property
@@ -240,6 +244,15 @@ def _key_file(folder: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise VaultError(f"{path} does not hold a key")
     return key
+
+
+def _drop_key_file(folder: Path) -> None:
+    """It opens what older copies of `vault.epochs` hold, in backups for one. Left where nothing can
+    be written: whoever may write drops it."""
+    path = folder / "vault.key"
+    with suppress(OSError):
+        path.unlink()
+        _disk.sync_folder(folder)
 
 
 def _read_epochs(folder: Path) -> dict[str, Any] | None:

@@ -37,6 +37,10 @@ PURCHASES_MAX: Final = 64
 # A "no" is believed for so long, and a failure for as long as the requests behind it need to hear.
 REFUSED_S: Final = 10.0
 FAILED_S: Final = 1.0
+# A token that replaced one which a provider did not take is kept so long, even if it is not taken
+# either: an account without rights would buy one with each request. It also keeps the new one where
+# several calls were under way with the old.
+REPLACED_S: Final = 10.0
 REPLY_BYTES_MAX: Final = 64 * 1024
 FAILED: Final = "provider_token_failed"
 
@@ -69,6 +73,7 @@ class GoogleTokens:
         self._clock_s = clock_s
         self._tokens = TokenCache()
         self._noes: dict[str, _No] = {}
+        self._forgotten_s: dict[str, float] = {}
         self._purchases: dict[str, trio.Event] = {}
 
     async def token(self, secret: Secret, watch: Watch) -> str:
@@ -90,9 +95,19 @@ class GoogleTokens:
         raise _late()
 
     def forget(self, secret: Secret) -> None:
-        """A provider did not take the token: the next call buys another."""
-        if secret.is_document:
-            self._tokens.forget(read_account(secret.parts()[0]).id)
+        """A provider did not take the token: the next call buys another, unless it has just been
+        bought in place of one."""
+        if not secret.is_document:
+            return
+        account_id, now_s = read_account(secret.parts()[0]).id, self._clock_s()
+        since_s = now_s - self._forgotten_s.get(account_id, float("-inf"))
+        if 0 <= since_s < REPLACED_S:  # a clock that went back says nothing
+            return
+        self._forgotten_s.pop(account_id, None)
+        if len(self._forgotten_s) >= TOKENS_MAX:
+            del self._forgotten_s[next(iter(self._forgotten_s))]
+        self._forgotten_s[account_id] = now_s
+        self._tokens.forget(account_id)
 
     async def _bought(self, account: ServiceAccount) -> str:
         while True:

@@ -108,9 +108,7 @@ class KeyRing:
                 self.broken = str(error)
             await self.close()
             return False
-        self._keys = {row.key_hash: key_info(row, self._region) for row in rows} | self._declared
-        self._policies = policies_of(policies)
-        self.broken = self.failing = ""
+        self._install(rows, policies)
         return True
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -132,10 +130,17 @@ class KeyRing:
             await trio.to_thread.run_sync(state.close, limiter=self._limiter)
 
     async def change(self, work: Callable[[State], T]) -> T:
-        """Let `work` change the store in a thread, and know what came of it before this returns.
-        Raises Refusal 503 when broken, and what `work` raises."""
-        result = await self._change(work)
-        await self.load()
+        """Let `work` change the store in a thread, and know what came of it before this ends,
+        however it ends: a key that was revoked opens nothing, though whoever revoked it has gone.
+        Raises Refusal 503 when broken, also for what cannot be read after a change; and what
+        `work` raises."""
+
+        def work_and_read(state: State) -> tuple[T, list[ApiKey], list[RatePolicyRow]]:
+            return work(state), state.api_keys(), state.rate_policies()
+
+        # One call of a thread, which is not cancelled half-way, and no wait behind it.
+        result, rows, policies = await self._change(work_and_read)
+        self._install(rows, policies)
         return result
 
     async def ask(self, work: Callable[[State], T]) -> T:
@@ -189,6 +194,11 @@ class KeyRing:
             if not is_key_hash(row.key_hash):
                 raise ValueError(f"key {number}: its hash is not 64 hexadecimal digits")
         return await self.change(lambda state: state.import_api_keys(wanted))
+
+    def _install(self, rows: list[ApiKey], policies: list[RatePolicyRow]) -> None:
+        self._keys = {row.key_hash: key_info(row, self._region) for row in rows} | self._declared
+        self._policies = policies_of(policies)
+        self.broken = self.failing = ""
 
     def _read(self) -> tuple[list[ApiKey], list[RatePolicyRow]]:
         if self._state is None:

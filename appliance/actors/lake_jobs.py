@@ -49,8 +49,9 @@ def packed_keys(keys: SegmentKeys | None) -> dict[str, Any] | None:
     """Keys go through the pipe, never by argument or environment, which others can read."""
     if keys is None:
         return None
+    current = keys.current  # first: a rotation meanwhile adds the key before it counts
     epochs = {str(epoch): to_text(key) for epoch, key in keys.epochs.items()}
-    return {"current": keys.current, "epochs": epochs}
+    return {"current": current, "epochs": epochs}
 
 
 def to_text(data: bytes) -> str:

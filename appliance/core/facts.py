@@ -83,7 +83,10 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
             outcome = "complete"
     else:
         outcome = _refined(outcome, get("http_status"), reply, decoded_response)
-    request_model = model_name.request_name(asked, decoded_request.data, get("request_type"))
+    # The gateway's model string may name several, with providers: which one it was is told.
+    request_model = model_name.clean_name(get("gateway_model")) or model_name.request_name(
+        asked, decoded_request.data, get("request_type")
+    )
     if request_model is None and asked is None and decoded_request.data[:1] == b"{":
         found = salvage_string(decoded_request.data, b"model")
         request_model = model_name.clean_name(found)

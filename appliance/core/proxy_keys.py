@@ -71,9 +71,10 @@ def check_stand_in(stand_in: StandIn | None, provider_id: str, info: KeyInfo | N
             headers=AUTHENTICATE,
         )  # fmt: skip
     if stand_in.provider != provider_id:
+        instead = f"not of {provider_id}" if provider_id else "where one provider alone is called"
         raise Refusal(
             401, "stand_in_elsewhere",
-            f"This proxy key stands in for a key of {stand_in.provider}, not of {provider_id}.",
+            f"This proxy key stands in for a key of {stand_in.provider}, {instead}.",
             headers=AUTHENTICATE,
         )  # fmt: skip
     return stand_in

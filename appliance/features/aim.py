@@ -87,6 +87,7 @@ def aim_along(
         scrub(x.route.record_path.decode("latin-1")),
         scrub(base.origin + route.path.decode("latin-1")),
         switches,
+        lent.denied,
     )
 
 

@@ -7,8 +7,9 @@ Retries and fallbacks proper are other features.
 from __future__ import annotations
 
 import time
-from types import TracebackType
+from types import NoneType, TracebackType
 
+from appliance import fence
 from appliance.exchange import Aim, Attempt, Body, Exchange, Watch, monotonic
 from appliance.upstream.http1 import Stale, UpstreamConnection, UpstreamReply, send_request
 from appliance.upstream.pool import Pool
@@ -58,6 +59,8 @@ class Call:
             self.attempt.why_next = getattr(error, "name", "") or type(error).__name__
             raise
         self.attempt.status = status = reply.status
+        if status == 401 and self._aim.denied is not None:
+            fence.open_now(self._x, "keys", None, NoneType, self._aim.denied)
         if status == 429 or status == 503:
             self.attempt.retry_after = reply.first.get(b"retry-after", b"")
         return reply

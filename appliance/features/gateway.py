@@ -204,6 +204,7 @@ class GatewayCall:
         lines to send, without a credential. Raises Refusal for what this one cannot be asked."""
         x, endpoint = self._x, candidate.endpoint
         self._candidate = candidate
+        x.gateway_model = "" if self._asked.is_file else candidate.item.name
         provider = self._gateway.providers[endpoint.provider]
         secret = found.secret if found is not None else ring.environment.get(endpoint.provider)
         settings = found.config if found is not None else {}

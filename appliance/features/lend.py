@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -20,12 +21,14 @@ from appliance.core.credential_header import with_bearer, with_secret
 from appliance.core.credentials import find_credentials, forward_headers
 from appliance.core.keys import KeyInfo
 from appliance.core.provider_credentials import (
+    AuthType,
     Found,
     Secret,
     brings_own,
     credential_for,
     wants_ours,
 )
+from appliance.core.provider_key_input import ONE_LINE
 from appliance.core.proxy_keys import StandIn, check_stand_in
 from appliance.core.urls import parse_target
 from appliance.errors import Refusal
@@ -35,6 +38,7 @@ from appliance.providers.sigv4 import AwsKey, signed
 SIGNED_STYLE = "aws-sigv4"
 # Of which a signature needs the digest; the providers that want one take less.
 SIGNED_BYTES_MAX = 32 * 1024 * 1024
+NOTHING: tuple[None, AuthType] = (None, "key")
 
 
 class Tokens(Protocol):
@@ -44,7 +48,7 @@ class Tokens(Protocol):
         """One that is good for a call now. Raises Refusal 401, 502, 503, 504; Woken."""
 
     def forget(self, secret: Secret) -> None:
-        """The provider took none of this account's."""
+        """A provider did not take what was bought with this: if anything was."""
 
 
 class Ring(Protocol):
@@ -119,7 +123,7 @@ async def lend(x: Exchange, rings: Rings) -> Lent:
     where it has to be signed."""
     facts = x.facts
     provider = x.route.provider
-    secret = await _secret_of(
+    secret, auth_type = await _secret_of(
         x, x.route, x.head.first, rings[x.region], own=bool(facts.brings_own), lent=facts.lent
     )
     if secret is None:
@@ -127,7 +131,7 @@ async def lend(x: Exchange, rings: Rings) -> Lent:
     lent: Lent | None = facts.lent
     if lent is None or secret is not lent.secret or x.found_key != lent.found_key:
         fields = forward_headers(x.head.headers, x.found_key)
-        lent = await _written(x, x.route, fields, secret, rings[x.region])
+        lent = await _written(x, x.route, fields, secret, auth_type, rings[x.region])
         # What is signed or bought is good for this request.
         facts.lent = None if _is_signed(provider, secret) or secret.is_document else lent
     return lent
@@ -147,15 +151,15 @@ async def lend_along(
     sent, where that is another than the exchange's."""
     first = {name.lower(): value for name, value in reversed(fields)}
     own = brings_own(find_credentials(first), first, route.path)
-    secret = None
+    secret, auth_type = NOTHING
     if not own or route.provider.auth == SIGNED_STYLE:
         ring = rings[x.region]
-        secret = await _secret_of(
+        secret, auth_type = await _secret_of(
             x, route, first, ring, own=own, lent=None, key_id=key_id, lender=lender
         )
     if secret is None:
         return Lent(None, fields, route.path)
-    return await _written(x, route, fields, secret, rings[x.region], body)
+    return await _written(x, route, fields, secret, auth_type, rings[x.region], body)
 
 
 async def _secret_of(
@@ -168,26 +172,28 @@ async def _secret_of(
     lent: Lent | None,
     key_id: str = "",
     lender: bytes = b"",
-) -> Secret | None:
-    """The secret that is written into the request; None where it goes as the client sent it."""
+) -> tuple[Secret | None, AuthType]:
+    """The secret that is written into the request, and what it is to its provider; None where the
+    request goes as the client sent it."""
     provider = route.provider
     if own:
-        return _aws_of(first)
+        return _aws_of(first), "key"
     if not wants_ours(provider, own=own):
-        return None
+        return NOTHING
     stand_in: StandIn | None = x.stand_in
     key_id = stand_in.key_id if stand_in is not None else key_id
     lender = lender or x.org
     found = await stored_key(lender, provider.id, key_id, ring)
-    secret = found.secret if found is not None else None
+    secret, auth_type = (found.secret, found.auth_type) if found is not None else NOTHING
     if secret is not None and lent is not None and secret is lent.secret:
-        return secret
+        return secret, auth_type
     if found is None and stand_in is not None:
         check_stand_in(None, provider.id, None)  # the key that it stood for is gone: refused
-    return credential_for(
+    credential = credential_for(
         provider, route.base_url, route.path,
         own=own, org=lender, stored=found, environment=ring.environment,
-    ).secret  # fmt: skip
+    )  # fmt: skip
+    return credential.secret, auth_type
 
 
 async def stored_key(org: bytes, provider_id: str, key_id: str, ring: Ring) -> Found | None:
@@ -197,12 +203,20 @@ async def stored_key(org: bytes, provider_id: str, key_id: str, ring: Ring) -> F
 
 
 def _aws_of(first: Mapping[bytes, bytes]) -> Secret | None:
-    """The pair of keys that a client hands over so that we sign (proxy.md 1.5)."""
+    """The pair of keys that a client hands over so that we sign (proxy.md 1.5). Raises Refusal 400
+    for what could not be one."""
     access, second = first.get(names.AWS_ACCESS_KEY), first.get(names.AWS_SECRET_KEY)
     if not access or not second:
         return None
     session = first.get(names.AWS_SESSION_TOKEN, b"")
-    return Secret(*(part.decode("latin-1").strip() for part in (access, second, session)))
+    parts = [part.decode("latin-1").strip() for part in (access, second, session)]
+    if any(part and ONE_LINE.fullmatch(part) is None for part in parts):
+        raise Refusal(
+            400, "aws_key_invalid",
+            "aws-access-key, aws-secret-key, aws-session-token: one word of ASCII is expected in "
+            "each, as AWS gave it.",
+        )  # fmt: skip
+    return Secret(*parts)
 
 
 def _is_signed(provider: Any, secret: Secret) -> bool:  # noqa: ANN401 - a Provider
@@ -214,10 +228,11 @@ async def _written(
     route: Any,  # noqa: ANN401 - the door's Route, which lies above
     fields: Headers,
     secret: Secret,
+    auth_type: AuthType,
     ring: Ring,
     body: Body | None = None,
 ) -> Lent:
-    written = with_secret(fields, route.path, route.provider.auth, secret)
+    written = with_secret(fields, route.path, route.provider.auth, secret, auth_type)
     if written.scheme == "sign":
         key = AwsKey(*secret.parts())
         target = parse_target(route.base_url)
@@ -230,7 +245,8 @@ async def _written(
         return Lent(secret, lines, written.path, x.found_key)
     if written.scheme == "mint":
         token = await ring.tokens.token(secret, x.reply.watch)
-        return Lent(secret, with_bearer(written.fields, token), written.path, x.found_key)
+        fields, denied = with_bearer(written.fields, token), partial(ring.tokens.forget, secret)
+        return Lent(secret, fields, written.path, x.found_key, denied)
     return Lent(secret, written.fields, written.path, x.found_key)
 
 

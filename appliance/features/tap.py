@@ -220,6 +220,8 @@ class Tap:
             facts.update(x.hit)
         if x.session is not None:
             facts.update(x.session)
+        if x.gateway_model:
+            facts["gateway_model"] = x.gateway_model
         if x.threat is not None:
             facts["threat"] = x.threat
         if x.marks:

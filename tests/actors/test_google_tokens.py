@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from appliance.actors import google_tokens
-from appliance.actors.google_tokens import FAILED_S, REFUSED_S, GoogleTokens
+from appliance.actors.google_tokens import FAILED_S, REFUSED_S, REPLACED_S, GoogleTokens
 from appliance.core.provider_credentials import Secret
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Watch
@@ -193,6 +193,32 @@ async def test_a_token_that_was_not_taken_is_forgotten():
     assert await tokens.token(KEY, Watch(None)) == "one"
     tokens.forget(KEY)
     assert await tokens.token(KEY, Watch(None)) == "two"
+
+
+async def test_the_one_that_was_bought_instead_is_kept_for_a_while():
+    """By calls that were under way with the old one, and where no token helps."""
+    desk = Desk(good("one"), good("two"), good("three"))
+    tokens = desk.tokens()
+    await tokens.token(KEY, Watch(None))
+    for _ in range(20):
+        tokens.forget(KEY)
+        assert await tokens.token(KEY, Watch(None)) == "two"
+    assert desk.asked == 2
+    desk.now_s += REPLACED_S
+    tokens.forget(KEY)
+    assert await tokens.token(KEY, Watch(None)) == "three"
+    desk.now_s -= 3600  # set right by hand
+    tokens.forget(KEY)
+    assert await tokens.token(OTHER, Watch(None)) == "three"
+    assert desk.asked == 4
+
+
+async def test_what_is_remembered_of_refused_tokens_is_bounded(monkeypatch):
+    monkeypatch.setattr(google_tokens, "TOKENS_MAX", 3)
+    tokens = Desk(good("one")).tokens()
+    for number in range(9):
+        tokens.forget(Secret(json.dumps(account(client_email=f"{number}@p.iam"))))
+    assert len(tokens._forgotten_s) == 3
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:

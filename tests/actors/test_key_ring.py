@@ -1,5 +1,6 @@
 """The key ring: look-ups, changes that show at once, and a store that cannot be read."""
 
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -219,3 +220,55 @@ async def test_rate_limits_of_a_store_never_read_cannot_be_told() -> None:
     ring = KeyRing(fails)
     assert not await ring.load()
     assert ring.policies(DEFAULT_ORGANIZATION) is None
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_revoked_key_is_gone_though_whoever_revoked_it_has_left(
+    ring: KeyRing, gone: bool
+) -> None:
+    key, row = await ring.create("a")
+    began, go, scope = threading.Event(), threading.Event(), trio.CancelScope()
+
+    def revoke(state: State) -> object:
+        began.set()
+        assert go.wait(10)
+        return state.revoke_api_key(row.id)
+
+    async def ask() -> None:
+        with scope:
+            await ring.change(revoke)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.to_thread.run_sync(began.wait)
+        if gone:
+            scope.cancel("the command was interrupted")
+        go.set()
+    assert ring.lookup(hash_key(key)) is None
+
+
+async def test_a_change_after_which_nothing_can_be_read_is_no_success(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have been made: the ring reads again as soon as it can."""
+    key, row = await ring.create("a")
+
+    def noise(*_: object, **__: object) -> ApiKey:
+        raise StateBroken("not a database")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(State, "api_keys", noise)
+        with pytest.raises(Refusal, match="not a database"):
+            await ring.change(lambda state: state.revoke_api_key(row.id))
+    assert ring.trouble == "not a database"
+    assert await ring.load()
+    assert ring.lookup(hash_key(key)) is None
+
+
+async def test_reading_makes_nothing_known_anew(
+    ring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ring.create("a")
+    info = ring._keys.copy()
+    assert [one.name for one in await ring.ask(lambda state: state.api_keys())] == ["a"]
+    assert all(ring._keys[hashed] is known for hashed, known in info.items())

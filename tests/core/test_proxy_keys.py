@@ -68,7 +68,9 @@ def test_it_serves_its_organisation_and_its_provider() -> None:
         (None, "openai", None, "stand_in_unknown"),
         (STAND_IN, "openai", KeyInfo(OTHER, "x", "rw"), "stand_in_unknown"),
         (STAND_IN, "anthropic", None, "stand_in_elsewhere"),
+        (STAND_IN, "", None, "stand_in_elsewhere"),
     ):
         with pytest.raises(Refusal) as refusal:
             check_stand_in(stand_in, provider, info)
         assert (refusal.value.status, refusal.value.code) == (401, code)
+        assert not refusal.value.message.endswith("not of .")

@@ -24,10 +24,12 @@ from appliance.actors.response_cache import ResponseCache
 from appliance.features import guard
 from tests import PROGRAM_PATH
 from tests.e2e.line_table import LINES, NO_LINES, Line
+from tests.e2e.test_gateway_vertex import GENERATE, vertex_toml
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.in_process import InProcess
 from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider, Talk
+from tests.fakes.provider_google_token import account
 from tests.fakes.provider_scripts import error, normal
 from tests.fakes.raw_client import Reply
 
@@ -36,6 +38,7 @@ pytestmark = pytest.mark.skipif(bool(PROGRAM_PATH), reason="compiled modules can
 
 SAY: Any = [{"role": "user", "content": "Say hello."}]
 GATEWAY = "/v1/chat/completions"
+VERTEX = f"/v1/gateway/vertex{GENERATE}"
 OWN = {"Authorization": "Bearer sk-own"}
 HELICONE = {"Authorization": "Bearer sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"}
 HANG_S = 0.3
@@ -105,7 +108,7 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
     "claude": (GATEWAY, HELICONE),
     "gateway-guarded": (GATEWAY, {**HELICONE, "Helicone-LLM-Security-Enabled": "true"}),
     "gateway-cached": (GATEWAY, {**HELICONE, "Helicone-Cache-Enabled": "true"}),
-    "credits-401": (GATEWAY, {"x-fake": "fake-error-401"}),
+    "vertex-401": (VERTEX, {"x-fake": "fake-error-401"}),
     "gateway-500": (GATEWAY, {**HELICONE, "x-fake": "fake-error-500"}),
     "gateway-reset": (GATEWAY, {**HELICONE, "x-fake": "fake-reset-before-headers"}),
     "gateway-stall": (GATEWAY, {**HELICONE, "x-fake": "fake-stall"}),
@@ -120,7 +123,8 @@ class Kit:
     def __init__(self, directory: Path, provider: Provider) -> None:
         self.provider = provider
         environ = {"OPENAI_API_KEY": "sk-env-openai", "ANTHROPIC_API_KEY": "sk-env-anthropic"}
-        options: dict[str, Any] = {"config": CONFIG, "lends": True, "environ": environ}
+        config = CONFIG + vertex_toml(provider)
+        options: dict[str, Any] = {"config": config, "lends": True, "environ": environ}
         before = Appliance(directory, provider, **options)
         before.start()
         command = before.command
@@ -128,13 +132,14 @@ class Kit:
         command("orgs.create", name="acme")
         self.credit_key = command("keys.create", name="k", org="acme")["key"]
         command("provider-keys.add", provider="openai", secret="sk-platform", org="platform")
+        command("provider-keys.add", provider="vertex", secret=json.dumps(account()))
         command("orgs.create", name="beta")
         command("provider-keys.add", provider="openai", secret="sk-stored-for-proxy", org="beta")
         self.proxy_key = command("proxy-keys.create", key="openai", org="beta")["key"]
         command("wallet.top-up", org="acme", amount="100")
         command("budgets.set", scope="user", limit="1000", period="month")
         assert before.stop() == 0, before.log
-        options["config"] = f'platform_org = "{platform}"\n' + CONFIG
+        options["config"] = f'platform_org = "{platform}"\n' + config
         self.server = InProcess(directory, provider, **options)
         self.server.start()
 

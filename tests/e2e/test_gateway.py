@@ -246,7 +246,29 @@ def test_the_next_model_answers_when_the_first_does_not(
     assert [(one["provider"], one["status"], one["why_next"]) for one in row["attempts"]] == [
         ("OPENAI", 500, "status_500"), ("ANTHROPIC", 200, ""),
     ]  # fmt: skip
-    assert row["provider"] == "ANTHROPIC"
+    assert (row["provider"], row["request_model"]) == ("ANTHROPIC", CLAUDE)
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "name"),
+    [
+        ("/chat/completions", "gpt-4o", "gpt-4o"),
+        ("/chat/completions", "gpt-4o/openai", "gpt-4o"),
+        ("/chat/completions", " openai/gpt-4o:online ,nosuch/xai", "gpt-4o"),
+        ("/chat/completions", "gpt-4o,!anthropic", "gpt-4o"),
+        ("/chat/completions", "fake-error-503/openai,fake-error-400/openai", "fake-error-400"),
+        ("/embeddings", "text-embedding-3-small/openai", "text-embedding-3-small"),
+        ("/chat/completions", "grok-4/xai", "grok-4/xai"),  # nothing was asked
+    ],
+)
+def test_the_record_names_the_model_and_not_how_it_was_written(
+    gateway: Appliance, path: str, model: str, name: str
+) -> None:
+    body = {"model": model, "messages": SAY, "input": "hello"}
+    post(gateway, f"/v1{path}", body)
+    row = newest(gateway)
+    assert row["request_model"] == name
+    assert json.loads(gateway.body(row["request_id"])["request"])["model"] == model
 
 
 def test_all_failed_says_why_each_did(client: openai.OpenAI, gateway: Appliance) -> None:

@@ -41,6 +41,13 @@ def purchases(provider: Provider) -> int:
     return sum(request.target == TOKENS for request in list(provider.received))
 
 
+ROUTER = """
+[routers.google]
+[[routers.google.targets]]
+provider = "vertex"
+"""
+
+
 class OnVertex(GatewayContract):
     @classmethod
     def config(cls, provider: Provider) -> str:
@@ -175,18 +182,45 @@ def test_the_settings_of_a_key(provider: Provider, vertex: Appliance) -> None:
     assert b"/projects/project-1/locations/europe-west4/" in provider.received[-1].target
 
 
+GENERATE = (
+    f"/v1beta1/projects/{PROJECT}/locations/us-central1/publishers/google/models/"
+    "gemini-2.5-flash:generateContent"
+)
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
+
+
 def test_an_account_where_vertex_is_called_by_its_own_paths(
     provider: Provider, vertex: Appliance
 ) -> None:
     """Without the gateway, and twice over one connection."""
     store(vertex, account())
-    path = f"/v1beta1/projects/{PROJECT}/locations/us-central1/publishers/google/models/"
-    body = {"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}
     with vertex.client() as raw:
         for _ in range(2):
-            reply = raw.call(
-                f"/v1/gateway/vertex{path}gemini-2.5-flash:generateContent", body, bearer(KEY)
-            )
+            reply = raw.call(f"/v1/gateway/vertex{GENERATE}", CONTENTS, bearer(KEY))
             assert reply.status == 200, reply.body
             assert reply.json["candidates"][0]["content"]["parts"][0]["text"] == TEXT
     assert purchases(provider) == 1
+
+
+@pytest.mark.parametrize("way", ["/v1/gateway/vertex", "/router/google"])
+def test_a_token_that_is_not_taken_on_a_path_of_its_own_is_bought_anew(
+    provider: Provider, tmp_path: Path, way: str
+) -> None:
+    """One that is not taken in place of it is kept for a while."""
+    provider.clear()
+    desk = desk_of(provider)
+    desk.gate, desk.broken = "", False
+    config = vertex_toml(provider) + ROUTER
+    with Appliance(tmp_path, config=config) as appliance:
+        store(appliance, account())
+
+        def status() -> int:
+            return appliance.call(way + GENERATE, CONTENTS, bearer(KEY)).status
+
+        assert status() == 200
+        desk.issued.clear()  # as Google revokes
+        assert status() == 401
+        assert status() == 200
+        desk.issued.clear()
+        assert [status() for _ in range(3)] == [401] * 3
+    assert purchases(provider) == 2

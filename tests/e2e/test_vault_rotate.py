@@ -165,8 +165,13 @@ def test_everything_encrypted_and_a_new_master_key(tmp_path: Path, provider: Pro
         appliance.start()
         readable()
         check_all(appliance, provider, keys)
-        short = command(appliance, "vault", "rotate", "--new-master-key", given="x\n", fails=True)
-        assert "12 characters" in short
+        # What no configuration could hold, or nothing at all, is no new key.
+        for given in ("x\n", "", " \n", "schöne lange Wörter", "twelve\tcharacters"):
+            said = command(
+                appliance, "vault", "rotate", "--new-master-key", given=given, fails=True
+            )
+            assert "12 characters" in said
+        assert vault_epoch(appliance) == 4
 
 
 def test_a_new_master_key_where_there_is_none_is_refused(

@@ -250,3 +250,33 @@ async def test_what_a_proxy_key_does_not_open():
     (reply,) = await lane.serve([ask(bearer)])
     assert (status(reply), code(reply)) == (401, "stand_in_unknown")
     assert lane.provider.sent == []
+
+
+@pytest.mark.parametrize("name", ["aws-access-key", "aws-secret-key", "aws-session-token"])
+async def test_a_pair_that_could_not_be_one_is_refused_and_not_repeated(name: str):
+    lane = MemoryLane()
+    pair = {"aws-access-key": "AKIA2", "aws-secret-key": "theirs"}
+    pair[name] = "two words\u00e9"
+    lines = [f"{one}: {value}" for one, value in pair.items()]
+    request = ask(*lines, path=BEDROCK.format("us-east-1")).decode().encode("latin-1")
+    (reply,) = await lane.serve([request])
+    assert (status(reply), code(reply)) == (400, "aws_key_invalid")
+    assert name.encode() in reply
+    assert b"two words" not in reply
+    assert lane.provider.sent == []
+
+
+async def test_a_session_token_goes_as_a_bearer():
+    lane = MemoryLane()
+    keys = lane.provider_keys.keys
+    where = DEFAULT_ORGANIZATION, "anthropic", ""
+    keys[where] = found("k-1", "anthropic")
+    path = "/v1/gateway/anthropic/v1/messages"
+    for _ in range(2):
+        await lane.serve([ask(path=path)])
+        assert sent(lane)[b"x-api-key"] == b"k-1"
+    keys[where] = found("k-2", "anthropic", auth_type="session_token")
+    for _ in range(2):
+        await lane.serve([ask(path=path)])
+        assert sent(lane)[b"authorization"] == b"Bearer k-2"
+        assert b"x-api-key" not in sent(lane)

@@ -179,3 +179,19 @@ def test_keys_differ_by_epoch_purpose_and_salt() -> None:
     assert len(derived) == 12
     with pytest.raises(VaultError, match="epoch 3"):
         keys.derive(3, b"segment")
+
+
+def test_a_taking_over_that_was_killed_half_way_is_ended_by_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old key opens what lies in backups: it does not stay beside the data."""
+    sealed = Vault.open(tmp_path).seal(b"x", b"")
+    with monkeypatch.context() as patch:
+        patch.setattr("storage.vault._drop_key_file", lambda _: None)
+        Vault.open(tmp_path, HEX)
+    assert (tmp_path / "vault.key").exists()
+    with pytest.raises(VaultError):
+        Vault.open(tmp_path, PASSPHRASE)
+    assert (tmp_path / "vault.key").exists()  # a wrong key takes nothing away
+    assert Vault.open(tmp_path, HEX).open_sealed(sealed, b"") == b"x"
+    assert not (tmp_path / "vault.key").exists()
