@@ -114,13 +114,12 @@ class Region:
             buckets_max=options.buckets_max,
         )
         self.wallet = Wallet(
-            partial(LedgerStore.open, options.directory / "state.sqlite", region=options.name),
+            partial(LedgerStore.open, state, region=options.name),
             strict=options.budgets_strict,
             journal_at=lambda: self.journal.written,
         )
-        self.tables = Tables(
-            partial(StateTables.open, options.directory / "state.sqlite", region=options.name)
-        )
+        state = options.directory / "state.sqlite"
+        self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.desk = WalletDesk(self.wallet)
         self.deriver = FrameDeriver(derive, self.read_parts)
         self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
