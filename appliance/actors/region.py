@@ -113,13 +113,13 @@ class Region:
             self.vault.stable_key(LIMITS_PURPOSE),
             buckets_max=options.buckets_max,
         )
+        state = options.directory / "state.sqlite"
+        self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.wallet = Wallet(
             partial(LedgerStore.open, state, region=options.name),
             strict=options.budgets_strict,
             journal_at=lambda: self.journal.written,
         )
-        state = options.directory / "state.sqlite"
-        self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.desk = WalletDesk(self.wallet)
         self.deriver = FrameDeriver(derive, self.read_parts)
         self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
