@@ -372,8 +372,9 @@ def test_every_line_is_in_the_table() -> None:
     values = {
         "house.gate", "house.ids", "house.keys", "house.price", "house.pool", "house.caches",
         "house.recorder", "house.limits", "house.wallets", "house.platform", "house.log",
-        "house.guards", "house.load", "x.asks", "x.aim", "x.taken", "x.attempts", "x.route",
-        "x.org", "x.region", "x.hedge", "x.route.provider.id", "x.head.headers",
+        "house.guards", "house.load", "house.proxies", "x.asks", "x.aim", "x.taken",
+        "x.attempts", "x.route", "x.org", "x.region", "x.hedge",
+        "x.route.provider.id", "x.head.headers",
     }  # fmt: skip
     known = {line.name for line in LINES} | NO_LINES
     assert lines - known - values == set()
