@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from appliance import fence
-from appliance.core import headers as names
 from appliance.core.decoding import decode_body
 from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
@@ -96,8 +95,7 @@ async def _whole(
             fence.broke(x, MAPPING, error)
         kept = reply.end_to_end()
         body, headers = data, [field for field in kept if field[0].lower() != b"content-length"]
-        x.not_applied.append(UNMAPPED)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, UNMAPPED.encode()))
+        fence.note(x, UNMAPPED)
     tap.add(data)
     if tap.heavy:
         await tap.unload()

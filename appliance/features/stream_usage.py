@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import trio
 
+from appliance import fence
 from appliance.actors.spill import Spliced
-from appliance.core import headers as names
 from appliance.exchange import Body, Exchange
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
@@ -39,9 +39,7 @@ async def ask_for_usage(x: Exchange) -> bool:
         return True
     body = x.body
     if b"content-encoding" in x.head.first or body.length > BODY_BYTES_MAX:
-        missed = "stream-usage;reason=body"
-        x.not_applied.append(missed)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+        fence.note(x, "stream-usage;reason=body")
         return True
     if body.spill is not None:
         # Only the reading of a file and a scan in C happen over there; the loop goes on.
