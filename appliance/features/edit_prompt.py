@@ -140,6 +140,8 @@ def _fit(done: Edited, asks: Asks, context_of: Callable[[str], int]) -> None:
     made = fitted(
         asks.token_limit_handler, document, override=asks.model_override, context_of=known
     )
-    done.document = made
-    if made is document and unknown:
+    done.document = made.document
+    if made.too_long:
+        done.missed.append(f"{TOKEN_LIMIT};reason=too-long")
+    elif made.document is document and unknown:
         done.missed.append(f"{TOKEN_LIMIT};reason=model-unknown")

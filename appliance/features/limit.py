@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from appliance import fence
 from appliance.core.derive import PriceOf, cost_of
-from appliance.core.rate_choice import policy_of
+from appliance.core.rate_choice import counts_users, policy_of
 from appliance.core.rate_policy import Policy, PolicyInvalid
 from appliance.core.rate_reply import (
     NOT_APPLIED_POLICY,
@@ -154,8 +154,10 @@ def _stored(x: Exchange, limits: Limits) -> Sequence[Policy]:
 
 def _check(x: Exchange, limiter: Limiter, stored: Sequence[Policy]) -> tuple[Taken, Verdict] | None:
     asks = x.asks
-    user_id = asks.user_id or user_of_body(x.body.data)
+    user_id = asks.user_id
     try:
+        if not user_id and counts_users(asks.rate_limit_policy, stored):
+            user_id = user_of_body(x.body.data)
         policy = policy_of(
             asks.rate_limit_policy, stored, key_is_limited=True, user_id=user_id,
             properties=asks.properties,

@@ -76,7 +76,10 @@ async def test_tags_come_out_before_the_rest_is_made_to_fit() -> None:
 
 def test_a_body_that_fits_keeps_its_bytes() -> None:
     data = b'{ "model":"small",  "messages":[{"role":"user","content":"short"}]}'
-    for asks in ({"token_limit_handler": "middle-out"}, {"prompt_id": "p"}):
+    for asks in (
+        {"token_limit_handler": "middle-out"},
+        {"prompt_id": "p", "prompt_mode": "testing"},
+    ):
         done = done_to(data, **asks)
         assert (done.data, done.missed) == (None, [])
 
@@ -92,6 +95,15 @@ def test_a_body_that_fits_keeps_its_bytes() -> None:
 def test_what_cannot_be_made_to_fit_says_so(body: bytes, missed: list[str]) -> None:
     done = done_to(body, token_limit_handler="truncate")
     assert (done.data, done.missed) == (None, missed)
+
+
+@pytest.mark.parametrize("handler", ["truncate", "middle-out"])
+@pytest.mark.parametrize(
+    "more", [{"tools": [{"name": "x" * 1000}]}, {"max_tokens": 100}, {"tools": ["\ud83d" * 1000]}]
+)
+def test_what_is_too_long_whatever_is_cut_says_so(handler: str, more: dict[str, Any]) -> None:
+    done = done_to(chat("a" * 800, model="small", **more), token_limit_handler=handler)
+    assert (done.data, done.missed) == (None, ["token-limit;reason=too-long"])
 
 
 def test_the_fallback_needs_no_known_model() -> None:
