@@ -70,7 +70,7 @@ def guards_of(
         metrics.count("failed_open_total", 0, feature=feature)
 
     def call(x: Exchange, aim: Aim, body: Body) -> Call:
-        return Call(x, aim, pool, body)
+        return Call(x, aim, pool, body, aside=True)
 
     def failed(feature: str) -> None:
         metrics.count("failed_open_total", feature=feature)

@@ -112,12 +112,16 @@ class Watch:
 
 @dataclass(slots=True)
 class Body:
-    """A request body, read whole: in memory, or in a spill file when it was large."""
+    """A request body, read whole: in memory, or in a spill file when it was large.
+
+    `read` is what it says as JSON, where somebody has asked (`bodies.py`). Not to be changed.
+    """
 
     data: bytes = b""
     spill: Any = None
     length: int = 0
     trailers: Headers = field(default_factory=list)
+    read: tuple[Any, str] | None = None
 
 
 @dataclass(slots=True)

@@ -42,9 +42,8 @@ class Rubbish(Exception):  # noqa: N818 - a feature gave back what it must not
     """Of the type only: values may be secrets."""
 
 
-def note(x: Exchange, feature: str, reason: str) -> None:
-    """Say in the reply and on the record that a feature was not applied."""
-    missed = f"{feature};reason={reason}"
+def note(x: Exchange, missed: str) -> None:
+    """Say once, in the reply and on the record, what was not applied: `<feature>;reason=<word>`."""
     if missed not in x.not_applied:
         x.not_applied.append(missed)
         x.reply_headers.append((REPLY_NOT_APPLIED, missed.encode()))
@@ -53,7 +52,7 @@ def note(x: Exchange, feature: str, reason: str) -> None:
 def broke(x: Exchange, feature: str, error: BaseException) -> str:
     """A feature broke in this way: noted, and told in the log. Gives the reason."""
     reason = "timeout" if isinstance(error, trio.TooSlowError) else "failed"
-    note(x, feature, reason)
+    note(x, f"{feature};reason={reason}")
     tell(feature, error)
     return reason
 

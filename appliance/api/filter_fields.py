@@ -12,6 +12,9 @@ from appliance.core.filters import DEFAULT_TABLE, Field, Tables
 LATENCY: Final = "CAST(round(r.latency_ms) AS BIGINT)"
 FIRST_TOKEN: Final = "CAST(round(r.time_to_first_token_ms) AS BIGINT)"  # noqa: S105
 CACHED: Final = "r.outcome = 'cache_hit'"
+# What the guard has said; NULL where it was not asked. Rows from before the column have the status
+# of a threat alone.
+THREAT: Final = "coalesce(r.threat, nullif(r.status = -4, FALSE))"
 NOT_CACHED_ID: Final = "00000000-0000-0000-0000-000000000000"
 REFERENCE: Final = f"coalesce(r.cache_reference_id, CAST('{NOT_CACHED_ID}' AS UUID))"
 REQUEST_MODEL: Final = "coalesce(r.request_model, r.model)"
@@ -43,7 +46,7 @@ WIDE: Final[dict[str, Field]] = {
     "total_tokens": Field("number", "r.total_tokens"),
     "request_created_at": Field("time", "r.request_created_at"),
     "response_created_at": Field("time", "r.response_created_at"),
-    "threat": Field("flag", "r.status = -4"),
+    "threat": Field("flag", THREAT),
     "cached": Field("flag", CACHED),
     "cache_enabled": Field("flag", "coalesce(r.cache_enabled, FALSE)"),
     "is_passthrough_billing": Field("flag", "FALSE"),

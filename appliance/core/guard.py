@@ -18,8 +18,11 @@ SCORE_LIMIT: Final = 70
 BLOCK_CHARACTERS: Final = 2500
 # Of the block before: a phrase may lie across the cut.
 OVERLAP_CHARACTERS: Final = 120
-# Some single characters stand for eighteen.
-WORDS_CHARACTERS_MAX: Final = 2 * BLOCK_CHARACTERS
+# Sorting a run of marks over a letter takes the square of its length: so many at a time.
+NORMALIZED_CHARACTERS: Final = 256
+# Two characters stand for eighteen and for eight; all others for six at most. No word that is
+# looked for is in them.
+LIGATURES: Final = "\ufdfa\ufdfb"
 
 WORD: Final = re.compile(r"[^\W_]+")
 BREAK_IN_WORD: Final = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -69,8 +72,12 @@ def blocks(text: str) -> Iterator[str]:
 
 def plain_words(text: str) -> list[str]:
     """Lower-case words without signs; those that were taken apart by a hyphen are joined."""
-    plain = unicodedata.normalize("NFKC", text).translate(DROPPED).lower()
-    return WORD.findall(BREAK_IN_WORD.sub("", plain[:WORDS_CHARACTERS_MAX]))
+    for ligature in LIGATURES:
+        text = text.replace(ligature, " ")
+    size = NORMALIZED_CHARACTERS
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    plain = "".join([unicodedata.normalize("NFKC", piece) for piece in pieces])
+    return WORD.findall(BREAK_IN_WORD.sub("", plain.translate(DROPPED).lower()))
 
 
 def _matching(words: list[str]) -> frozenset[int]:

@@ -2,6 +2,7 @@
 7.1, 7.2). Pure.
 """
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +37,7 @@ def _refusal(code: str, message: str, details: str, recorded: bytes | None) -> R
 
 def moderation_body(content: Any) -> bytes:  # noqa: ANN401 - JSON
     """The request to /v1/moderations."""
-    return msgspec.json.encode({"input": content})
+    return _written({"input": content})
 
 
 def is_flagged(reply: bytes) -> bool | None:
@@ -53,7 +54,7 @@ def model_body(model: str, text: str) -> bytes:
     if len(text) > MODEL_CHARACTERS_MAX:
         half = MODEL_CHARACTERS_MAX // 2
         text = f"{text[:half]}\n{text[-half:]}"
-    return msgspec.json.encode({
+    return _written({
         "model": model,
         "messages": [{"role": "user", "content": text}],
         "temperature": 0,
@@ -69,6 +70,15 @@ def is_unsafe(reply: bytes) -> bool | None:
         return None
     words = choices[0].message.content.lower().split() if choices else []
     return {"unsafe": True, "safe": False}.get(words[0]) if words else None
+
+
+def _written(value: object) -> bytes:
+    """JSON for somebody who reads: half of a surrogate pair, which no prompt may hide behind, is a
+    question mark."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class _Result(msgspec.Struct):

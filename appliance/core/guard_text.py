@@ -19,7 +19,7 @@ PART_TYPES: Final = (None, "text", "input_text")
 # There `input` is no prompt of anybody's.
 NO_PROMPTS: Final = re.compile(
     r"/(embeddings?|moderations|rerank|audio|files|batch(es)?|fine[_-]tuning|uploads"
-    r"|vector_stores)(/|\?|$)|:(batchEmbedContents|embedContent|countTokens)"
+    r"|vector_stores)(/|$)|:(batchEmbedContents|embedContent|countTokens)"
 )
 # What the moderation endpoint reads.
 PICTURES: Final = ("text", "image_url")
@@ -34,7 +34,7 @@ class Prompt(NamedTuple):
 
 def has_prompt(path: str) -> bool:
     """Whether requests to this path ask a model something."""
-    return not NO_PROMPTS.search(path)
+    return not NO_PROMPTS.search(path.partition("?")[0])
 
 
 def prompt_of(document: object) -> Prompt:

@@ -10,7 +10,6 @@ gathered refers to the body's own parts, whose bound is that of the body.
 import re
 from typing import Any, Final, NamedTuple
 
-from appliance.core.json_reader import read_json, write_json
 from appliance.errors import Refusal
 
 DEPTH_MAX: Final = 64
@@ -40,13 +39,13 @@ class Template(NamedTuple):
         }
 
 
-def unwrapped(body: bytes) -> tuple[bytes, Template]:
-    """The body without its tags, and the template of it. Bodies without a tag keep their bytes.
+def unwrapped(document: object) -> tuple[dict[str, Any], Template]:
+    """A JSON body without its tags, and the template of it. One without a tag is given back as the
+    same object.
 
-    Raises Refusal 400 for a body that is no JSON object: a prompt id was given for it.
+    Raises Refusal 400 for what is no JSON object: a prompt id was given for it.
     """
-    document, fault = read_json(body)
-    if fault or not isinstance(document, dict):
+    if not isinstance(document, dict):
         raise Refusal(
             400,
             "prompt_body_invalid",
@@ -55,8 +54,8 @@ def unwrapped(body: bytes) -> tuple[bytes, Template]:
         )
     reading = _Reading()
     plain, template = reading.fields(document, DEPTH_MAX)
-    sent = write_json(plain) if reading.tags else body
-    return sent, Template(template, reading.inputs, reading.auto_inputs)
+    logged = Template(template, reading.inputs, reading.auto_inputs)
+    return (plain if reading.tags else document), logged
 
 
 class _Reading:

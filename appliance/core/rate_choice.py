@@ -33,6 +33,12 @@ def policy_of(
     return None
 
 
+def counts_users(header: str, org_policies: Iterable[Policy]) -> bool:
+    """Whether it matters who the user is. Raises PolicyInvalid."""
+    policies = (parse_policy(header),) if header else org_policies
+    return any(policy.segment == USER for policy in policies)
+
+
 def ranked(policies: Iterable[Policy]) -> tuple[Policy, ...]:
     """Stored policies in the order they are tried: those of a property, of the user, of all; among
     equals the one that grants least in a minute. Done once, when they are loaded."""

@@ -1,7 +1,7 @@
 """Whom a rate limit counts: organisation, user or property, and the bucket's key (proxy.md 5.2).
 
-Pure. Values of clients are cleaned here; what leaves is a digest, so that neither memory nor disk
-keeps the names of users.
+Pure. Values of clients are cleaned here; what leaves is a digest, so that no bucket, in memory or
+on disk, has the name of a user. The last few thousand names stay beside their digests in memory.
 """
 
 import re

@@ -8,11 +8,10 @@ Only contents that are strings count and change. A body that fits is left as it 
 import math
 import re
 from collections.abc import Callable
-from typing import Any, Final
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from appliance.core.ask_types import TokenLimitHandler
+from appliance.core.json_reader import write_json
 
 Json = dict[str, Any]
 
@@ -43,34 +42,43 @@ LINE_ENDS: Final = re.compile(r" ?(?:\r\n?|\n)[ \r\n]*")
 BLANK_BEFORE_SIGN: Final = re.compile(r" (?=[,.;:!?])")
 
 
+class Fitted(NamedTuple):
+    """A body, and whether it is too long all the same."""
+
+    document: Json
+    too_long: bool = False
+
+
 def fitted(
     handler: TokenLimitHandler,
     document: Json,
     *,
     override: str,
     context_of: Callable[[str], int],
-) -> Json:
+) -> Fitted:
     """The body as the handler would have it; the same object where nothing is to change.
 
     `override` is the model of the header, for a body without one. `context_of` gives a model's
     context in tokens, 0 for an unknown one.
     """
     if not handler:
-        return document
+        return Fitted(document)
     items, excluded = _models(document, override)
     model = items[0] if items else ""
     context_tokens = context_of(model) if model else 0
     if handler == "fallback":
-        return _fallen_back(document, items, excluded, context_tokens)
+        return Fitted(_fallen_back(document, items, excluded, context_tokens))
     if context_tokens <= 0:
-        return document
+        return Fitted(document)
     prompt = _Prompt(document, model)
     budget = budget_tokens(document, context_tokens)
-    if budget <= 0 or prompt.tokens() <= budget:
-        return document
-    if prompt.slots and not prompt.characters(budget * CUT_SHARE):
-        return document  # the tools alone are too much: without its words it would not fit either
-    return prompt.truncated(budget) if handler == "truncate" else prompt.without_middle(budget)
+    if prompt.tokens() <= budget:
+        return Fitted(document)
+    if budget <= 0 or (prompt.slots and not prompt.characters(budget * CUT_SHARE)):
+        # The answer or the tools alone are too much: without its words it would not fit either.
+        return Fitted(document, too_long=True)
+    made = prompt.truncated(budget) if handler == "truncate" else prompt.without_middle(budget)
+    return Fitted(made, too_long=prompt.tokens() > budget)
 
 
 def estimated_tokens(document: Json, model: str) -> int:
@@ -142,7 +150,7 @@ class _Prompt:
             for message in copied:
                 if isinstance(message, dict) and isinstance(message.get("content"), str):
                     self.slots.append((message, "content"))
-        self.tools = len(msgspec.json.encode(tools)) if (tools := document.get("tools")) else 0
+        self.tools = len(write_json(tools)) if (tools := document.get("tools")) else 0
 
     def tokens(self) -> int:
         return math.ceil(self.rate * (self.tools + sum(map(len, self.texts()))))

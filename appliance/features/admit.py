@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from appliance import fence
 from appliance.core import headers as names
 from appliance.core.access import (
     AccessRules,
@@ -140,10 +141,8 @@ def _ask(x: Exchange, gate: Gate) -> None:
         x.request_id = asks.request_id
         x.reply_headers[0] = (names.REPLY_ID, asks.request_id.encode())
     x.asks_usage = asks.stream_usage or gate.ask_usage or x.identity.stream_usage == "ask"
-    if asks.not_applied:
-        x.not_applied = list(asks.not_applied)
-        for missed in x.not_applied:
-            x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+    for missed in asks.not_applied:
+        fence.note(x, missed)
     if x.route.provider is not None:
         x.dialect = x.route.provider.dialect
     part = gate.stores.degraded(x.region)

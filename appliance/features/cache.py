@@ -19,7 +19,6 @@ from appliance.actors.cache_body import key_of
 from appliance.actors.cache_collect import Collecting
 from appliance.actors.cache_flights import WAIT_S, Flights, Follower, Lead
 from appliance.actors.response_cache import Hit, ResponseCache
-from appliance.core import headers as names
 from appliance.core.cache_control import coalesces, reads, saves, why_unfit
 from appliance.core.cache_entry import Entry, make_entry
 from appliance.core.cache_key import CALLER_HEADERS, KeyHead
@@ -185,7 +184,7 @@ class Caching:
             with trio.fail_after(fence.OPEN_S):
                 found_key = await key_of(head, x.body)
         if found_key is None:
-            self._not_applied(TOO_LARGE)
+            fence.note(x, TOO_LARGE)
             return None
         cache = self._cache = caches.by_region[x.region]
         self._key = found_key
@@ -356,10 +355,6 @@ class Caching:
     async def seal(self, outcome: str) -> None:
         """The tap's."""
         await self._tap.seal(outcome)
-
-    def _not_applied(self, missed: str) -> None:
-        self.x.not_applied.append(missed)
-        self.x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
 
 
 async def _follow(follower: Follower, x: Exchange) -> Entry | None:

@@ -23,11 +23,13 @@ class Call:
     gone: the Watch knows), OSError (the client's side).
 
     Of two calls at once each has a `watch` of its own, and says nothing to the client before one is
-    chosen (`adopt`); `body` is sent in place of the exchange's.
+    chosen (`adopt`); `body` is sent in place of the exchange's. A call that is made `aside`, of
+    whoever judges the prompt, has no part in what the client is told.
     """
 
     __slots__ = (
-        "_aim", "_body", "_connection", "_pool", "_reply", "_started_s", "_watch", "_x", "attempt",
+        "_aim", "_aside", "_body", "_connection", "_pool", "_reply", "_started_s", "_watch", "_x",
+        "attempt",
     )  # fmt: skip
 
     def __init__(
@@ -37,8 +39,11 @@ class Call:
         pool: Pool,
         body: Body | None = None,
         watch: Watch | None = None,
+        *,
+        aside: bool = False,
     ) -> None:
         self._x = x
+        self._aside = aside
         self._body = body
         self._watch = x.reply.watch if watch is None else watch
         self._aim = aim
@@ -83,7 +88,7 @@ class Call:
                 complete = await send_request(connection, aim.head(body), body, watch)
                 reply = UpstreamReply(connection, may_switch=aim.switches)
                 while not await reply.read_head(x.head.method, complete=complete):
-                    if watch is x.reply.watch:
+                    if watch is x.reply.watch and not self._aside:
                         await x.reply.informational(reply.status, reply.reason, reply.headers)
             except Stale:
                 connection.close()

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
-import trio
-
+from appliance import fence
 from appliance.actors.spill import Replaced
-from appliance.core import headers as names
+from appliance.bodies import BODY_BYTES_MAX, READ_HERE_BYTES_MAX, of_document
 from appliance.core.ask_types import Asks
-from appliance.core.json_reader import read_json, write_json
+from appliance.core.json_reader import write_json
 from appliance.core.prompt_tags import unwrapped
 from appliance.core.token_limit import fitted
 from appliance.exchange import Body, Exchange
 
-BODY_BYTES_MAX = 32 * 1024 * 1024
-# Above this a body is read and written anew off the loop.
-EDITED_HERE_BYTES_MAX = 256 * 1024
 # Of a template, which is kept beside the body.
 TEMPLATE_BYTES_MAX = 256 * 1024
 TAGS = "prompt-tags"
@@ -49,9 +46,11 @@ class Knowing(Protocol):
 
 @dataclass(slots=True)
 class Edited:
-    """A body after its edits, its template as JSON, and what could not be done."""
+    """What a body says after its edits, its bytes where those have changed, its template as JSON,
+    and what could not be done."""
 
-    data: bytes
+    document: object
+    data: bytes | None = None
     template: bytes = b""
     missed: list[str] = field(default_factory=list)
 
@@ -72,25 +71,25 @@ async def edit_prompt(x: Exchange, load: Callable[[], Awaitable[Knowing]]) -> No
         return
     if is_foreign(x) or x.body.length > BODY_BYTES_MAX:
         told = [TAGS] * untags + [TOKEN_LIMIT] * bool(handler)
-        tell_missed(x, [f"{feature};reason=body" for feature in told])
+        for feature in told:
+            fence.note(x, f"{feature};reason=body")
         return
     context_of = (await load()).registry.context_of if handler else None
-    body, spill = x.body, x.body.spill
-    if spill is not None:
-        done = await trio.to_thread.run_sync(
-            lambda: edited(spill.begin(body.length), asks, context_of)
-        )
-    elif body.length > EDITED_HERE_BYTES_MAX:
-        done = await trio.to_thread.run_sync(edited, body.data, asks, context_of)
-    else:
-        done = edited(body.data, asks, context_of)
-    tell_missed(x, done.missed)
+    body, spill, keep = x.body, x.body.spill, x.route.is_gateway
+    edit = partial(edited, asks=asks, context_of=context_of)
+    done = await of_document(body, edit, keep=keep)
+    for missed in done.missed:
+        fence.note(x, missed)
     x.template = done.template
-    if spill is not None:
-        replaced = Replaced(spill, done.data)
-        x.body = Body(b"", replaced, replaced.length, body.trailers)
-    elif done.data is not body.data:
-        x.body = Body(done.data, None, len(done.data), body.trailers)
+    data = done.data
+    if data is None:
+        return
+    # What follows need not read what was just written.
+    read = (done.document, "") if keep or body.length <= READ_HERE_BYTES_MAX else None
+    if spill is None:
+        x.body = Body(data, None, len(data), body.trailers, read)
+    else:
+        x.body = Body(b"", Replaced(spill, data), len(data), body.trailers, read)
 
 
 def has_tags(asks: Asks) -> bool:
@@ -106,24 +105,28 @@ def is_foreign(x: Exchange) -> bool:
     )
 
 
-def edited(data: bytes, asks: Asks, context_of: Callable[[str], int] | None) -> Edited:
-    """The body with all that was asked for done to it; the same bytes where nothing is to change.
-    `context_of` None: its length is not looked at. Raises Refusal 400."""
-    done = Edited(data)
+def edited(
+    document: object, _fault: str, *, asks: Asks, context_of: Callable[[str], int] | None
+) -> Edited:
+    """What a body says (`read_json`) with all that was asked for done to it. `context_of` None: its
+    length is not looked at. Raises Refusal 400."""
+    done = Edited(document)
     if has_tags(asks):
-        done.data, template = unwrapped(data)
+        done.document, template = unwrapped(document)
         done.template = write_json(template.as_logged())
         if len(done.template) > TEMPLATE_BYTES_MAX:
             done.template = b""
             done.missed.append("prompt-template;reason=too-large")
     if context_of is not None:
         _fit(done, asks, context_of)
+    if done.document is not document:
+        done.data = write_json(done.document)
     return done
 
 
 def _fit(done: Edited, asks: Asks, context_of: Callable[[str], int]) -> None:
-    document, fault = read_json(done.data)
-    if fault or not isinstance(document, dict):
+    document = done.document
+    if not isinstance(document, dict):
         done.missed.append(f"{TOKEN_LIMIT};reason=body")
         return
     unknown: list[str] = []
@@ -137,14 +140,8 @@ def _fit(done: Edited, asks: Asks, context_of: Callable[[str], int]) -> None:
     made = fitted(
         asks.token_limit_handler, document, override=asks.model_override, context_of=known
     )
-    if made is not document:
-        done.data = write_json(made)
-    elif unknown:
+    done.document = made.document
+    if made.too_long:
+        done.missed.append(f"{TOKEN_LIMIT};reason=too-long")
+    elif made.document is document and unknown:
         done.missed.append(f"{TOKEN_LIMIT};reason=model-unknown")
-
-
-def tell_missed(x: Exchange, missed: list[str]) -> None:
-    """What was asked for and is not applied: in the reply and on the record."""
-    for one in missed:
-        x.not_applied.append(one)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, one.encode()))

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
-import trio
-
-from appliance.core import headers as names
+from appliance import fence
+from appliance.bodies import BODY_BYTES_MAX, of_bytes, of_document
 from appliance.core.attempt_errors import (
     AttemptError,
     aggregate,
@@ -71,9 +70,6 @@ from appliance.providers.registry import ModelRegistry
 from appliance.providers.table import SERVICE_ACCOUNTS, Provider
 from appliance.upstream.http1 import UpstreamReply
 
-BODY_BYTES_MAX = 32 * 1024 * 1024
-# Above this a body is parsed off the loop.
-PARSED_HERE_BYTES_MAX = 256 * 1024
 ERROR_BYTES_MAX = 256 * 1024
 NO_MAPPING = "NO_MAPPING"
 # What is passed to the provider that the model names, as it came but for the model.
@@ -260,7 +256,7 @@ class GatewayCall:
             self._chat = chat_of(inbound, self._document)
         chat, dropped = chat_for(candidate, self._chat, requested_model(self._document))
         for name in dropped:
-            self.missed(f"{name};reason=not-supported-by-model")
+            fence.note(self._x, f"{name};reason=not-supported-by-model")
         return body_of(inbound, chat, endpoint, stream=streams)
 
     def _fields(self, candidate: Candidate, body: Json | None) -> Headers:
@@ -285,13 +281,6 @@ class GatewayCall:
             if name.encode() not in present:
                 fields.append((name.encode(), value.encode()))
         return fields
-
-    def missed(self, missed: str) -> None:
-        """Something asked for is not applied: told in the reply and on the record."""
-        x = self._x
-        if missed not in x.not_applied:
-            x.not_applied.append(missed)
-            x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
 
     # -- how the candidate that was entered ended
 
@@ -367,10 +356,6 @@ async def _asked(x: Exchange, inbound: Inbound) -> Asked:
     if b"content-encoding" in x.head.first:
         raise Refusal(415, "body_coded", "The gateway reads bodies without Content-Encoding.")
     boundary = boundary_of(x.head.first.get(b"content-type", b"").decode("latin-1"))
-    read = partial(read_form, boundary) if boundary and inbound == "plain" else read_document
-    spill = body.spill
-    if spill is not None:
-        return await trio.to_thread.run_sync(lambda: read(spill.begin(body.length)))
-    if body.length > PARSED_HERE_BYTES_MAX:
-        return await trio.to_thread.run_sync(read, body.data)
-    return read(body.data)
+    if boundary and inbound == "plain":
+        return await of_bytes(body, partial(read_form, boundary))
+    return await of_document(body, read_document, keep=True)

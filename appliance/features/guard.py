@@ -12,12 +12,14 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import trio
 
 from appliance import fence
+from appliance.bodies import BODY_BYTES_MAX, of_document, whole
 from appliance.core import headers as names
 from appliance.core.decoding import decode_body
 from appliance.core.guard import Guard, blocks
@@ -36,9 +38,6 @@ from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Aim, Body, Exchange
 from appliance.wire import Woken
 
-# Larger bodies are parsed off the loop; beyond this they are not read.
-PARSED_HERE_BYTES_MAX = 256 * 1024
-BODY_BYTES_MAX = 32 * 1024 * 1024
 REPLY_BYTES_MAX = 256 * 1024
 MODERATION_S = 10.0
 # All checks of a request together; the model that judges has a deadline of its own inside.
@@ -181,27 +180,24 @@ async def _read(x: Exchange) -> Checks:
     if why_not:
         return Checks(Prompt("", whole=True), why_not)
     coding = x.head.first.get(b"content-encoding", b"").decode("latin-1")
-    moderates = x.asks.moderations_enabled
-    spill = body.spill
+    find = partial(_checks, moderates=x.asks.moderations_enabled)
     try:
-        if spill is not None:
-            return await trio.to_thread.run_sync(
-                lambda: _checks(spill.begin(body.length), coding, moderates=moderates)
-            )
-        if body.length > PARSED_HERE_BYTES_MAX or coding:
-            return await trio.to_thread.run_sync(
-                lambda: _checks(body.data, coding, moderates=moderates)
-            )
-        return _checks(body.data, "", moderates=moderates)
+        if not coding:
+            return await of_document(body, find)
+        return await trio.to_thread.run_sync(lambda: find(*_decoded(whole(body), coding)))
     except Exception:  # open: told by whoever asked
         return Checks(Prompt("", whole=True), "failed")
 
 
-def _checks(data: bytes, coding: str, *, moderates: bool) -> Checks:
-    """The prompt in a body, and what is asked of the moderation endpoint."""
+def _decoded(data: bytes, coding: str) -> tuple[Any, str]:
+    """What a body says that comes with a coding; and why it says nothing."""
     decoded = decode_body(data, coding)
-    document, fault = read_json(decoded.data)
-    if decoded.problem or fault or not isinstance(document, dict):
+    return (None, decoded.problem) if decoded.problem else read_json(decoded.data)
+
+
+def _checks(document: object, fault: str, *, moderates: bool) -> Checks:
+    """The prompt in a body, and what is asked of the moderation endpoint."""
+    if fault or not isinstance(document, dict):
         return Checks(Prompt("", whole=True), "body-not-read")
     prompt = prompt_of(document)
     if not prompt.text:
@@ -330,20 +326,17 @@ async def _asked(
 
 
 async def _whole(reply: Reply) -> bytes | None:
-    data = b""
+    data = bytearray()
     while not reply.done:
         data += await reply.piece()
         if len(data) > REPLY_BYTES_MAX:
             return None
-    return data
+    return bytes(data)
 
 
 def _miss(x: Exchange, guards: Guards, feature: str, reason: str) -> None:
     """A check is not made, or not in full. Raises Refusal where that is not let pass."""
-    missed = f"{feature};reason={reason}"
-    if missed not in x.not_applied:
-        x.not_applied.append(missed)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+    fence.note(x, f"{feature};reason={reason}")
     if guards.closed and reason in CLOSED:
         status, message = CLOSED[reason]
         raise Refusal(

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from appliance import fence
-from appliance.core import headers as names
 from appliance.core.derive import PriceOf, cost_of
-from appliance.core.rate_choice import policy_of
+from appliance.core.rate_choice import counts_users, policy_of
 from appliance.core.rate_policy import Policy, PolicyInvalid
 from appliance.core.rate_reply import (
     NOT_APPLIED_POLICY,
@@ -143,33 +142,35 @@ def _stored(x: Exchange, limits: Limits) -> Sequence[Policy]:
     if x.asks.rate_limit_policy or not x.identity.limited:
         return NO_POLICIES
     if not x.found_key and not x.identity.failed_open:
-        _not_applied(x, NOT_APPLIED_UNKNOWN)
+        fence.note(x, NOT_APPLIED_UNKNOWN)
         return NO_POLICIES
     stored = None if x.identity.failed_open else limits.stored.policies(x.region, x.org)
     if stored is None:
         limits.failed()
-        _not_applied(x, NOT_APPLIED_UNREADABLE)
+        fence.note(x, NOT_APPLIED_UNREADABLE)
         return NO_POLICIES
     return stored
 
 
 def _check(x: Exchange, limiter: Limiter, stored: Sequence[Policy]) -> tuple[Taken, Verdict] | None:
     asks = x.asks
-    user_id = asks.user_id or user_of_body(x.body.data)
+    user_id = asks.user_id
     try:
+        if not user_id and counts_users(asks.rate_limit_policy, stored):
+            user_id = user_of_body(x.body.data)
         policy = policy_of(
             asks.rate_limit_policy, stored, key_is_limited=True, user_id=user_id,
             properties=asks.properties,
         )  # fmt: skip
     except PolicyInvalid:
-        _not_applied(x, NOT_APPLIED_POLICY)
+        fence.note(x, NOT_APPLIED_POLICY)
         return None
     if policy is None:
         return None
     key = limiter.key(x.org, policy, user_id, asks.properties)
     if key is None:
         x.reply_headers += unchecked_headers(policy)
-        _not_applied(x, NOT_APPLIED_SEGMENT)
+        fence.note(x, NOT_APPLIED_SEGMENT)
         return None
     verdict = limiter.check(key, policy, time.time_ns() // 1000)
     return Taken(limiter, key, policy), verdict
@@ -191,8 +192,3 @@ async def charge(x: Exchange, tap: Costed, price: PriceOf) -> bool:
         for taken in due:
             taken.limiter.charge_cents(taken.key, taken.policy, cost_pico, time.time_ns() // 1000)
     return True
-
-
-def _not_applied(x: Exchange, missed: str) -> None:
-    x.not_applied.append(missed)
-    x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from appliance import fence
-from appliance.core import headers as names
 from appliance.core.decoding import decode_body
 from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
-from appliance.exchange import Exchange, Headers, TapLike, hung_up, monotonic
+from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, hung_up, monotonic
 
 if TYPE_CHECKING:
     from appliance.providers.dialects.mapping import ReplyMap
@@ -96,8 +95,7 @@ async def _whole(
             fence.broke(x, MAPPING, error)
         kept = reply.end_to_end()
         body, headers = data, [field for field in kept if field[0].lower() != b"content-length"]
-        x.not_applied.append(UNMAPPED)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, UNMAPPED.encode()))
+        fence.note(x, UNMAPPED)
     tap.add(data)
     if tap.heavy:
         await tap.unload()
@@ -118,6 +116,7 @@ async def _stream(
 ) -> None:
     watch = x.reply.watch
     whole = WholeEvents() if mapping.is_same else None
+    held_until_s = NEVER_S
     scanner = TerminalScanner(x.dialect)
     x.http_status = reply.status
     x.started = True
@@ -129,9 +128,10 @@ async def _stream(
     while True:
         if not watch.gone:
             watch.enter("gap", gap_s)
-        piece = await _next(reply, held=bool(whole is not None and whole.held))
+        piece = await _next(reply, held_until_s)
         if piece is None:
             assert whole is not None, "it holds something"
+            held_until_s = NEVER_S
             await _write(x, whole.flush())
             continue
         if piece:
@@ -146,6 +146,11 @@ async def _stream(
                 return
             continue
         out = whole.feed(piece) if whole is not None else _mapped(x, mapping.feed, piece)
+        if whole is not None:
+            if not whole.held:
+                held_until_s = NEVER_S
+            elif out or held_until_s == NEVER_S:  # another event has begun; else its wait goes on
+                held_until_s = trio.current_time() + HELD_S
         # The last word may be wrapped (Bedrock): whoever has taken it out knows that it was said.
         if ended or reply.done or mapping.is_done:
             await tap.seal("complete")
@@ -169,11 +174,11 @@ def _mapped(x: Exchange, work: Callable[..., bytes], *piece: bytes) -> bytes:
         raise UpstreamFailed("malformed", "the reply's stream was not understood") from error
 
 
-async def _next(reply: ProviderReply, *, held: bool) -> bytes | None:
+async def _next(reply: ProviderReply, until_s: float) -> bytes | None:
     """The next piece; None when the beginning of an event has waited for its end long enough."""
-    if not held:
+    if until_s == NEVER_S:
         return await reply.piece()
-    with trio.move_on_after(HELD_S):
+    with trio.move_on_at(until_s):
         return await reply.piece()
     return None
 

@@ -14,7 +14,6 @@ import trio
 
 from appliance import fence
 from appliance.actors.wallet_batch import WalletDown
-from appliance.core import headers as names
 from appliance.core.budgets import Spender
 from appliance.core.decoding import decode_body
 from appliance.core.derive import Bill, PriceOf, bill_of
@@ -271,7 +270,7 @@ async def pay(
                 "What a WebSocket may cost cannot be held beforehand, and the budgets of this "
                 'server are strict: set budget_mode = "normal", or use calls over HTTP.',
             )  # fmt: skip
-        _missed(x, WEBSOCKET)
+        fence.note(x, WEBSOCKET)
         return True
     if not (x.body.length or pass_through):
         return True  # nothing is bought without a question: lists of models, files, health
@@ -290,7 +289,7 @@ async def pay(
         if must:
             raise down.refusal() from None
         wallets.failed()
-        _missed(x, DOWN)
+        fence.note(x, DOWN)
         return True
     except Exception as error:
         if must:
@@ -304,7 +303,7 @@ async def pay(
         fence.broke(x, BUDGETS, error)
         return True
     if size is None:
-        _missed(x, NO_PRICE)
+        fence.note(x, NO_PRICE)
     if hold is not None:
         x.payment = payment = payment or Payment(wallet, wallets.price)
         payment.enter(hold, call)
@@ -367,9 +366,3 @@ async def _data(body: Body, bytes_max: int) -> bytes | None:
     spill = body.spill
     data: bytes = await trio.to_thread.run_sync(spill.begin, body.length)
     return data
-
-
-def _missed(x: Exchange, missed: str) -> None:
-    if missed not in x.not_applied:
-        x.not_applied.append(missed)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import trio
 
+from appliance import fence
 from appliance.actors.recorder import Capture, Recorder, SessionBody
-from appliance.core import headers as names
 from appliance.core import realtime as lines
 from appliance.core import websocket as ws
 from appliance.core.usage import realtime as usage
@@ -108,9 +108,7 @@ def note_missed(x: Exchange) -> None:
         (bool(asks.token_limit_handler), "token-limit"),
     ):
         if asked:
-            missed = f"{feature};reason=websocket"
-            x.not_applied.append(missed)
-            x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+            fence.note(x, f"{feature};reason=websocket")
 
 
 class Session:

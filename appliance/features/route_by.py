@@ -17,6 +17,7 @@ from typing import Any
 
 import trio
 
+from appliance import fence
 from appliance.actors.router import Book, Router, Turn
 from appliance.core import headers as names
 from appliance.core.credential_header import REPLACED
@@ -267,7 +268,7 @@ class Routed:
                     "them. Store the providers' keys here, or set forward_key in "
                     f"[routers.{by.plan.name}].",
                 )  # fmt: skip
-            self._missed(KEY_NOT_SENT)
+            fence.note(self._x, KEY_NOT_SENT)
         return b""
 
     async def _read_model(self) -> str:
@@ -289,7 +290,7 @@ class Routed:
         except Refusal:
             if maps:
                 raise
-            self._missed(NO_PRICES)
+            fence.note(self._x, NO_PRICES)
             return ""
 
     def _mark(self, index: int) -> None:
@@ -330,11 +331,6 @@ class Routed:
             index: self._price(providers[index], model, TYPICAL, at_us).cost_pico if model else None
             for index, model in self._models.items()
         }
-
-    def _missed(self, missed: str) -> None:
-        x = self._x
-        x.not_applied.append(missed)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
 
     # -- which is next, and what the last one has shown
 

@@ -12,13 +12,17 @@ from typing import Any
 import msgspec
 import trio
 
+from appliance import fence
 from appliance.actors.spill import Spliced
-from appliance.core import headers as names
 from appliance.exchange import Body, Exchange
 
 BODY_BYTES_MAX = 32 * 1024 * 1024
 OPTION = b'"include_usage":true'
 OPTIONS_OPENING = re.compile(rb'"stream_options"\s*:\s*\{')
+
+
+class Unclear(Exception):  # noqa: N818 - says of which part nothing is known
+    """The body cannot be changed for certain; the word is the reason that is told."""
 
 
 class _Asked(msgspec.Struct):
@@ -30,7 +34,7 @@ class _Asked(msgspec.Struct):
 
 def wants_usage(x: Exchange) -> bool:
     """Whether it was asked for (header, key or configuration), of an API that knows it."""
-    return x.asks_usage and b"/completions" in x.route.path
+    return x.asks_usage and b"/completions" in x.route.path and x.body.length > 0
 
 
 async def ask_for_usage(x: Exchange) -> bool:
@@ -39,25 +43,32 @@ async def ask_for_usage(x: Exchange) -> bool:
         return True
     body = x.body
     if b"content-encoding" in x.head.first or body.length > BODY_BYTES_MAX:
-        missed = "stream-usage;reason=body"
-        x.not_applied.append(missed)
-        x.reply_headers.append((names.REPLY_NOT_APPLIED, missed.encode()))
+        fence.note(x, "stream-usage;reason=body")
         return True
+    try:
+        await _insert(x, body)
+    except Unclear as unclear:
+        fence.note(x, f"stream-usage;reason={unclear}")
+    return True
+
+
+async def _insert(x: Exchange, body: Body) -> None:
+    """Raises Unclear."""
     if body.spill is not None:
         # Only the reading of a file and a scan in C happen over there; the loop goes on.
         edit = await trio.to_thread.run_sync(lambda: usage_edit(body.spill.begin(body.length)))
         if edit is not None:
             spliced = Spliced(body.spill, *edit)
             x.body = Body(b"", spliced, spliced.length, body.trailers)
-        return True
+        return
     edited = with_usage(body.data)
     if edited is not None:
         x.body = Body(edited, None, len(edited), body.trailers)
-    return True
 
 
 def with_usage(data: bytes) -> bytes | None:
-    """The body with `stream_options.include_usage` set; None when it needs no change."""
+    """The body with `stream_options.include_usage` set; None when it needs no change. Raises
+    Unclear."""
     edit = usage_edit(data)
     if edit is None:
         return None
@@ -66,19 +77,25 @@ def with_usage(data: bytes) -> bytes | None:
 
 
 def usage_edit(data: bytes) -> tuple[int, bytes] | None:
-    """Where to insert what, so that every other byte stays as it is; None for no change."""
+    """Where to insert what, so that every other byte stays as it is; None for no change. Raises
+    Unclear for a body that nobody can tell where to change."""
     try:
         asked = msgspec.json.decode(data, type=_Asked)
     except (msgspec.MsgspecError, RecursionError):
-        return None
+        raise Unclear("body") from None
     if asked.stream is not True:
         return None
     options = asked.stream_options
     if options is msgspec.UNSET:
         return data.index(b"{") + 1, b'"stream_options":{' + OPTION + b"},"
-    if not isinstance(options, dict) or "include_usage" in options:
+    if isinstance(options, dict) and "include_usage" in options:
         return None
     openings = list(OPTIONS_OPENING.finditer(data))
-    if len(openings) != 1:
-        return None  # which of them is the body's own is not known without reading all of it
-    return openings[0].end(), OPTION + (b"," if options else b"")
+    if not isinstance(options, dict) or len(openings) != 1:
+        raise Unclear("stream-options")  # of several nobody knows which is the body's own
+    at, inserted = openings[0].end(), OPTION + (b"," if options else b"")
+    # The one that was found may lie deeper, and the body's own be written with escapes.
+    made = msgspec.json.decode(data[:at] + inserted + data[at:], type=_Asked).stream_options
+    if "include_usage" not in made:
+        raise Unclear("stream-options")
+    return at, inserted

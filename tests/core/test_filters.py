@@ -35,11 +35,11 @@ ROWS: dict[int, dict[str, Any]] = {
         "request_created_at": T0_US, "response_created_at": T0_US + 1_000_000,
         "request_model": "gpt-4o-mini", "response_model": "gpt-4o-2024", "prompt_id": "p1",
         "prompt_version": "v1", "target_url": "https://api.openai.com/v1", "request_path": "/v1/a",
-        "request_referrer": "ai-gateway", "model_override": "mine",
+        "request_referrer": "ai-gateway", "model_override": "mine", "threat": False,
     },
     2: {
         "model": "claude_sonnet%4", "provider": "ANTHROPIC", "user_id": "", "status": 500,
-        "latency_ms": 200.0, "cost_pico": 3_000_000_000_000, "outcome": "cache_hit",
+        "latency_ms": 200.0, "cost_pico": 3_000_000_000_000, "outcome": "cache_hit", "threat": True,
         "properties": {"tenant": "Ümlaut"}, "request_created_at": T0_US + HOUR_US,
     },
     3: {
@@ -178,7 +178,8 @@ MATCHES: list[tuple[str, str, Any, list[int]]] = [
     # flags
     ("cached", "equals", True, [2]),
     ("cached", "equals", "false", [1, 3]),
-    ("threat", "equals", True, [3]),
+    ("threat", "equals", True, [2, 3]),
+    ("threat", "equals", False, [1]),
     ("cache_enabled", "equals", False, [1, 2, 3]),
     ("is_passthrough_billing", "equals", "true", []),
     ("helicone-score-feedback", "equals", True, [1]),

@@ -4,13 +4,16 @@ The rates on texts that it was not tuned on are what `scripts/measure_guard` pri
 from __future__ import annotations
 
 import re
+import unicodedata
 from random import Random
+from typing import Any
 
 import pytest
 
 from appliance.core.guard import (
     BLOCK_CHARACTERS,
     GAP,
+    LIGATURES,
     OVERLAP_CHARACTERS,
     Guard,
     blocks,
@@ -107,9 +110,34 @@ def test_blocks_cover_the_text_and_overlap() -> None:
     assert list(blocks("")) == []
 
 
+@pytest.mark.parametrize("sign", ["\ufdfa", "\ufdfb", "\u3316", "\u33af", "\u0390", "\u0130"])
+def test_signs_that_stand_for_many_hide_nothing(sign: str) -> None:
+    for count in (280, BLOCK_CHARACTERS - len(ATTACKS[0]) - 1):
+        assert judged(sign * count + " " + ATTACKS[0]).is_threat
+
+
+def test_no_sign_stands_for_more_than_six() -> None:
+    """All of Unicode: what is not known yet stands for itself."""
+    signs = [chr(code) for code in range(0x110000) if chr(code) not in LIGATURES]
+    assert max(len(unicodedata.normalize("NFKC", sign).lower()) for sign in signs) <= 6
+    assert all(word not in rule.needs for word in plain_words(LIGATURES) for rule in RULES)
+
+
+def test_marks_over_a_letter_are_sorted_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    normalize, sizes = unicodedata.normalize, []
+
+    def counted(form: Any, text: str) -> str:
+        sizes.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", counted)
+    marks = "a" + "\u0301\u0327" * (BLOCK_CHARACTERS // 2)
+    assert judged(marks + " " + ATTACKS[0]).is_threat
+    assert max(sizes) <= 256
+
+
 def test_work_on_a_block_is_bounded() -> None:
-    """One sign that stands for eighteen, and words that begin every pattern."""
-    assert len(" ".join(plain_words("\ufdfa" * BLOCK_CHARACTERS))) <= 2 * BLOCK_CHARACTERS
+    """Words that begin every pattern."""
     words = sorted({word for rule in RULES for word in rule.needs.split()})
     for word in ("not", "ignore", "any", *words):
         judged(f"{word} " * (BLOCK_CHARACTERS // (len(word) + 1)))

@@ -100,6 +100,7 @@ def test_parts_are_bounded() -> None:
         ("/v1/chat/completions", True), ("/v1/messages?beta=true", True), ("/v1/responses", True),
         ("/v1/images/generations", True), ("/v1beta/models/gemini-pro:generateContent", True),
         ("/v1/models/gemini-pro:streamGenerateContent?alt=sse", True),
+        ("/v1/chat/completions?next=/files/1&a=:countTokens", True),
         ("/v1/embeddings", False), ("/v1/moderations", False), ("/v1/files?x=1", False),
         ("/v1/batches/b_1", False), ("/v1/audio/speech", False),
         ("/v1beta/models/e:embedContent", False), ("/v1/messages/batches", False),

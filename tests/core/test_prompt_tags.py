@@ -21,8 +21,7 @@ def static(text: str) -> str:
 
 
 def read(document: Any) -> tuple[Any, Template]:
-    sent, template = unwrapped(json.dumps(document).encode())
-    return json.loads(sent), template
+    return unwrapped(document)
 
 
 def message(content: Any, role: str = "user") -> dict[str, Any]:
@@ -127,7 +126,7 @@ def test_strings(text: str, sent: str, template: str, inputs: dict[str, str]) ->
     ],
 )
 def test_what_is_no_whole_tag_is_ordinary_text(text: str) -> None:
-    body = json.dumps({"prompt": text}).encode()
+    body = {"prompt": text}
     sent, template = unwrapped(body)
     assert sent is body
     assert template == Template({"prompt": text}, {}, [])
@@ -139,16 +138,16 @@ def test_a_tag_that_is_not_closed_hides_none_behind_it() -> None:
     assert template.inputs == {"k": "v"}
 
 
-def test_a_body_without_tags_keeps_its_bytes() -> None:
-    body = b'{ "messages": [ {"content": "x", "n": 1.50} ] }'
+def test_a_body_without_tags_stays_as_it_is() -> None:
+    body = {"messages": [{"content": "x", "n": 1.50}]}
     sent, template = unwrapped(body)
     assert sent is body
     assert template.template == {"messages": ["<helicone-auto-prompt-input idx=0 />"]}
     assert template.auto_inputs == [{"content": "x", "n": 1.5}]
 
 
-@pytest.mark.parametrize("body", [b"", b"text", b"[1]", b'"x"', b"\xff", b"[" * 9000])
-def test_other_bodies_are_refused(body: bytes) -> None:
+@pytest.mark.parametrize("body", [None, [1], "x", 7])
+def test_other_bodies_are_refused(body: object) -> None:
     with pytest.raises(Refusal, match="not a JSON object, so Helicone-Prompt-Id") as caught:
         unwrapped(body)
     assert caught.value.status == 400
@@ -164,12 +163,6 @@ def test_depth_is_bounded() -> None:
     read(nested(DEPTH_MAX - 1))
     with pytest.raises(Refusal, match=f"nested deeper than {DEPTH_MAX} levels"):
         read(nested(DEPTH_MAX))
-
-
-def test_half_a_pair_of_escapes_goes_through() -> None:
-    body = json.dumps({"a": "\ud83d" + tagged("k", "v")}).encode()
-    sent, _ = unwrapped(body)
-    assert json.loads(sent) == {"a": "\ud83dv"}
 
 
 PIECES = st.sampled_from([
@@ -202,7 +195,7 @@ def test_the_template_and_its_inputs_say_what_was_sent(value: Any) -> None:
      "</helicone-prompt-static>", "<helicone-prompt-input" + " " * 16],
 )  # fmt: skip
 def test_hostile_text_takes_no_square_of_its_length(piece: str) -> None:
-    body = json.dumps({"a": piece * 100_000 + static("x")}).encode()
+    body = {"a": piece * 100_000 + static("x")}
     started = time.process_time()
     unwrapped(body)
     assert time.process_time() - started < 3

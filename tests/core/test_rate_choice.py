@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.core.rate_choice import policy_of, ranked
+from appliance.core.rate_choice import counts_users, policy_of, ranked
 from appliance.core.rate_policy import PolicyInvalid, parse_policy
 
 STORED = [
@@ -65,3 +65,14 @@ def test_a_wrong_header_replaces_stored_policies_too() -> None:
 def test_units_are_compared_by_their_numbers() -> None:
     policies = ranked(parse_policy(text) for text in ("5;w=60;u=cents", "4;w=60", "3;w=60;u=cents"))
     assert [policy.text for policy in policies] == [b"3;w=60;u=cents", b"4;w=60", b"5;w=60;u=cents"]
+
+
+def test_a_body_is_read_for_its_user_where_that_matters() -> None:
+    of_all, of_user = parse_policy("1;w=60"), parse_policy("1;w=60;s=user")
+    assert counts_users("1;w=60;s=USER", ())
+    assert not counts_users("1;w=60;s=plan", (of_user,))  # the header replaces what is stored
+    assert counts_users("", (of_all, of_user))
+    assert not counts_users("", (of_all,))
+    assert not counts_users("", ())
+    with pytest.raises(PolicyInvalid):
+        counts_users("1", (of_user,))

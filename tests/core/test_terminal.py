@@ -18,6 +18,22 @@ RESPONSES = (
     b'event: response.output_text.delta\ndata: {"delta":"event: response.completed"}\n\n'
     b'event: response.completed\ndata: {"type":"response.completed","response":{"id":"r"}}\n\n'
 )
+# Without `event:` lines, the keys in four orders.
+UNNAMED = b"".join(
+    line for line in RESPONSES.splitlines(keepends=True) if not line.startswith(b"event:")
+)
+NUMBERED = (
+    b'data: {"sequence_number":0,"type":"response.created"}\n\n'
+    b'data: {"sequence_number":1,"type":"response.completed","response":{"id":"r"}}\n\n'
+)
+SORTED = (
+    b'data: {"response":{"metadata":{"type":"response.completed"}},"type":"response.created"}\n\n'
+    b'data: {"response":{"id":"r"},"sequence_number":123456789,"type":"response.failed"}\n\n'
+)
+TYPE_BEFORE_NUMBER = (
+    b'data: {"response":{"id":"r"}, "type": "response.created", "sequence_number": 0}\r\n\r\n'
+    b'data: {"response":{"id":"r"}, "type": "response.incomplete", "sequence_number": 1}\r\n\r\n'
+)
 GEMINI = b'data: {"candidates":[{"finishReason":"STOP"}]}\r\n\r\n'
 
 
@@ -49,6 +65,12 @@ STREAMS = [
     ("gemini", CHAT, len(CHAT) - 2),
     ("openai", ANTHROPIC, ANTHROPIC.rindex(b"event: message_stop") + 20),
     ("gemini", RESPONSES, len(RESPONSES) - 1),
+    ("openai", UNNAMED, len(UNNAMED) - 1),
+    ("openai", UNNAMED.replace(b"completed", b"failed"), len(UNNAMED) - 7),
+    ("openai", NUMBERED, len(NUMBERED) - 1),
+    ("openai", SORTED, len(SORTED) - 1),
+    ("openai", b'data: {"metadata":{"type":"response.x"}}\n\n' + CHAT, len(CHAT) + 40),
+    ("groq", TYPE_BEFORE_NUMBER, len(TYPE_BEFORE_NUMBER) - 3),
 ]
 
 
@@ -79,6 +101,8 @@ def test_every_cut_in_two_finds_it(dialect, stream, expected):
         ("anthropic", b"event: message_stopped\n\n"),
         ("openai", b"event: response.completed_later\ndata: {}\n\n"),
         ("openai", b"event: response.in_progress\ndata: {}\n\n"),
+        ("openai", b'data: {"type":"response.x","delta":"\\"type\\":\\"response.failed\\"}"}\n\n'),
+        ("openai", b'data: {"type":"response.x","response":{"m":{"type":"response.failed"}}}\n\n'),
     ],
 )
 def test_text_that_only_looks_like_it_does_not_count(dialect, stream):

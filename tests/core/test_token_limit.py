@@ -27,7 +27,7 @@ def fit(handler: TokenLimitHandler, document: Any, override: str = "") -> Any:
         handler, document, override=override, context_of=lambda model: CONTEXTS.get(model, 0)
     )
     assert document == before
-    return done
+    return done.document
 
 
 def chat(*contents: Any, **more: Any) -> dict[str, Any]:

@@ -142,6 +142,14 @@ def test_other_providers_have_none(appliance: Appliance, provider: Provider) -> 
     assert len(provider.received) == 1
 
 
+def test_what_it_says_meanwhile_is_not_the_clients(short: Appliance) -> None:
+    """Its 1xx replies are of a call that the client did not make."""
+    for fault in ("fake-1xx", "fake-hint-then-stall"):
+        reply = short.call(CHAT, chat(f"please {fault}"), ON)
+        assert (reply.status, reply.early) == (200, [])
+    assert short.call(CHAT, chat("hello", model="fake-1xx"), ON).early  # of its own call
+
+
 FAULTS = [
     "fake-error-401", "fake-error-500", "fake-reset-before-headers", "fake-short-body",
     "fake-malformed-head", "fake-stall", "fake-204", "fake-hint-then-stall",

@@ -33,10 +33,10 @@ class Origin:
         self.wires.append(ClosingWire(self.scripts.pop(0)))
         return self.wires[-1]
 
-    def call(self, x: Exchange) -> Call:
+    def call(self, x: Exchange, *, aside: bool = False) -> Call:
         provider = SimpleNamespace(record_name="FAKE")
         aim = Aim(provider, KEY, b"HEAD|", False, Deadlines(), "/v1/x", "http://a/v1/x")
-        return Call(x, aim, self.pool)
+        return Call(x, aim, self.pool, aside=aside)
 
 
 class ClosingWire(MemoryWire):
@@ -143,5 +143,8 @@ async def test_informational_heads_are_passed_on() -> None:
     x.reply.informational = informational  # type: ignore[method-assign]
     early = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"
     async with Origin([early + OK]).call(x) as reply:
+        assert await read(reply) == b"ok"
+    assert passed == [102, 103]
+    async with Origin([early + OK]).call(x, aside=True) as reply:
         assert await read(reply) == b"ok"
     assert passed == [102, 103]

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 
 from appliance.actors.spill import HeldBody, SpillBudget
+from appliance.bodies import whole
 from appliance.core.ask_types import Asks
+from appliance.core.json_reader import read_json, write_json
 from appliance.errors import Refusal
 from appliance.exchange import Body, Exchange
-from appliance.features.edit_prompt import TEMPLATE_BYTES_MAX, edit_prompt, edited
+from appliance.features.edit_prompt import TEMPLATE_BYTES_MAX, Edited, edit_prompt, edited
 from tests.fakes.bare_exchange import bare_exchange
 
 TAGGED = '<helicone-prompt-input key="who">Ada</helicone-prompt-input>'
 
 
 def context_of(name: str) -> int:
-    return {"small": 100}.get(name, 0)
+    return {"small": 100, "large": 10_000_000}.get(name, 0)
 
 
 def chat(content: str, **more: Any) -> bytes:
@@ -34,8 +36,12 @@ async def unasked() -> Any:
     raise AssertionError("nobody asked what is known of models")
 
 
+def done_to(data: bytes, **asks: Any) -> Edited:
+    return edited(*read_json(data), asks=Asks(**asks), context_of=context_of)
+
+
 def exchange(body: bytes, *fields: tuple[bytes, bytes], **asks: Any) -> Exchange:
-    route = SimpleNamespace(switches=False)
+    route = SimpleNamespace(switches=False, is_gateway=False)
     x = bare_exchange(body=Body(body, None, len(body)), asks=Asks(**asks), route=route)
     x.head.first.update(fields)
     return x
@@ -70,9 +76,12 @@ async def test_tags_come_out_before_the_rest_is_made_to_fit() -> None:
 
 def test_a_body_that_fits_keeps_its_bytes() -> None:
     data = b'{ "model":"small",  "messages":[{"role":"user","content":"short"}]}'
-    done = edited(data, Asks(token_limit_handler="middle-out"), context_of)
-    assert done.data is data
-    assert done.missed == []
+    for asks in (
+        {"token_limit_handler": "middle-out"},
+        {"prompt_id": "p", "prompt_mode": "testing"},
+    ):
+        done = done_to(data, **asks)
+        assert (done.data, done.missed) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -84,13 +93,22 @@ def test_a_body_that_fits_keeps_its_bytes() -> None:
     ],
 )
 def test_what_cannot_be_made_to_fit_says_so(body: bytes, missed: list[str]) -> None:
-    done = edited(body, Asks(token_limit_handler="truncate"), context_of)
-    assert (done.data, done.missed) == (body, missed)
+    done = done_to(body, token_limit_handler="truncate")
+    assert (done.data, done.missed) == (None, missed)
+
+
+@pytest.mark.parametrize("handler", ["truncate", "middle-out"])
+@pytest.mark.parametrize(
+    "more", [{"tools": [{"name": "x" * 1000}]}, {"max_tokens": 100}, {"tools": ["\ud83d" * 1000]}]
+)
+def test_what_is_too_long_whatever_is_cut_says_so(handler: str, more: dict[str, Any]) -> None:
+    done = done_to(chat("a" * 800, model="small", **more), token_limit_handler=handler)
+    assert (done.data, done.missed) == (None, ["token-limit;reason=too-long"])
 
 
 def test_the_fallback_needs_no_known_model() -> None:
-    asks = Asks(token_limit_handler="fallback")
-    done = edited(chat("x", model="unheard-of, small"), asks, context_of)
+    done = done_to(chat("x", model="unheard-of, small"), token_limit_handler="fallback")
+    assert done.data is not None
     assert json.loads(done.data)["model"] == "small"
     assert done.missed == []
 
@@ -139,6 +157,42 @@ async def test_a_large_body_is_sent_edited_and_kept_as_it_came() -> None:
     assert budget.held_bytes == len(data) + len(sent)
     x.body.spill.close()
     assert budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("asks", [{"token_limit_handler": "truncate"}, {"prompt_id": "p"}])
+async def test_a_large_body_that_is_not_edited_takes_no_second_place(asks: dict[str, Any]) -> None:
+    data = chat("x" * 2_000_000, model="large")
+    budget = SpillBudget(held_bytes_max=len(data))
+    budget.hold(len(data))
+    x = exchange(b"", prompt_mode="production", **asks)
+    x.body = body = Body(b"", HeldBody(data, budget), len(data))
+    await edit_prompt(x, knowing)
+    assert x.body is body
+    assert budget.held_bytes == len(data)
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 300_000, "x" * 2_000_000])
+@pytest.mark.parametrize("is_gateway", [False, True])
+async def test_what_was_edited_is_not_read_again(filler: str, is_gateway: bool) -> None:
+    """What the gateway gets is what the bytes say, be they NaN or half a pair of surrogates."""
+    document = b'{"messages": [{"content": "%b"}], "n": NaN, "s": "\\ud83d", "x": "%b"}'
+    data = document % (TAGGED.replace('"', '\\"').encode(), filler.encode())
+    x = exchange(data, prompt_id="p", prompt_mode="production")
+    x.route.is_gateway = is_gateway
+    if len(data) > 1_000_000:
+        budget = SpillBudget()
+        budget.hold(len(data))
+        x.body = Body(b"", HeldBody(data, budget), len(data))
+    await edit_prompt(x, unasked)
+    sent = read_json(whole(x.body))
+    assert sent[0]["messages"][0]["content"] == "Ada"
+    if filler and not is_gateway:
+        assert x.body.read is None  # large, and nobody waits for it
+        return
+    assert x.body.read is not None
+    read, fault = x.body.read
+    assert fault == ""
+    assert read_json(write_json(read)) == sent
 
 
 async def test_there_may_be_no_room_for_a_second_large_body() -> None:

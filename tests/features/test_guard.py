@@ -87,6 +87,29 @@ async def test_each_check_is_made_once() -> None:
     assert (x.threat, x.not_applied) == (False, [])
 
 
+@pytest.mark.parametrize("text", ["\ud83d " + ATTACK, "\ud83d hello"])
+@pytest.mark.parametrize("asks", [ALL, Asks(security_enabled=True, security_advanced=True)])
+async def test_half_a_pair_of_surrogates_hides_nothing(text: str, asks: Asks) -> None:
+    """A text that UTF-8 cannot spell comes as an escape: JSON allows it."""
+    x, calls = exchange(text, asks=asks), Calls(verdict("safe"), CLEAN)
+    if ATTACK in text:
+        with pytest.raises(Refusal, match="talk the model out of its rules"):
+            await guard(x, calls.guards)
+        return
+    await guard(x, calls.guards)
+    assert (x.threat, x.not_applied, calls.broken) == (False, [], [])
+    for _, sent in calls.made:
+        assert b"hello" in sent
+        json.loads(sent.decode("utf-8"))
+
+
+async def test_what_the_gateway_has_read_is_not_read_again() -> None:
+    x, calls = exchange(), Calls(verdict("safe"), CLEAN)
+    x.body.read = {"messages": [{"role": "user", "content": ATTACK}]}, ""
+    with pytest.raises(Refusal, match="talk the model out of its rules"):
+        await guard(x, calls.guards)
+
+
 async def test_moderation_waits_for_a_target_that_has_one() -> None:
     x, calls = exchange(asks=Asks(moderations_enabled=True), aim=None), Calls(CLEAN)
     await guard(x, calls.guards)
@@ -101,7 +124,7 @@ async def test_moderation_waits_for_a_target_that_has_one() -> None:
     assert x.threat is None
 
 
-@pytest.mark.parametrize("part", ["blocks", "read_json", "moderation_aim"])
+@pytest.mark.parametrize("part", ["blocks", "prompt_of", "moderation_aim"])
 @pytest.mark.parametrize("closed", [False, True])
 async def test_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, part: str, closed: bool) -> None:
     def broken(*_arguments: object) -> Any:
@@ -127,8 +150,7 @@ async def test_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, part: str, close
     "fault",
     ["", UpstreamFailed("cut", "x"), Refusal(403, "address_refused", "x"), b"{}", b"x" * 300_000],
 )
-@pytest.mark.usefixtures("autojump_clock")
-async def test_whoever_is_asked_does_not_answer(fault: Any) -> None:
+async def test_whoever_is_asked_does_not_answer(fault: Any, autojump_clock: object) -> None:
     x, calls = exchange(), Calls(fault, fault)
     started_s = trio.current_time()
     await guard(x, calls.guards)

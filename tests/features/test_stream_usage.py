@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from appliance.features.stream_usage import with_usage
+from appliance.exchange import Body
+from appliance.features.stream_usage import Unclear, ask_for_usage, with_usage
+from tests.fakes.bare_exchange import bare_exchange
 
 ASKED = b'"stream_options":{"include_usage":true},'
 EDITED = {
@@ -25,27 +28,31 @@ EDITED = {
     ),
 }
 UNTOUCHED = [
-    b"",
     b"{}",
-    b"[]",
-    b"true",
-    b'"stream"',
-    b"not JSON",
     b'{"stream":false}',
     b'{"stream":"true"}',
     b'{"stream":1}',
     b'{"stream":null}',
     b'{"nested":{"stream":true}}',
-    b'{"stream":true',
-    b'{"stream":true,"stream_options":null}',
-    b'{"stream":true,"stream_options":7}',
     b'{"stream":true,"stream_options":{"include_usage":false}}',
     b'{"stream":true,"stream_options":{"include_usage":true}}',
-    # Two of them: which is the body's own is not guessed.
-    b'{"stream":true,"x":{"stream_options":{}},"stream_options":{}}',
-    b'{"stream":true,"x":' + b"[" * 100_000,
-    b"\xff\xfe",
 ]
+UNCLEAR = {
+    b"": "body",
+    b"[]": "body",
+    b"true": "body",
+    b'"stream"': "body",
+    b"not JSON": "body",
+    b'{"stream":true': "body",
+    b'{"stream":true,"x":' + b"[" * 100_000: "body",
+    b"\xff\xfe": "body",
+    b'{"stream":true,"stream_options":null}': "stream-options",
+    b'{"stream":true,"stream_options":7}': "stream-options",
+    # Two of them: which is the body's own is not guessed.
+    b'{"stream":true,"x":{"stream_options":{}},"stream_options":{}}': "stream-options",
+    # One that is not the body's own.
+    rb'{"stream":true,"x":{"stream_options":{}},"stream\u005foptions":{}}': "stream-options",
+}
 
 
 @pytest.mark.parametrize("body", EDITED)
@@ -58,6 +65,18 @@ def test_edited(body: bytes) -> None:
 @pytest.mark.parametrize("body", UNTOUCHED)
 def test_untouched(body: bytes) -> None:
     assert with_usage(body) is None
+
+
+@pytest.mark.parametrize("body", UNCLEAR)
+async def test_what_is_unclear_goes_on_and_that_is_said(body: bytes) -> None:
+    with pytest.raises(Unclear, match=UNCLEAR[body]):
+        with_usage(body)
+    x = bare_exchange(body=Body(body, None, len(body)), asks_usage=True)
+    x.route = SimpleNamespace(path=b"/v1/chat/completions")
+    assert await ask_for_usage(x)
+    assert x.body.data is body
+    # A GET has no body, and asks for no stream.
+    assert x.not_applied == ([f"stream-usage;reason={UNCLEAR[body]}"] if body else [])
 
 
 def test_every_other_byte_stays() -> None:
