@@ -51,6 +51,7 @@ from appliance.features.tap import Tap, Untapped
 from appliance.fence import (
     CLOSED_S,
     OPEN_S,
+    Within,
     broke,
     closed,
     open_now,
@@ -129,7 +130,7 @@ async def admitted(x: Exchange, house: House) -> bool:
     if preflighted:
         return True
     if x.facts.credentials.stand_in:
-        with trio.fail_after(CLOSED_S):
+        with Within(CLOSED_S):
             await stand_for(x, house.keys)
         assert x.stand_in is not None, "or it was refused"
     assert x.identity is not None, "or it was refused"
@@ -198,7 +199,7 @@ async def to_one(x: Exchange, house: House, tap: Tap, limits: Timing) -> None:
             assert isinstance(own, bool), "it is kept, or not"
             lent = CLIENTS_OWN if own else lent_before(x, house.keys)
             if lent is None:
-                with trio.fail_after(CLOSED_S):
+                with Within(CLOSED_S):
                     lent = await lend(x, house.keys)
             aim = aim_at(x, lent, house.dialling, limits)
             assert isinstance(aim, Aim), "it is where the call goes"
@@ -222,7 +223,7 @@ async def fall_back(x: Exchange, house: House, tap: Tap) -> None:
     try:
         for entry in entries:
             try:
-                with trio.fail_after(CLOSED_S):
+                with Within(CLOSED_S):
                     await fallbacks.enter(entry)
                     limits = house.deadlines.of(x)
                     lent = await lend_along(x, entry.way, entry.fields, house.keys)
@@ -242,13 +243,13 @@ async def through_router(x: Exchange, house: House, tap: Tap) -> None:
     await want_usage(x)
     with Routed(x, house.routers[x.route.router_name], house.price) as routed:
         try:
-            with trio.fail_after(CLOSED_S):
+            with Within(CLOSED_S):
                 await routed.open()
         except Exception as error:  # closed: what cannot be routed is refused
             raise closed(x, "router", error) from error
         while True:
             try:
-                with trio.fail_after(CLOSED_S):
+                with Within(CLOSED_S):
                     fields = await routed.enter()
                     lent = await lend_along(x, x.route, fields, house.keys)
                 limits = house.deadlines.of(x)
@@ -276,7 +277,7 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
 
     async def find_spare() -> Spare | None:
         try:
-            with trio.fail_after(OPEN_S):
+            with Within(OPEN_S):
                 found = await routed.spare()
                 if found is None:
                     return None

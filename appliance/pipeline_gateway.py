@@ -6,8 +6,6 @@ from __future__ import annotations
 from types import NoneType
 from typing import TYPE_CHECKING
 
-import trio
-
 from appliance.config import Deadlines as Timing
 from appliance.errors import UpstreamFailed
 from appliance.exchange import Aim, Exchange
@@ -24,7 +22,7 @@ from appliance.features.pay import paid
 from appliance.features.relay import relay
 from appliance.features.retry import again, pause, retrying_of
 from appliance.features.tap import Tap
-from appliance.fence import CLOSED_S, closed, open_now
+from appliance.fence import CLOSED_S, Within, closed, open_now
 from appliance.house import House
 from appliance.wire import Woken
 
@@ -40,7 +38,7 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
     """The calls that may answer, one after the other, until one does; else one reply for all."""
     ring = house.keys[x.region]
     try:
-        with trio.fail_after(CLOSED_S):
+        with Within(CLOSED_S):
             loaded = await house.gateway()
             platform = await ring.plan_keys(house.platform) if house.platform else {}
             gateway = await loaded.call(x, ring, platform)
@@ -75,7 +73,7 @@ async def entered(
     ring, key_id = house.keys[x.region], candidate.key.key_id
     lender = house.platform if candidate.kind == "ptb" else x.org
     try:
-        with trio.fail_after(CLOSED_S):
+        with Within(CLOSED_S):
             found = await stored_key(lender, candidate.endpoint.provider, key_id, ring)
             fields = gateway.enter(candidate, found, ring)
             lent = await lend_along(x, x.route, fields, house.keys, key_id, lender)

@@ -23,14 +23,17 @@ VARIABLE = "HELICONE_APPLIANCE_COMPILE"
 # newcomer up to a second. So do those with msgspec's classes, whose options mypyc drops. What else
 # it makes of Python without a word: scripts/tidy.py, tests/compiled.
 MODULES = {
-    "appliance": "exchange fence house pipeline wire",
+    "appliance": "exchange fence house pipeline pipeline_gateway wire",
     "appliance/door": "http1 visit head listener sweeper",
     "appliance/upstream": "http1 pool",
-    "appliance/features": "admit aim answer cache call deadlines lend limit pay relay retry tap",
+    "appliance/features": (
+        "admit aim answer cache call deadlines gateway gateway_turns lend limit mapped pay relay "
+        "retry tap"
+    ),
     "appliance/actors": "recorder metrics ingest frame_rows recent region",
     "appliance/core": (
-        "access asks chunked credentials derive estimate facts filters framing headers ids "
-        "json_reader keys model_name money price_card prices reply sse terminal text_tokens "
+        "access asks attempts chunked credentials derive estimate facts filters framing headers "
+        "ids json_reader keys model_name money price_card prices reply sse terminal text_tokens "
         "urls usage_types"
     ),
     "appliance/core/usage": "anthropic counts gemini generic openai",

@@ -140,6 +140,8 @@ def candidates_of(
 def equals_among(candidates: Sequence[Candidate]) -> list[list[int]]:
     """Indexes of calls between which neither the client's word, nor priority, nor price decides:
     of one item, both with own keys or both with credits. Groups of two and more."""
+    if len(candidates) < 2:
+        return []
     groups: dict[tuple[int, Kind, int, int], list[int]] = {}
     for index, one in enumerate(candidates):
         endpoint = one.endpoint
