@@ -215,6 +215,7 @@ def services_of(server: Server) -> Services:
         RecordsOf(server.regions, server.log),
         ModelsOf(server),
         WalletsOf(server),
+        {name: region.tables for name, region in server.regions.items()},
     )
 
 

@@ -106,11 +106,11 @@ class State:
 
         Raises StateBroken; the file is then left as it was.
         """
-        with _translated(path):
+        with translated(path):
             _create_private(path)
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                _prepare(connection)
+                prepare(connection)
                 _migrate(connection, path)
                 connection.execute(
                     "INSERT INTO organizations VALUES (?, ?, ?, '', ?) ON CONFLICT DO NOTHING",
@@ -227,13 +227,13 @@ class State:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             yield self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, and on the disk when it ends."""
-        with self._lock, _translated(self.path):
+        with self._lock, translated(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -264,7 +264,8 @@ def _create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def prepare(connection: sqlite3.Connection) -> None:
+    """The settings of each connection to the file; a damaged one raises sqlite3.DatabaseError."""
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL", "synchronous = FULL",
         "secure_delete = ON", "foreign_keys = ON", "trusted_schema = OFF",
@@ -300,7 +301,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """SQLite's errors end here: a rule of ours that was broken is a ValueError, the rest is a
     state that cannot be relied upon."""
     try:

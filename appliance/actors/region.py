@@ -21,6 +21,7 @@ from appliance.actors.recent import Recent
 from appliance.actors.response_cache import ResponseCache
 from appliance.actors.roller import Roller, RollerOptions
 from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
+from appliance.actors.tables import Tables
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk
 from storage.analytics import Analytics
@@ -35,6 +36,7 @@ from storage.lake import Lake
 from storage.ledger import LedgerStore
 from storage.reader import FrameUnreadable, read_frame
 from storage.segment import FRAME_BYTES, SEAL_BYTES
+from storage.state_tables import StateTables
 from storage.vault import Vault
 
 DELETION_PURPOSE = b"deletion"
@@ -111,8 +113,10 @@ class Region:
             self.vault.stable_key(LIMITS_PURPOSE),
             buckets_max=options.buckets_max,
         )
+        state = options.directory / "state.sqlite"
+        self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.wallet = Wallet(
-            partial(LedgerStore.open, options.directory / "state.sqlite", region=options.name),
+            partial(LedgerStore.open, state, region=options.name),
             strict=options.budgets_strict,
             journal_at=lambda: self.journal.written,
         )
@@ -219,6 +223,7 @@ class Region:
         self.roller.close()
         await self.journal.close()
         self.ingest.close()
+        await self.tables.close()
 
     def unlock(self) -> None:
         """The very last."""

@@ -7,8 +7,9 @@ Permission goes by route and not by verb: every query is a POST, and a key that 
 
 from typing import Final, Literal
 
-# `admin` asks for admin_key; `signed` for a signature over the body, which the endpoint checks.
-Permission = Literal["public", "metrics", "read", "admin", "signed"]
+# `write` adds to records, `manage` changes what the organisation keeps; `admin` asks for admin_key,
+# `signed` for a signature over the body or in the URL, which the endpoint checks.
+Permission = Literal["public", "metrics", "read", "write", "manage", "admin", "signed"]
 
 SCHEMA_PATH: Final = "/download/swagger.json"
 PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {

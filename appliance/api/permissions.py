@@ -6,9 +6,10 @@ from fastapi import Request
 
 from appliance.api.paths import PERMISSIONS
 from appliance.api.services import Services
-from appliance.core.access import Identity, require_read
+from appliance.core.access import Identity, require_manage, require_read, require_write
 from appliance.errors import Refusal
 
+REQUIRED: Final = {"read": require_read, "write": require_write, "manage": require_manage}
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 
 
@@ -24,9 +25,9 @@ async def guard(request: Request) -> None:
         services.access.check(headers, host)
         address = request.client.host if request.client else ""
         services.wallets.check_admin(headers.get(b"authorization"), address)
-    elif permission == "read":
+    elif permission in REQUIRED:
         identity = services.access.admit(headers, host)
-        require_read(identity)
+        REQUIRED[permission](identity)
         request.state.identity = identity
     else:
         _guard_metrics(services, headers, host, request.client.host if request.client else "")

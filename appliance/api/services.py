@@ -3,9 +3,10 @@
 The endpoints know these and nothing behind them: no store, no key ring, no door.
 """
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from appliance.core.access import Identity
 from appliance.core.ledger_credits import CreditState
@@ -13,6 +14,7 @@ from appliance.errors import Refusal
 from storage.frames import Position
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Reason(NamedTuple):
@@ -107,6 +109,18 @@ class Records(Protocol):
         LookupError when it is not there any more."""
 
 
+class Tables(Protocol):
+    """The small tables of one region in the state store (`storage/state.py`)."""
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads in a thread, as of one moment. Raises Refusal 503, ValueError, and
+        what `work` raises."""
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` changes in a thread, in one transaction, is on the disk when this returns.
+        Raises Refusal 503, ValueError, and what `work` raises."""
+
+
 class Models(Protocol):
     """The models that the gateway knows."""
 
@@ -168,3 +182,4 @@ class Services:
     records: Records
     models: Models
     wallets: Wallets
+    tables: Mapping[str, Tables]  # by region

@@ -113,6 +113,16 @@ class Identity:
         """Whether it opens the read API."""
         return self.permission != "w"
 
+    @property
+    def may_write(self) -> bool:
+        """Whether it may add to records: logs, scores, properties, feedback."""
+        return self.permission != "r"
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether it may change what an organisation keeps: prompts, webhooks, datasets, keys."""
+        return self.permission == "rw"
+
 
 DEFAULT_IDENTITY: Final = Identity()
 EU_IDENTITY: Final = Identity(region=REGION_EU)
@@ -272,6 +282,21 @@ def require_read(identity: Identity) -> None:
     """For the read API: a `pk-` key may write only (proxy.md 1.7)."""
     if not identity.may_read:
         raise Refusal(403, "key_write_only", "This key may only write: use an sk-helicone key.")
+
+
+def require_write(identity: Identity) -> None:
+    """For what adds to records: a key made for reading adds nothing (`backend.md 1.1`)."""
+    if not identity.may_write:
+        raise Refusal(403, "key_read_only", "This key may only read: use one that may write.")
+
+
+def require_manage(identity: Identity) -> None:
+    """For changes to an organisation: a key that only reads, or only writes, makes none."""
+    if not identity.may_manage:
+        raise Refusal(
+            403, "key_not_manager",
+            "This changes what the organisation keeps: use a key that may read and write.",
+        )  # fmt: skip
 
 
 def key_hash(credentials: Credentials) -> str:

@@ -2,9 +2,12 @@
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
@@ -12,6 +15,7 @@ from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
+from storage.state_tables import StateTables
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
 
 OTHER_ORG = bytes(15) + b"\x02"
@@ -129,10 +133,16 @@ class House:
         self.access = FakeAccess()
         self.records = FakeRecords(self.analytics)
         self.models = FakeModels()
+        self.tables = {"us": Tables(self._open_tables)}
         services = Services(
-            "1.2.3", self.operations, self.access, self.records, self.models, wallets
+            "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables
         )
         self.app = create_app(services)
+
+    def _open_tables(self) -> StateTables:
+        """A state store in memory would be one for each connection."""
+        self._directory = TemporaryDirectory()
+        return StateTables.open(Path(self._directory.name) / "state.sqlite")
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()

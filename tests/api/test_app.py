@@ -230,6 +230,6 @@ async def test_the_schema_describes_every_route(house: House) -> None:
 
 
 def test_apps_do_not_share_state(house: House) -> None:
-    services = Services("2", house.operations, house.access, house.records, house.models, None)  # type: ignore[arg-type]
+    services = Services("2", house.operations, house.access, house.records, house.models, None, {})  # type: ignore[arg-type]
     assert create_app(services).state.services is services
     assert house.app.state.services.version == "1.2.3"
