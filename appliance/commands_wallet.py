@@ -58,7 +58,7 @@ async def credit_line(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[
 async def allow(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
     """Take a model off the list of those that are not paid from credits."""
     provider, model = str(given.get("provider", "")), str(given.get("model", ""))
-    if not await desk.allow(org, provider, model):
+    if not await _asked(desk.allow(org, provider, model)):
         raise Refusal(404, "not_disallowed", f"{provider}/{model} is not on the disallow list")
     return await show(desk, org, given)
 
@@ -101,9 +101,10 @@ async def list_budgets(desk: "WalletDesk", org: bytes, _given: Arguments) -> lis
 
 async def remove_budget(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
     """Remove a limit, by its id."""
+    _check(desk)
     wanted = str(given.get("budget", ""))
     found = [budget for budget, _ in desk.budgets(org) if budget.id == wanted]
-    if not found or not await desk.drop_budget(org, wanted):
+    if not found or not await _asked(desk.drop_budget(org, wanted)):
         raise Refusal(404, "budget_unknown", "no budget has this id: budgets list shows them")
     return shown(found[0])
 

@@ -189,7 +189,8 @@ class Facts:
 @dataclass(slots=True)
 class Attempt:
     """One call of a provider. `retry_after` is what a 429 or 503 said, for whoever chooses the
-    next target; it is not recorded."""
+    next target; it is not recorded. `usage` and `cost_pico` are of a reply that is not the record's
+    (features/cut_off.py)."""
 
     target: str
     provider: str
@@ -199,6 +200,8 @@ class Attempt:
     latency_us: int = 0
     why_next: str = ""
     retry_after: bytes = b""
+    usage: dict[str, object] | None = None
+    cost_pico: int | None = None
 
 
 class ReplySide(Protocol):
@@ -311,8 +314,8 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "checks", "counted", "created_at_us",
-        "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s", "found_key",
-        "gateway_model", "head", "hedge", "hit", "http_status", "identity", "marks",
+        "cut_off", "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s",
+        "found_key", "gateway_model", "head", "hedge", "hit", "http_status", "identity", "marks",
         "not_applied", "org", "outcome", "payment", "region", "reply", "reply_headers",
         "request_id", "response_coding", "response_type", "route", "sent", "session", "stand_in",
         "started", "started_s", "taken", "tap", "template", "threat",
@@ -360,6 +363,8 @@ class Exchange:
         self.taken: list[Any] = []  # the buckets of the rate limits
         self.marks: dict[str, str] | None = None  # properties of the record that are ours
         self.payment: Any = None  # what is held for it (features/pay.py)
+        # Status and body of a good reply that ended before anything of it was passed on.
+        self.cut_off: tuple[int, bytes] | None = None
         self.reply_headers: Headers = []
         self.degraded = ""
         # by the relay

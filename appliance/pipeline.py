@@ -28,6 +28,7 @@ from appliance.features.answer import (
 )
 from appliance.features.cache import Caching, caching_of, wants_cache
 from appliance.features.call import Call
+from appliance.features.cut_off import bill_cut_off
 from appliance.features.edit_prompt import edit_prompt, wants_edit
 from appliance.features.fallback import Fallbacks, fallback_entries
 from appliance.features.guard import checked
@@ -344,6 +345,9 @@ async def call(
                 if not again(x, retrying, reply):
                     if gives_up(x, given_up, reply.status):
                         x.attempts[-1].why_next = f"status_{reply.status}"
+                        if 200 <= reply.status <= 299:  # its provider has answered all the same
+                            x.cut_off = reply.status, b""
+                            await bill_cut_off(x, house.price, "cut")
                         return False
                     if reply.switched:
                         most = house.config.message_bytes_max

@@ -13,6 +13,7 @@ from appliance.features.aim import aim_along
 from appliance.features.answer import own_reply, status_of, timeout_failure, too_late
 from appliance.features.cache import Caching, caching_of, wants_cache
 from appliance.features.call import Call
+from appliance.features.cut_off import bill_cut_off
 from appliance.features.gateway_turns import ORDER, Turns, Unordered, turns_of
 from appliance.features.guard import checked
 from appliance.features.lend import lend_along, stored_key
@@ -161,12 +162,15 @@ async def call_candidate(
         except UpstreamFailed as failure:
             if x.started:
                 raise
+            await bill_cut_off(x, house.price, failure.name)
             if not again(x, retrying, failure):
                 gateway.failed(failure, status_of(failure))
                 return False
         except Woken:
             phase = x.reply.watch.expired
-            if x.started or not too_late(x):
+            late = not x.started and too_late(x)
+            await bill_cut_off(x, house.price, "cut")  # noqa: ASYNC120 - a cancel ends it either way
+            if not late:
                 raise
             gateway.failed(timeout_failure(phase, limits), 504)
             return False

@@ -1,7 +1,7 @@
 """The ledger in the state store's file: one transaction per group of changes, synchronous FULL.
 
-Blocking; one caller at a time. It stores what it is told and checks that no hold is resolved twice;
-what the numbers mean is decided elsewhere.
+Blocking; one caller at a time, others read with connections of their own. It stores what it is told
+and checks that no hold is resolved twice; what the numbers mean is decided elsewhere.
 """
 
 import sqlite3
@@ -127,6 +127,24 @@ class LedgerStore:
                     f"busy_timeout = {BUSY_TIMEOUT_MS}", "journal_mode = WAL",
                     "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON",
                     "trusted_schema = OFF",
+                ):  # fmt: skip
+                    connection.execute(f"PRAGMA {pragma}")
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, path)
+
+    @classmethod
+    def open_to_read(cls, path: Path) -> "LedgerStore":
+        """Open a file that is there, beside whoever writes to it: nothing can be changed."""
+        with _translated(path):
+            connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None,
+                check_same_thread=False,
+            )  # fmt: skip
+            try:
+                for pragma in (
+                    f"busy_timeout = {BUSY_TIMEOUT_MS}", "query_only = ON", "trusted_schema = OFF",
                 ):  # fmt: skip
                     connection.execute(f"PRAGMA {pragma}")
             except BaseException:

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 import trio
 
 from appliance.actors.wallet_batch import Batch, WalletDown, rows_of, stored_of
+from appliance.actors.wallet_reads import Reads
 from appliance.actors.wallet_turns import Turns
 from appliance.core.budgets import BudgetsFull
 from appliance.core.expected_output import ExpectedOutput
@@ -68,6 +69,7 @@ class Wallet:
         self._commit_wait_s = commit_wait_s
         self._store: LedgerStore | None = None
         self._limiter = trio.CapacityLimiter(1)
+        self._reads = Reads()
         self._batch = Batch()
         self._wake = trio.Event()
         self._urgent = trio.Event()
@@ -191,15 +193,10 @@ class Wallet:
         await self._asked_to_store().wait()
 
     async def read(self, work: Callable[[LedgerStore], T]) -> T:
-        """Ask the store, in a thread. Raises WalletDown."""
+        """Ask what is on the disk, beside whatever is being stored. Raises WalletDown."""
         self.check_up()
-        store = self._store
-        assert store is not None, "up, so it is open"
-        try:
-            return await trio.to_thread.run_sync(work, store, limiter=self._limiter)
-        except StateBroken as error:
-            self._go_down(str(error))
-            raise WalletDown(self.broken) from None
+        assert self._store is not None, "up, so it is open"
+        return await self._reads.ask(self._store.path, work)
 
     def soon(self) -> None:
         """Something was decided that nobody waits for."""

@@ -110,6 +110,7 @@ class WalletDesk:
             book.ledger.note(
                 "budget", made.id, org, made.scope, made.name, made.value, made.period, limit_pico
             )
+            self._wallet.turns.give_all()  # those who wait near the limit that it had
             await self._wallet.stored()
         return made
 
@@ -121,6 +122,7 @@ class WalletDesk:
                 return False
             book.budgets.drop(budget_id)
             book.ledger.note("drop_budget", budget_id)
+            self._wallet.turns.give_all()
             await self._wallet.stored()
         return True
 

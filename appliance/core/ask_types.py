@@ -97,5 +97,10 @@ class Asks(msgspec.Struct, frozen=True):
     facts: Mapping[str, Any] = {}
     not_applied: tuple[str, ...] = ()
 
+    def without_override(self) -> "Asks":
+        """The same without the client's own word for the model that answered."""
+        facts = {name: value for name, value in self.facts.items() if name != "model_override"}
+        return msgspec.structs.replace(self, model_override="", facts=facts)
+
 
 NOTHING_ASKED: Final = Asks()

@@ -206,11 +206,18 @@ def chat_for(
         chat["plugins"] = plugins
     elif plugins:
         dropped.append("plugins")
-    if chat.get("stream") is True and endpoint.wire_format == "openai":
-        options = chat.get("stream_options")
-        options = options if isinstance(options, dict) else {}
-        chat["stream_options"] = {**options, "include_usage": True}
+    if endpoint.wire_format == "openai":
+        chat = with_usage(chat)
     return chat, tuple(sorted(dropped))
+
+
+def with_usage(body: dict[str, Any]) -> dict[str, Any]:
+    """A body in OpenAI's format whose stream, if it asks for one, tells what it used."""
+    if body.get("stream") is not True:
+        return body
+    options = body.get("stream_options")
+    options = options if isinstance(options, dict) else {}
+    return {**body, "stream_options": {**options, "include_usage": True}}
 
 
 def _plugins(given: object, *, online: bool) -> list[dict[str, Any]]:

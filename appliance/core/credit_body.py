@@ -23,11 +23,32 @@ PART_TYPES: Final = ("document", "image_url", "refusal", "text")
 REFUSED_PARTS: Final = ("input_audio", "audio", "file")
 CACHE_LIFETIMES: Final = ("1h", "5m")
 MODALITIES: Final = ("text", "image")
+# Other tiers have other prices than the ones that calls are charged by.
+TIERS: Final = ("auto", "default", "standard_only")
+# Tools that run at the provider for a fee which no reply tells: by the beginning of their type.
+REFUSED_TOOLS: Final = (
+    "code_execution", "code_interpreter", "file_search", "image_generation", "shell",
+    "web_search_preview",
+)  # fmt: skip
+# In bodies of which no list of fields is kept: what changes the price of a call.
+DEARER_FIELDS: Final = ("serviceTier", "service_tier", "performanceConfig")
 REFUSED_FIELDS: Final[Mapping[str, str]] = {
     "web_search_options": "use the plugins field or a model name with :online",
     "audio": "audio is not paid from credits",
 }
 MANUAL: Final = "See the fields of a gateway body in the manual, under /docs."
+
+
+def check_body(inbound: str, wire_format: str, body: Json) -> None:
+    """A body in the format of the gateway's door that it came through, or, where it is passed on
+    in the provider's own, in that one. Raises Refusal 400 that names the first field that is
+    wrong."""
+    if inbound == "native":
+        inbound = {"openai": "chat", "anthropic": "messages"}.get(wire_format, inbound)
+    check = {"chat": check_chat, "responses": check_responses, "messages": check_messages}.get(
+        inbound, _check_other
+    )
+    check(body)
 
 
 def check_chat(body: Json) -> None:
@@ -50,6 +71,19 @@ def check_responses(body: Json) -> None:
         if not isinstance(item, dict):
             raise _refused(where, "an object is needed")
         _check_responses_parts(item.get("content"), f"{where}.content")
+
+
+def check_messages(body: Json) -> None:
+    """A body of Anthropic's Messages."""
+    _check_fields(body, MESSAGES_FIELDS)
+    if not body.get("messages"):
+        raise _refused("messages", "a list of at least one message is needed")
+
+
+def _check_other(body: Json) -> None:
+    for name in DEARER_FIELDS:
+        if body.get(name) is not None:
+            raise _refused(name, "what it asks for is not charged as the rest is")
 
 
 def _check_fields(body: Json, fields: Mapping[str, Check]) -> None:
@@ -110,6 +144,19 @@ def _check_cache(value: object, where: str) -> None:
             raise _refused(f"{where}.{name}", "there is no such field")
 
 
+def _check_tier(value: object, where: str) -> None:
+    if value not in TIERS:
+        raise _refused(where, f"one of {', '.join(TIERS)} is paid from credits")
+
+
+def _check_tools(value: object, where: str) -> None:
+    _list(value, where)
+    for number, tool in enumerate(value if isinstance(value, list) else ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(kind, str) and kind.startswith(REFUSED_TOOLS):
+            raise _refused(f"{where}[{number}].type", f"{kind} is not paid from credits")
+
+
 def _check_modalities(value: object, where: str) -> None:
     if not isinstance(value, list):
         raise _refused(where, "a list is needed")
@@ -143,8 +190,9 @@ _choice = _kind("text or an object", str, dict)
 _BOTH: Final[dict[str, Check]] = {
     "model": _text, "top_logprobs": _whole, "temperature": _number, "top_p": _number,
     "top_k": _number, "user": _text, "safety_identifier": _text, "prompt_cache_key": _text,
-    "service_tier": _text, "reasoning_options": _object, "stream": _flag, "stream_options": _object,
-    "tools": _list, "tool_choice": _choice, "parallel_tool_calls": _flag,
+    "service_tier": _check_tier, "reasoning_options": _object, "stream": _flag,
+    "stream_options": _object,
+    "tools": _check_tools, "tool_choice": _choice, "parallel_tool_calls": _flag,
     "context_editing": _object, "image_generation": _object, "plugins": _list,
 }  # fmt: skip
 CHAT_FIELDS: Final[Mapping[str, Check]] = {
@@ -162,4 +210,11 @@ RESPONSES_FIELDS: Final[Mapping[str, Check]] = {
     "input": _kind("text or a list", str, list), "instructions": _text, "reasoning": _object,
     "max_output_tokens": _whole, "max_tool_calls": _whole, "text": _object, "truncation": _text,
     "include": _list,
+}  # fmt: skip
+MESSAGES_FIELDS: Final[Mapping[str, Check]] = {
+    "model": _text, "messages": _list, "max_tokens": _whole, "system": _kind("text", str, list),
+    "stop_sequences": _list, "stream": _flag, "temperature": _number, "top_p": _number,
+    "top_k": _number, "thinking": _object, "output_config": _object, "tools": _check_tools,
+    "tool_choice": _object, "metadata": _object, "service_tier": _check_tier,
+    "cache_control": _check_cache, "context_management": _object,
 }  # fmt: skip

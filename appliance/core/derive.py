@@ -14,10 +14,20 @@ import msgspec
 
 from appliance.core.decoding import Decoded
 from appliance.core.facts import Facts, read_facts, summarise
+from appliance.core.price_place import priced_as
 from appliance.core.usage import usage_from_map, usage_to_map
 from appliance.core.usage_types import Priced, Usage
 
-__all__ = ["Bill", "Derived", "PriceOf", "bill_of", "derive", "summarise"]
+__all__ = [
+    "Bill",
+    "Derived",
+    "LostBill",
+    "PriceOf",
+    "bill_of",
+    "derive",
+    "lost_bill_of",
+    "summarise",
+]
 
 PriceOf = Callable[[str, str, Usage, int], Priced]
 BIGINT_MAX = 2**63 - 1
@@ -74,6 +84,22 @@ def bill_of(meta: dict[str, Any], request: bytes, response: bytes, *, price: Pri
     return Bill(_price(meta, facts, price).cost_pico, output)
 
 
+class LostBill(NamedTuple):
+    """What a call has used and cost whose reply is not the record's; None where it is not known."""
+
+    usage: dict[str, object] | None
+    cost_pico: int | None
+
+
+def lost_bill_of(meta: dict[str, Any], request: bytes, response: bytes, price: PriceOf) -> LostBill:
+    """For the attempt's part of the record, by the metadata that a record of its own would have."""
+    facts = read_facts(meta, request, response)
+    cost_pico = _price(meta, facts, price).cost_pico
+    if facts.usage is None:
+        return LostBill(None, cost_pico)
+    return LostBill({**usage_to_map(facts.usage), "source": facts.usage_source}, cost_pico)
+
+
 def _request_id(text: str | None, exchange_id: bytes | None) -> bytes | None:
     """The client's id; ours where it gave none that is a UUID (field.md B18)."""
     if text and _UUID.fullmatch(text):
@@ -96,6 +122,7 @@ def _request_row(
     if created_at_us is not None and duration_us is not None:
         ended_at_us = created_at_us + duration_us
     attempts, cost_pico = _attempts(get("attempts") or (), facts, priced.cost_pico)
+    usage, usage_source = _shown_usage(get("attempts") or (), facts)
     not_applied = get("not_applied") or []
     saved_us = get("cached_latency_us")
     return (
@@ -115,8 +142,8 @@ def _request_row(
         None if duration_us is None else duration_us / 1000,
         # Streams only (proxy.md 8.5).
         ttfb_us / 1000 if facts.is_stream and ttfb_us is not None else None,
-        *_tokens(facts.usage),
-        facts.usage_source,
+        *_tokens(usage),
+        usage_source,
         cost_pico,
         priced.source,
         priced.version,
@@ -210,6 +237,7 @@ def _price(meta: Mapping[str, Any], facts: Facts, price: PriceOf) -> Priced:
     model = facts.model
     if model is None:
         return NOTHING if usage.cost_pico is None else Priced(usage.cost_pico, "provider", "")
+    provider = priced_as(provider, meta.get("target_url") or "")
     at_us = meta.get("created_at_us") or 0
     priced = price(provider, model, usage, at_us)
     asked = facts.request_model
@@ -250,6 +278,16 @@ def _attempts(
             }
         )
     return rows, total
+
+
+def _shown_usage(attempts: Sequence[Mapping[str, Any]], facts: Facts) -> tuple[Usage | None, str]:
+    """The reply's own; where the client was given none, that of the last reply which broke off."""
+    if facts.usage is None:
+        for attempt in reversed(attempts):
+            kept = attempt.get("usage")
+            if type(kept) is dict:
+                return usage_from_map(kept), str(kept.get("source") or "estimated")
+    return facts.usage, facts.usage_source
 
 
 def _body_columns(

@@ -13,6 +13,8 @@ SAMPLES_MIN: Final = 20
 SAMPLES_MAX: Final = 1_000
 # Answers of a user, and of everybody, per model. An entry takes 0.4 KB.
 ENTRIES_MAX: Final = 20_000
+# Names come from clients: of longer ones the beginning counts.
+NAME_CHARACTERS_MAX: Final = 128
 # Four steps per doubling: the answer is at most a quarter too high.
 STEPS: Final = 4
 BUCKETS: Final = 4 * 28
@@ -64,7 +66,7 @@ class ExpectedOutput:
 
     def tokens(self, model: str, user: str = "") -> int | None:
         """What an answer is expected to take; None when too few were seen."""
-        for name in ((model, user), (model, "")):
+        for name in (_name(model, user), _name(model, "")):
             lengths = self._by_name.get(name)
             if lengths is not None and lengths.total >= SAMPLES_MIN:
                 return lengths.expected
@@ -74,7 +76,7 @@ class ExpectedOutput:
         return len(self._by_name)
 
     def _entry(self, model: str, user: str) -> _Lengths:
-        name = (model, user)
+        name = _name(model, user)
         lengths = self._by_name.pop(name, None)
         if lengths is None:
             lengths = _Lengths()
@@ -82,6 +84,10 @@ class ExpectedOutput:
                 del self._by_name[next(iter(self._by_name))]
         self._by_name[name] = lengths  # to the end: the first is the longest unused
         return lengths
+
+
+def _name(model: str, user: str) -> tuple[str, str]:
+    return model[:NAME_CHARACTERS_MAX], user[:NAME_CHARACTERS_MAX]
 
 
 def _bucket(tokens: int) -> int:

@@ -230,9 +230,12 @@ def _usage(
 
 
 def _went_out(meta: Meta) -> bool:
-    """Whether anybody was called to answer."""
+    """Whether anybody was called to answer, and what that used is not on record with the call."""
     attempts = meta.get("attempts") or ()
-    return any(attempt.get("why_next") not in CHECKING_CALLS for attempt in attempts)
+    return any(
+        attempt.get("why_next") not in CHECKING_CALLS and attempt.get("cost_pico") is None
+        for attempt in attempts
+    )
 
 
 def _kept_usage(meta: Meta) -> tuple[Usage | None, str]:

@@ -85,10 +85,11 @@ class Book:
         limit and has a call under way, for whose end this one has to wait. Raises Refusal when it
         does not fit, BudgetsFull."""
         size = wanted.size
-        if size is None or size.worst_pico > AMOUNT_PICO_MAX:
+        if size is None:
             if wanted.pass_through:
                 raise no_price(wanted.provider, wanted.model)
             return None  # open: nobody can count it; the caller marks the record
+        size = size.at_most(AMOUNT_PICO_MAX)  # more fits nowhere, and counts all the same
         legs: list[Leg] = []
         if self.budgets.concern(wanted.org):
             legs = self.budgets.legs(wanted.org, wanted.spender, size, now_us)

@@ -39,6 +39,7 @@ from appliance.core.price_card import (
     tier_rates,
     with_rates,
 )
+from appliance.core.price_place import of_everywhere
 
 TIERS_MAX = 16
 DISCOUNT_MAX = 100
@@ -111,8 +112,9 @@ class PriceRow:
     pattern: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
 
     def matches(self, provider: str, names: Sequence[str]) -> bool:
-        """Whether the row speaks of this provider and of a model known by any of these names."""
-        if self.provider not in ("*", provider):
+        """Whether the row speaks of this provider, as a whole or as it is called here, and of a
+        model known by any of these names."""
+        if self.provider not in ("*", provider, of_everywhere(provider)):
             return False
         if self.pattern is not None:
             return any(self.pattern.fullmatch(name) for name in names)

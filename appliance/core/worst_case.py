@@ -22,7 +22,7 @@ BYTES_PER_TOKEN: Final = 3
 MEDIA_TOKENS: Final = 1_500
 # Of a call whose tools run at the provider, when it names no number of its own.
 TOOL_USES_UNKNOWN: Final = 10
-ANSWERS_MAX: Final = 1_000
+TOOL_USES_MAX: Final = 1_000
 PARTS_MAX: Final = 10_000
 DEPTH_MAX: Final = 16
 
@@ -77,6 +77,12 @@ class HoldSize(NamedTuple):
     worst_pico: int
     expected_pico: int
     input_pico: int
+
+    def at_most(self, pico: int) -> HoldSize:
+        """The same, none of it above this."""
+        if self.worst_pico <= pico:
+            return self
+        return HoldSize(pico, min(self.expected_pico, pico), min(self.input_pico, pico))
 
 
 class _Seen:
@@ -250,7 +256,7 @@ def _tool_uses(request: Mapping[str, object], seen: _Seen) -> int:
         is_own = kind is None or (type(kind) is str and kind in OWN_TOOLS)
         if not is_own or any(name in tool for name in GEMINI_TOOLS):
             most = tool.get("max_uses")
-            uses += most if type(most) is int and 0 < most <= ANSWERS_MAX else TOOL_USES_UNKNOWN
+            uses += most if type(most) is int and 0 < most <= TOOL_USES_MAX else TOOL_USES_UNKNOWN
     most = request.get("max_tool_calls")
     return min(uses, most) if type(most) is int and most > 0 else uses
 
@@ -272,7 +278,7 @@ def _answers(request: Mapping[str, object]) -> int:
     config = request.get("generationConfig")
     nested = config.get("candidateCount") if type(config) is dict else None
     for number in (request.get("n"), request.get("best_of"), nested):
-        if type(number) is int and most < number <= ANSWERS_MAX:
+        if type(number) is int and most < number:
             most = number
     return most
 

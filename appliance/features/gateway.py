@@ -30,9 +30,11 @@ from appliance.core.attempts import (
     candidates_of,
     chat_for,
     providers_wanted,
+    with_usage,
 )
 from appliance.core.credential_header import REPLACED
 from appliance.core.credentials import forward_headers
+from appliance.core.credit_body import check_body
 from appliance.core.gateway_body import (
     FILES,
     FILES_METHODS,
@@ -72,6 +74,7 @@ from appliance.upstream.http1 import UpstreamReply
 
 ERROR_BYTES_MAX = 256 * 1024
 NO_MAPPING = "NO_MAPPING"
+OVERRIDE = "model-override;reason=credits"
 # What is passed to the provider that the model names, as it came but for the model.
 PLAIN_PATHS = (
     "/embeddings", "/completions", "/moderations", "/images/generations", "/images/edits",
@@ -161,6 +164,7 @@ class GatewayCall:
         self.planned = candidates  # may be put into another order
         self._gateway = gateway
         self._route = x.route
+        self._asks = x.asks
         self._inbound: Inbound = inbound
         self._asked = asked
         self._document = asked.document
@@ -201,6 +205,9 @@ class GatewayCall:
         x, endpoint = self._x, candidate.endpoint
         self._candidate = candidate
         x.gateway_model = "" if self._asked.is_file else candidate.item.name
+        x.asks = self._asks
+        if candidate.kind == "ptb":
+            self._enter_credits(endpoint)
         provider = self._gateway.providers[endpoint.provider]
         secret = found.secret if found is not None else ring.environment.get(endpoint.provider)
         settings = found.config if found is not None else {}
@@ -225,6 +232,14 @@ class GatewayCall:
             request=self._document,
         )  # fmt: skip
         return fields
+
+    def _enter_credits(self, endpoint: Endpoint) -> None:
+        """What is paid from credits is charged exactly, by the model that is called. Raises Refusal
+        400 for what cannot be (proxy.md 6.9)."""
+        check_body(self._inbound, endpoint.wire_format, self._document)
+        if self._asks.model_override:
+            self._x.asks = self._asks.without_override()
+            fence.note(x, OVERRIDE)
 
     def _sent(self, candidate: Candidate, *, streams: bool) -> tuple[Body | None, Headers]:
         """What is sent, None for the client's own body, and the header lines that belong to it."""
@@ -251,13 +266,22 @@ class GatewayCall:
     def _body(self, candidate: Candidate, *, streams: bool) -> Json:
         endpoint, inbound = candidate.endpoint, self._inbound
         if is_same(inbound, endpoint) and inbound != "chat":
-            return own_body(inbound, self._document, endpoint)
+            own = own_body(inbound, self._document, endpoint)
+            return with_usage(own) if self._must_count(candidate) else own
         if self._chat is None:
             self._chat = chat_of(inbound, self._document)
         chat, dropped = chat_for(candidate, self._chat, requested_model(self._document))
         for name in dropped:
             fence.note(self._x, f"{name};reason=not-supported-by-model")
         return body_of(inbound, chat, endpoint, stream=streams)
+
+    def _must_count(self, candidate: Candidate) -> bool:
+        """Whether this is a stream that tells what it used only where that is asked for, and that
+        has to tell it: it is paid from credits."""
+        if candidate.kind != "ptb" or candidate.endpoint.wire_format != "openai":
+            return False
+        is_text = self._route.path.partition(b"?")[0].endswith(b"/completions")
+        return self._inbound == "native" or (self._inbound == "plain" and is_text)
 
     def _fields(self, candidate: Candidate, body: Json | None) -> Headers:
         """The client's header lines but for its credential and what spoke of its own body, which

@@ -17,6 +17,7 @@ from appliance.core.terminal import TerminalScanner
 from appliance.core.whole_events import WholeEvents
 from appliance.errors import UpstreamFailed
 from appliance.exchange import NEVER_S, Exchange, Headers, TapLike, hung_up, monotonic
+from appliance.wire import Woken
 
 if TYPE_CHECKING:
     from appliance.providers.dialects.mapping import ReplyMap
@@ -74,16 +75,11 @@ async def _whole(
     headers: Headers,
 ) -> None:
     pieces: list[bytes] = []
-    size = 0
-    while not reply.done:
-        piece = await reply.piece()
-        x.reply.watch.enter("gap", gap_s)
-        if piece and not x.first_byte_s:
-            x.first_byte_s = monotonic()
-        pieces.append(piece)
-        size += len(piece)
-        if size > REPLY_BYTES_MAX:
-            raise UpstreamFailed("malformed", "the reply is over 32 MiB: too large to be mapped")
+    try:
+        await _gather(x, reply, gap_s, pieces)
+    except (UpstreamFailed, Woken):
+        _ended_early(x, reply.status, b"".join(pieces), tap)
+        raise
     data = b"".join(pieces)
     headers = [*headers, JSON]
     try:
@@ -104,6 +100,30 @@ async def _whole(
     await tap.seal("client_gone" if x.reply.watch.gone else "complete")
     headers = [*headers, (b"content-length", b"%d" % len(body)), *x.reply_headers]
     await x.reply.start(reply.status, reply.reason, headers, len(body), body, last=True)
+
+
+async def _gather(x: Exchange, reply: ProviderReply, gap_s: float, pieces: list[bytes]) -> None:
+    """The whole body, piece by piece. Raises UpstreamFailed, Woken."""
+    size = 0
+    while not reply.done:
+        piece = await reply.piece()
+        x.reply.watch.enter("gap", gap_s)
+        if piece and not x.first_byte_s:
+            x.first_byte_s = monotonic()
+        pieces.append(piece)
+        size += len(piece)
+        if size > REPLY_BYTES_MAX:
+            raise UpstreamFailed("malformed", "the reply is over 32 MiB: too large to be mapped")
+
+
+def _ended_early(x: Exchange, status: int, data: bytes, tap: TapLike) -> None:
+    """What was seen of it has been paid for: it is the record's body where the client has left, and
+    no other reply follows; else it is billed by itself (features/cut_off.py)."""
+    if x.reply.watch.gone:
+        tap.add(data)
+        x.http_status = status
+    else:
+        x.cut_off = status, data
 
 
 async def _stream(

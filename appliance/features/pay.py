@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import trio
 
@@ -21,7 +21,9 @@ from appliance.core.json_reader import read_json
 from appliance.core.ledger import Hold, Settled
 from appliance.core.ledger_book import Wanted
 from appliance.core.model_name import path_name, request_name
+from appliance.core.pay_types import Captured, Expected, Record, Registry
 from appliance.core.price_card import Card
+from appliance.core.price_place import priced_as
 from appliance.core.worst_case import HoldSize, read_asked, size_hold
 from appliance.errors import Refusal
 from appliance.exchange import Body, Exchange, Watch
@@ -38,16 +40,6 @@ WEBSOCKET = "budgets;reason=websocket"
 UNKNOWN = Bill(None, 0)
 
 CardOf = Callable[[str, str, int], Card | None]
-
-
-class Expected(Protocol):
-    """How long answers are (`core/expected_output.py`)."""
-
-    def note(self, model: str, user: str, tokens: int) -> None:
-        """An answer was this long."""
-
-    def tokens(self, model: str, user: str = "") -> int | None:
-        """What an answer is expected to take."""
 
 
 class Wallet(Protocol):
@@ -77,25 +69,6 @@ class Wallet(Protocol):
         """No more of this model from credits."""
 
 
-class Limits(Protocol):
-    """What the registry knows of a model at a provider (`core.attempts.Endpoint`)."""
-
-    @property
-    def context_tokens(self) -> int:
-        """What it reads; 0: not known."""
-
-    @property
-    def max_output_tokens(self) -> int:
-        """What it writes; 0: not known."""
-
-
-class Registry(Protocol):
-    """What is asked of the model registry."""
-
-    def endpoint(self, name: str, provider: str) -> Limits | None:
-        """A model at one provider."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wallets:
     """What the pipeline pays with. `registry` is loaded by the first call that needs a hold;
@@ -122,7 +95,7 @@ class Payment:
     """The holds of one exchange, target after target. The last one is open until the record says
     what it cost; the frame carries all of them, so that a crash settles none a second time."""
 
-    __slots__ = ("_bill", "_call", "_ended", "_hold", "_price", "_wallet")
+    __slots__ = ("_bill", "_call", "_ended", "_hold", "_lost", "_price", "_wallet")
 
     def __init__(self, wallet: Wallet, price: PriceOf) -> None:
         self._wallet = wallet
@@ -131,17 +104,35 @@ class Payment:
         self._hold: Hold | None = None
         self._call: Call | None = None
         self._bill: Bill | None = None
+        self._lost: list[int | None] = []  # of calls on this hold whose replies broke off
 
     def enter(self, hold: Hold, call: Call) -> None:
         """A call is about to go out on this hold."""
         self._hold, self._call = hold, call
 
     def release(self) -> None:
-        """The call that was entered ended without an answer that a client is given."""
+        """The call that was entered ended without an answer that a client is given: it costs what
+        its replies that broke off do."""
         hold, self._hold = self._hold, None
-        if hold is not None:
-            self._ended.append((hold.id, 0))
+        if hold is None:
+            return
+        cost_pico = self._with_lost(0)
+        self._lost = []
+        self._ended.append((hold.id, cost_pico))
+        if cost_pico == 0:
             self._wallet.release(hold)
+        else:
+            self._wallet.settle(hold, cost_pico)
+
+    def lose(self, cost_pico: int | None) -> None:
+        """A reply to a call on this hold broke off, and this is what it cost; None: not known."""
+        if self._hold is not None:
+            self._lost.append(cost_pico)
+
+    def _with_lost(self, cost_pico: int | None) -> int | None:
+        costs = [cost_pico, *self._lost]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
 
     async def look(self, x: Exchange, record: Record) -> None:
         """Read the bill of bodies that are large, or not in memory, off the loop."""
@@ -168,7 +159,7 @@ class Payment:
                 self._bill = UNKNOWN  # cut in the middle of what is not in memory
             else:
                 self._bill = self._billed(facts, x.body.data, captured.joined())
-        return [*self._ended, (self._hold.id, self._bill.cost_pico)]
+        return [*self._ended, (self._hold.id, self._with_lost(self._bill.cost_pico))]
 
     def settle(self, x: Exchange) -> None:
         """After the frame: post the cost. Does nothing the second time."""
@@ -177,8 +168,9 @@ class Payment:
         if hold is None or call is None:
             return
         self._hold = None
-        self._ended.append((hold.id, bill.cost_pico))
-        self._wallet.settle(hold, bill.cost_pico)
+        cost_pico = self._with_lost(bill.cost_pico)
+        self._ended.append((hold.id, cost_pico))
+        self._wallet.settle(hold, cost_pico)
         if bill.cost_pico is None and call.pass_through:
             self._wallet.disallow(x.org, call.provider, call.model, x.request_id)
         if bill.output_tokens and x.outcome == "complete":
@@ -189,33 +181,6 @@ class Payment:
             return bill_of(facts, request, response, price=self._price)
         except Exception:  # what strangers sent: the input is charged, and flagged
             return UNKNOWN
-
-
-class Captured(Protocol):
-    """The reply's body as it was kept. `dropped`: why it was not."""
-
-    dropped: str
-    seen_bytes: int
-
-    @property
-    def in_blob(self) -> bool:
-        """Whether it is not all in memory."""
-
-    def joined(self) -> bytes:
-        """What is in memory."""
-
-    async def whole(self) -> bytes:
-        """All of it."""
-
-
-class Record(Protocol):
-    """The record in the making."""
-
-    @property
-    def capture(self) -> Captured: ...
-
-    def facts(self) -> dict[str, Any]:
-        """Its metadata."""
 
 
 def counts(x: Exchange, wallets: Wallets) -> bool:
@@ -275,6 +240,13 @@ async def pay(
     if not (x.body.length or pass_through):
         return True  # nothing is bought without a question: lists of models, files, health
     must = pass_through or wallet.strict
+    if must and cast(Record, x.tap).capture.dropped:  # closed: nobody could tell what it has cost
+        raise Refusal(
+            503, "reply_not_kept",
+            "This server cannot keep what is needed to charge for the reply at the moment (memory, "
+            "or a part that failed; /healthcheck says which), so the call is not made. Try again.",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
     try:
         call, size = await _sized(x, wallets, wallet, provider, model, pass_through=pass_through)
         spender = Spender(
@@ -335,7 +307,8 @@ async def _sized(
     call = Call(provider, model, user, pass_through)
     registry = await wallets.registry()
     # The book's word alone: by it the call is billed, whatever else would name a price.
-    card = wallets.card(provider, model, x.created_at_us)
+    assert x.aim is not None, "aimed before"
+    card = wallets.card(priced_as(provider, x.aim.record_url), model, x.created_at_us)
     if card is None:
         return call, None
     limits = registry.endpoint(model, provider)

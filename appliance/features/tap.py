@@ -271,7 +271,7 @@ def head_facts(x: Exchange) -> dict[str, Any]:
 
 def attempt_facts(attempt: Attempt, now_us: int) -> dict[str, Any]:
     """One attempt as it is kept; the one that still runs lasts until now."""
-    return {
+    facts: dict[str, Any] = {
         "target": attempt.target,
         "provider": attempt.provider,
         "model": attempt.model,
@@ -280,3 +280,8 @@ def attempt_facts(attempt: Attempt, now_us: int) -> dict[str, Any]:
         "latency_us": attempt.latency_us or max(0, now_us - attempt.started_at_us),
         "why_next": attempt.why_next,
     }
+    if attempt.usage is not None:
+        facts["usage"] = attempt.usage
+    if attempt.cost_pico is not None:
+        facts["cost_pico"] = attempt.cost_pico
+    return facts

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from appliance.core.money import RATE_PER_USD_EACH, RATE_PLACES, exact_units
 from appliance.core.price_card import MODALITIES, Card, Rates, Tier, full_rates
+from appliance.core.price_place import REGIONAL, of_everywhere
 from appliance.core.price_rows import (
     TIME_MAX_US,
     TIME_MIN_US,
@@ -72,7 +73,8 @@ ALIASES = {
 # A target that no provider row knows is recorded by its URL. Only the makers' own hosts are priced
 # then: the same model name on somebody else's host says nothing about what they charge.
 MAKER_HOSTS = (
-    (re.compile(r"(?:(?:us|eu|au|ca|jp|in|sg|kr|gb|ae)\.)?api\.openai\.com"), "openai"),
+    (re.compile(r"api\.openai\.com"), "openai"),
+    (re.compile(r"(?:us|eu|au|ca|jp|in|sg|kr|gb|ae)\.api\.openai\.com"), f"openai{REGIONAL}"),
     (re.compile(r"api\.anthropic\.com"), "anthropic"),
     (re.compile(r"generativelanguage\.googleapis\.com"), "google-ai-studio"),
     (re.compile(r"(?:[a-z0-9-]+-)?aiplatform\.googleapis\.com"), "vertex"),
@@ -159,7 +161,7 @@ class GenaiPrices:
         self.source = f"genai-prices {self.version}"
 
     def __call__(self, provider: str, names: Sequence[str]) -> Sequence[Offer]:
-        lists = LISTS.get(provider)
+        lists = LISTS.get(of_everywhere(provider))
         if lists is None:
             return ()
         for name in (*names, *_undated(names)):

@@ -231,6 +231,32 @@ async def test_room_for_more_than_one_lets_more_than_one_through(path: Path) -> 
         assert len(given) == 5
 
 
+@pytest.mark.parametrize("way", ["raised", "dropped"])
+async def test_who_waits_goes_on_when_the_limit_is_raised(path: Path, way: str) -> None:
+    async with running(path) as rig:
+        await budget_rig(rig)
+        dear = await held(rig, own_call(1, 20))
+        given: list[Hold | None] = []
+
+        async def call() -> None:
+            given.append(await rig.wallet.hold(own_call()))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                await trio.testing.wait_all_tasks_blocked()
+                assert given == []
+                if way == "raised":
+                    await budget_rig(rig, 100)
+                else:
+                    ((budget, _),) = rig.desk.budgets(ORG)
+                    assert await rig.desk.drop_budget(ORG, budget.id)
+        assert [hold is None for hold in given] == [way == "dropped"]
+        for hold in (dear, *given):
+            if hold is not None:
+                rig.wallet.release(hold)
+
+
 async def test_who_waits_too_long_is_told_to_come_again(path: Path) -> None:
     async with running(path) as rig:
         await budget_rig(rig)

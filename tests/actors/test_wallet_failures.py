@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import trio.testing
 
 from appliance.actors.wallet import WalletDown
 from appliance.errors import Refusal
+from storage.ledger import LedgerBatch, LedgerStore
 from tests.actors.wallet_kit import (
     CENT,
     ORG,
@@ -192,14 +194,60 @@ async def test_a_ledger_that_does_not_add_up_is_not_used(path: Path) -> None:
         nursery.cancel_scope.cancel("the test is over")
 
 
-async def test_reading_from_a_broken_store_takes_the_wallet_down(path: Path) -> None:
+async def test_what_is_read_keeps_nobody_waiting(path: Path) -> None:
+    """A question that takes long, and a commit that does: neither waits for the other."""
+    go, asked = threading.Event(), threading.Event()
+
+    def long_page(store: LedgerStore) -> int:
+        asked.set()
+        assert go.wait(20)
+        return store.total("credit_purchases", ORG)
+
+    async with running(path, usd=5, commit_wait_s=20.0) as rig, trio.open_nursery() as nursery:
+        found: list[int] = []
+
+        async def ask() -> None:
+            found.append(await rig.wallet.read(long_page))
+
+        nursery.start_soon(ask)
+        await until(asked.is_set)
+        with trio.fail_after(10):
+            hold = await held(rig, credits_call())
+        assert not found
+        go.set()
+        await until(lambda: found == [1])
+        rig.wallet.release(hold)
+        await rig.wallet.stored()
+        rig.trouble.append("slow")
+        nursery.start_soon(rig.desk.set_credit_line, ORG, USD)
+        await until(lambda: not rig.trouble)
+        with trio.fail_after(10):
+            assert len(await rig.desk.page(ORG, "credit_purchases")) == 1
+        rig.go.set()
+
+
+async def test_a_file_that_cannot_be_read_is_told_and_stops_no_call(path: Path) -> None:
     async with running(path, usd=5) as rig:
-        assert rig.wallet._store is not None
-        rig.wallet._store.close()
-        with pytest.raises(WalletDown):
-            await rig.desk.flags()
-        await rig.up()
+        away = path.with_suffix(".away")
+        path.rename(away)  # noqa: ASYNC240
+        try:
+            with pytest.raises(WalletDown, match="unable to open"):
+                await rig.desk.flags()
+            with pytest.raises(WalletDown):  # whether it was told before cannot be known
+                await rig.desk.top_up(ORG, USD, "evt")
+            assert not rig.wallet.broken
+        finally:
+            away.rename(path)
         assert await rig.desk.flags() == []
+        assert rig.desk.state(ORG).credits == 5 * USD
+
+
+async def test_whoever_reads_changes_nothing(path: Path) -> None:
+    async with running(path, usd=5) as rig:
+        batch = LedgerBatch(notes=[("line", (ORG, USD))])
+        with pytest.raises(WalletDown, match="readonly"):
+            await rig.wallet.read(lambda store: store.commit(batch))
+        assert rows(path, "SELECT * FROM ledger_lines") == []
 
 
 TROUBLES = ["", "", "", "before", "after"]

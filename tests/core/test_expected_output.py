@@ -23,6 +23,16 @@ def test_nothing_is_said_of_few_answers() -> None:
     assert ExpectedOutput().tokens("m") is None
 
 
+def test_names_take_little_room() -> None:
+    """They come from clients: of long ones the beginning counts."""
+    outputs = ExpectedOutput()
+    for _ in range(SAMPLES_MIN):
+        outputs.note("m" * 60_000, "u" * 60_000, 10)
+    assert outputs.tokens("m" * 60_000, "u" * 50_000) is not None
+    kept = sum(len(text) for name in outputs._by_name for text in name)
+    assert kept <= 2 * 2 * module.NAME_CHARACTERS_MAX
+
+
 def test_a_user_of_whom_little_is_known_is_like_all() -> None:
     outputs = noted(*[1000] * SAMPLES_MIN, user="ann")
     for _ in range(SAMPLES_MIN - 1):

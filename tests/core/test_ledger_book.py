@@ -70,21 +70,29 @@ def test_what_one_refuses_is_held_nowhere() -> None:
     assert all(account.is_idle for account in book.ledger.accounts.values())
 
 
-UNPRICED = [None, HoldSize(AMOUNT_PICO_MAX + 1, 0, 0)]
-
-
-@pytest.mark.parametrize("size", UNPRICED)
 @pytest.mark.parametrize("strict", [False, True])
-def test_without_a_price_credits_refuse_and_budgets_pass(
-    size: HoldSize | None, strict: bool
-) -> None:
+def test_without_a_price_credits_refuse_and_budgets_pass(strict: bool) -> None:
     book = book_of(5, KEY, strict=strict)
-    own = Wanted(ORG, size, False, WHOSE, "acme", "big-1")
+    own = Wanted(ORG, None, False, WHOSE, "acme", "big-1")
     assert book.reserve(b"1" * 16, own, NOW_US) is None
     with pytest.raises(Refusal) as caught:
-        book.reserve(b"1" * 16, Wanted(ORG, size, True, WHOSE, "acme", "big-1"), NOW_US)
+        book.reserve(b"1" * 16, Wanted(ORG, None, True, WHOSE, "acme", "big-1"), NOW_US)
     assert caught.value.code == "model_without_price"
     assert 'model = "big-1"' in caught.value.message
+
+
+def test_what_may_cost_more_than_can_be_held_is_counted_all_the_same() -> None:
+    """Thousands of tools that run at the provider, or of answers: no way around a budget."""
+    size = HoldSize(10 * AMOUNT_PICO_MAX, USD, 0)
+    own, paid = (Wanted(ORG, size, way, WHOSE, "acme", "big-1") for way in (False, True))
+    hold = held(book_of(5, KEY), own)
+    assert [(leg.amount, leg.worst) for leg in hold.legs] == [(USD, AMOUNT_PICO_MAX)]
+    with pytest.raises(Refusal) as caught:
+        held(book_of(5, KEY, strict=True), own)
+    assert caught.value.code == "budget_exceeded"
+    with pytest.raises(Refusal) as caught:
+        held(book_of(5), paid)
+    assert caught.value.code == "insufficient_credit_limit"
 
 
 def test_a_disallowed_model_is_not_paid_from_credits() -> None:

@@ -58,7 +58,7 @@ LIMITS = [
     ({"max_tokens": 1.5}, None, 1),
     ({"n": 4}, None, 4),
     ({"n": 2, "best_of": 5}, None, 5),
-    ({"n": 10**9}, None, 1),
+    ({"n": 10**9}, None, 10**9),
     ({"n": "3"}, None, 1),
 ]
 

@@ -8,8 +8,8 @@ and one that is translated. Each says
 
 billed: `nothing`, `counted` by the provider's own count, or `estimated` from what had been seen. A
 stream of OpenAI's counts only for those who ask, as the gateway does, and a reply in which no count
-has come is estimated. A body that breaks off when nothing of it was passed on (the gateway maps it
-as a whole) is a failed call, which costs nothing.
+has come is estimated. So is a body that breaks off when nothing of it was passed on (the gateway
+maps it as a whole): the call has failed, and its provider charges for it.
 """
 
 LANES = ("plain", "retries", "fallbacks", "gateway", "translated")
@@ -117,8 +117,8 @@ TABLE = {
         "200 cut · cut · 1 · counted",
         "200 cut · cut · 1 · counted",
         "200 cut · cut · 1 · counted",
-        "502 clean · cut · 1 · nothing",
-        "502 clean · cut · 1 · nothing",
+        "502 clean · cut · 1 · counted",
+        "502 clean · cut · 1 · estimated",
     ),
     ("cut", "stream"): (
         "200 cut · cut · 1 · estimated",
@@ -131,8 +131,8 @@ TABLE = {
         "200 cut · timeout_gap · 1 · counted",
         "200 cut · timeout_gap · 1 · counted",
         "200 cut · timeout_gap · 1 · counted",
-        "504 clean · timeout_gap · 1 · nothing",
-        "504 clean · timeout_gap · 1 · nothing",
+        "504 clean · timeout_gap · 1 · counted",
+        "504 clean · timeout_gap · 1 · estimated",
     ),
     ("stall", "stream"): (
         "200 cut · stalled · 1 · estimated",

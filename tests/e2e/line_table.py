@@ -176,6 +176,7 @@ LINES = [
     Line("gateway.failed", "gateway-reset", "pipeline", "told",
          f"{F}gateway:GatewayCall.failed", RAISE),
     Line("status_of", "gateway-reset", "pipeline", "told", ways=RAISE),
+    Line("bill_cut_off", "gateway-stall", "pipeline", "told", ways=RAISE),
     Line("timeout_failure", "gateway-stall", "pipeline", "told", ways=RAISE),
     # replies of ours
     Line("fail", "reset", "answer", "told", ways=RAISE),
