@@ -239,7 +239,7 @@ class GatewayCall:
         check_body(self._inbound, endpoint.wire_format, self._document)
         if self._asks.model_override:
             self._x.asks = self._asks.without_override()
-            fence.note(x, OVERRIDE)
+            fence.note(self._x, OVERRIDE)
 
     def _sent(self, candidate: Candidate, *, streams: bool) -> tuple[Body | None, Headers]:
         """What is sent, None for the client's own body, and the header lines that belong to it."""

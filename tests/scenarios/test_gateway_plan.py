@@ -36,7 +36,7 @@ def planned(scenario: Scenario) -> tuple[list[Candidate], dict[str, Any], list[A
     """Attempts in order, the body, and why there are none."""
     asks = parse_asks({name.encode(): value.encode() for name, value in scenario.headers.items()})
     body: dict[str, Any] = {"model": scenario.model, "messages": ASK, **scenario.body}
-    body = fitted(asks.token_limit_handler, body, override="", context_of=context_of)
+    body = fitted(asks.token_limit_handler, body, override="", context_of=context_of).document
     plan = parse_models(requested_model(body), REGISTRY)
     without = ("helicone",) if asks.stripe_customer_id else ()
     found = candidates_of(
