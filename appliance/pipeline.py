@@ -55,6 +55,7 @@ from appliance.fence import (
     Within,
     broke,
     closed,
+    note,
     open_now,
     open_within,
     tell,
@@ -277,6 +278,10 @@ def hedged(x: Exchange, house: House, routed: Routed) -> Race:
     """A call of the target that x is at, and of another if that takes long."""
 
     async def find_spare() -> Spare | None:
+        if x.payment is not None and house.wallets.by_region[x.region].strict:
+            # What is held is the worst that one call may cost: two at once could cost more.
+            note(x, "hedging;reason=budget-strict")
+            return None
         try:
             with Within(OPEN_S):
                 found = await routed.spare()

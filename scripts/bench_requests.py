@@ -15,6 +15,7 @@ from bench_rig import (
     certificate,
     cpu_us,
     nginx_worker,
+    own_us,
     quiet,
     run_wrk,
     start_appliance,
@@ -44,6 +45,7 @@ class Contender:
 class Round:
     load: Load
     cpu_us: float  # per request
+    own_us: float  # of it, what helper processes have no part in
 
 
 def line_up(folder: Path, args: Namespace, *, tls: bool = False) -> list[Contender]:
@@ -77,7 +79,7 @@ def one_round(
     differing: bool,
     body: str = CHAT_REQUEST,
 ) -> Round:
-    before = cpu_us(who.pid)
+    before, own_before = cpu_us(who.pid), own_us(who.pid)
     load = run_wrk(
         folder,
         who.server.url + who.path,
@@ -88,7 +90,10 @@ def one_round(
         body=body,
     )
     quiet(who.pid)
-    return Round(load, (cpu_us(who.pid) - before) / max(1, load.requests))
+    requests = max(1, load.requests)
+    return Round(
+        load, (cpu_us(who.pid) - before) / requests, (own_us(who.pid) - own_before) / requests
+    )
 
 
 def measured(

@@ -100,3 +100,20 @@ def test_both_too_slow_is_one_504(provider: Provider, tmp_path: Path) -> None:
         lost, last = appliance.row(reply.id)["attempts"]
     assert (lost["status"], lost["why_next"]) == (None, "hedge_lost")
     assert last["status"] is None
+
+
+def test_a_strict_budget_pays_for_one_call_at_a_time(provider: Provider, tmp_path: Path) -> None:
+    config = 'budget_mode = "strict"\n[deadlines]\nfirst_byte = "0.3s"\n[routers.h]\n'
+    config += 'hedge_after = "50ms"\n'
+    config += '[[routers.h.targets]]\nprovider = "openai"\n'
+    config += '[[routers.h.targets]]\nprovider = "openai"\nname = "other"\n'
+    with Appliance(tmp_path, provider, config=config) as appliance:
+        appliance.command("budgets.set", scope="user", limit="1000", period="day")
+        headers = {"x-fake": "fake-stall", "Helicone-User-Id": "ann"}
+        reply = appliance.call("/router/h/v1/chat/completions", ASK, headers)
+        assert (reply.status, reply.json["error"]["code"]) == (504, "timeout_first_byte")
+        assert reply.values("helicone-not-applied") == [b"hedging;reason=budget-strict"]
+        row = appliance.row(reply.id)
+        assert row["not_applied"] == ["hedging;reason=budget-strict"]
+        # one after the other: the second was not made while the first was out
+        assert [one["why_next"] for one in row["attempts"]] == ["timeout_first_byte", "Woken"]
