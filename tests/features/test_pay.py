@@ -11,9 +11,11 @@ from appliance.actors.recorder import no_capture
 from appliance.actors.wallet_batch import WalletDown
 from appliance.commands_wallet import allow, remove_budget
 from appliance.core.derive import Bill
+from appliance.core.ledger import Hold, Settled
 from appliance.errors import Refusal
 from appliance.exchange import Body
-from appliance.features.pay import Call, Payment, pay
+from appliance.features.pay import Call, Payment, Wallets, pay
+from tests.fakes.bare_exchange import bare_exchange
 
 
 class Purse:
@@ -26,21 +28,27 @@ class Purse:
     def concerns(self, org: bytes, *, pass_through: bool = False) -> bool:
         return True
 
-    def settle(self, hold: Any, cost_pico: int | None) -> None:
-        self.told.append((hold.id, cost_pico))
+    def settle(self, hold: Hold, cost_pico: int | None) -> Settled:
+        self.told.append((hold.id.decode(), cost_pico))
+        return Settled(True)
 
-    def release(self, hold: Any) -> None:
-        self.told.append((hold.id, 0))
+    def release(self, hold: Hold) -> Settled:
+        self.told.append((hold.id.decode(), 0))
+        return Settled(True)
+
+
+def hold_named(name: bytes) -> Hold:
+    return Hold(name, b"o" * 16, [], 0, 0, (1, 0))
 
 
 @pytest.mark.parametrize(("strict", "pass_through"), [(True, False), (False, True)])
 async def test_what_could_not_be_charged_is_not_called(strict: bool, pass_through: bool) -> None:
     """The reply cannot be kept, so nobody could tell what it has cost."""
-    x: Any = SimpleNamespace(
-        payment=None, region="us", org=b"o" * 16, aim=SimpleNamespace(switches=False),
-        body=Body(b"{}", None, 2), tap=SimpleNamespace(capture=no_capture()),
-    )  # fmt: skip
-    wallets: Any = SimpleNamespace(by_region={"us": Purse(strict=strict)})
+    tap = SimpleNamespace(capture=no_capture())
+    x = bare_exchange(org=b"o" * 16, body=Body(b"{}", None, 2), tap=tap)
+    purse: Any = Purse(strict=strict)
+    nothing: Any = None
+    wallets = Wallets({"us": purse}, nothing, nothing, nothing, nothing)
     with pytest.raises(Refusal) as caught:
         await pay(x, wallets, "openai", pass_through=pass_through)
     assert (caught.value.status, caught.value.code) == (503, "reply_not_kept")
@@ -55,18 +63,17 @@ def test_a_hold_pays_for_all_calls_on_it(
     lost: list[int | None], last: int | None, expected: int | None
 ) -> None:
     purse: Any = Purse(strict=False)
-    hold: Any = SimpleNamespace(id=b"h1")
     payment = Payment(purse, lambda *_: pytest.fail("asked"))  # type: ignore[arg-type]
-    payment.enter(hold, Call("openai", "gpt-x", "", pass_through=False))
+    payment.enter(hold_named(b"h1"), Call("openai", "gpt-x", "", pass_through=False))
     for cost_pico in lost:
         payment.lose(cost_pico)
     payment._bill = Bill(last, 0)
-    x: Any = SimpleNamespace(org=b"", request_id="", outcome="cut")
+    x = bare_exchange(outcome="cut")
     assert payment.told({}, x, no_capture()) == [(b"h1", expected)]
     payment.settle(x)
     payment.settle(x)
     payment.release()
-    assert purse.told == [(b"h1", expected)]
+    assert purse.told == [("h1", expected)]
     assert payment.told({}, x, no_capture()) == [(b"h1", expected)]
 
 
@@ -75,14 +82,13 @@ def test_a_target_that_is_given_up_costs_what_broke_off() -> None:
     payment = Payment(purse, lambda *_: pytest.fail("asked"))  # type: ignore[arg-type]
     payment.lose(9)  # without a hold nothing is paid
     for name, lost in ((b"h1", [7]), (b"h2", []), (b"h3", [None])):
-        hold: Any = SimpleNamespace(id=name)
-        payment.enter(hold, Call("openai", "gpt-x", "", pass_through=False))
+        payment.enter(hold_named(name), Call("openai", "gpt-x", "", pass_through=False))
         for cost_pico in lost:
             payment.lose(cost_pico)
         payment.release()
     expected = [(b"h1", 7), (b"h2", 0), (b"h3", None)]
-    x: Any = None
-    assert purse.told == payment.told({}, x, no_capture()) == expected
+    assert payment.told({}, bare_exchange(), no_capture()) == expected
+    assert purse.told == [(name.decode(), cost) for name, cost in expected]
 
 
 class DownDesk:
