@@ -148,8 +148,9 @@ class Facts:
     """
 
     __slots__ = (
-        "aim", "aimed", "asks", "brings_own", "cors", "credentials", "found_key", "identity",
-        "key_hash", "key_info", "lent", "record", "store_broken",
+        "aim", "aimed", "asks", "brings_own", "cache_head", "cached_aim", "cached_org", "cors",
+        "credentials", "found_key", "identity", "key_hash", "key_info", "lent", "record",
+        "store_broken",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -166,6 +167,9 @@ class Facts:
         self.lent: Any = None  # what is sent in place of one
         self.aimed: Any = None  # of such, the one that `aim` was made with
         self.record: dict[str, Any] | None = None
+        self.cache_head: Any = None  # the head's part of a cached reply's key, and of which call
+        self.cached_aim: Aim | None = None
+        self.cached_org = b""
 
     def copy(self) -> Facts:
         """The same, to be written to without changing these."""
@@ -183,6 +187,9 @@ class Facts:
         other.lent = self.lent
         other.aimed = self.aimed
         other.record = self.record
+        other.cache_head = self.cache_head
+        other.cached_aim = self.cached_aim
+        other.cached_org = self.cached_org
         return other
 
 

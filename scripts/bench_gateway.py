@@ -16,6 +16,13 @@ KEY = "Bearer sk-helicone-aaaaaaa-bbbbbbb-ccccccc-ddddddd"
 MODEL = "claude-4.5-sonnet/anthropic"
 # The goal of issue 3.
 CPU_US_MAX = 400.0
+PROXIED, AS_IT_IS, TRANSLATED = "proxied", "gateway, as it is", "translated"
+CHAT = json.loads(CHAT_REQUEST)
+BODIES = {
+    PROXIED: CHAT_REQUEST,
+    AS_IT_IS: json.dumps({**CHAT, "model": "gpt-4o-mini/openai"}),
+    TRANSLATED: json.dumps({**CHAT, "model": MODEL, "max_tokens": 400}),
+}
 
 
 def gateway(folder: Path, args: Namespace, report: Report) -> None:
@@ -27,16 +34,19 @@ def gateway(folder: Path, args: Namespace, report: Report) -> None:
         provider = (
             f'auth = "none"\n[providers.anthropic]\nbase_url = "{claude.url}"\nauth = "none"\n'
         )
-        ours = start_appliance(
-            folder / "ours", openai.url, *args.option, plain=args.plain, provider=provider
-        )
-        started.append(ours)
-        rounds = measured(folder, args, ours)
+        # A server for each: rolling up what the others recorded is none of its work.
+        for name in BODIES:
+            started.append(
+                start_appliance(
+                    folder / name, openai.url, *args.option, plain=args.plain, provider=provider
+                )
+            )
+        rounds = measured(folder, args, dict(zip(BODIES, started[2:], strict=True)))
     finally:
         for server in reversed(started):
             server.stop()
     tell(report, rounds)
-    found = rounds["translated"]
+    found = rounds[TRANSLATED]
     report.figure(
         "AI gateway to Anthropic: CPU per request", median(found, lambda r: r.cpu_us), "us",
         at_most=CPU_US_MAX,
@@ -48,21 +58,15 @@ def gateway(folder: Path, args: Namespace, report: Report) -> None:
                   at_most=0)  # fmt: skip
 
 
-def measured(folder: Path, args: Namespace, ours: Running) -> dict[str, list[Round]]:
+def measured(folder: Path, args: Namespace, servers: dict[str, Running]) -> dict[str, list[Round]]:
     """The rounds of each, in turns; the first of them does not count."""
-    chat = json.loads(CHAT_REQUEST)
     headers = {"Authorization": KEY}
-    translated = json.dumps({**chat, "model": MODEL, "max_tokens": 400})
-    as_it_is = json.dumps({**chat, "model": "gpt-4o-mini/openai"})
-    contenders = {
-        "proxied": (Contender("proxied", ours, OURS, ours.pid, headers), CHAT_REQUEST),
-        "gateway, as it is": (Contender("same", ours, GATEWAY, ours.pid, headers), as_it_is),
-        "translated": (Contender("translated", ours, GATEWAY, ours.pid, headers), translated),
-    }
-    rounds: dict[str, list[Round]] = {name: [] for name in contenders}
+    rounds: dict[str, list[Round]] = {name: [] for name in servers}
     for number in range(args.rounds + 1):
-        for name, (who, body) in contenders.items():
-            found = one_round(folder, who, args, 16, differing=False, body=body)
+        for name, ours in servers.items():
+            path = OURS if name == PROXIED else GATEWAY
+            who = Contender(name, ours, path, ours.pid, headers)
+            found = one_round(folder, who, args, 16, differing=False, body=BODIES[name])
             if number:
                 rounds[name].append(found)
     return rounds

@@ -168,16 +168,7 @@ class Caching:
 
     async def _look(self, caches: Caches, fields: Headers) -> Hit | None:
         x, asks = self.x, self.x.asks
-        assert x.aim is not None, "aimed before"
-        key = x.aim.key
-        head = KeyHead(
-            secret=caches.secrets[x.region], region=x.region, org=x.org, method=x.head.method,
-            url=b"%b://%b:%d%b" % (
-                key.scheme.encode(), key.host.encode(), key.port, x.route.path,
-            ),
-            headers=fields, seed=asks.cache_seed, ignored=asks.cache_ignore_keys,
-            variant=self._variant,
-        )  # fmt: skip
+        head = self._head(caches, fields)
         if x.body.spill is None:
             found_key = await key_of(head, x.body)
         else:
@@ -196,6 +187,29 @@ class Caching:
             return found
         with trio.fail_after(fence.OPEN_S):
             return await cache.fetch(found, now_us)
+
+    def _head(self, caches: Caches, fields: Headers) -> KeyHead:
+        """The part of the key that the head decides: worked out once for requests with the same
+        head that are one organisation's and go the same way."""
+        x, facts = self.x, self.x.facts
+        aim = x.aim
+        assert aim is not None, "aimed before"
+        shared = aim is facts.aim and fields is x.head.headers and not self._variant
+        if shared and aim is facts.cached_aim and x.org == facts.cached_org:
+            known: KeyHead = facts.cache_head
+            return known
+        key = aim.key
+        head = KeyHead(
+            secret=caches.secrets[x.region], region=x.region, org=x.org, method=x.head.method,
+            url=b"%b://%b:%d%b" % (
+                key.scheme.encode(), key.host.encode(), key.port, x.route.path,
+            ),
+            headers=fields, seed=x.asks.cache_seed, ignored=x.asks.cache_ignore_keys,
+            variant=self._variant,
+        )  # fmt: skip
+        if shared:
+            facts.cache_head, facts.cached_aim, facts.cached_org = head, aim, x.org
+        return head
 
     async def answered(self, hit: Hit | None) -> bool:
         """Send the hit. False: there is none that this client can be given, and if it asked for
