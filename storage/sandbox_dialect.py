@@ -19,13 +19,17 @@ _TOKEN = re.compile(
 )
 # quantile(0.95)(x): the aggregate that takes x and what stands in the first brackets.
 _WITH_PARAMETERS: Final = {
-    "quantile": "quantile_cont", "quantileexact": "quantile_disc", "quantiletiming": "quantile_cont",
-    "quantiletdigest": "quantile_cont", "quantiledeterministic": "quantile_cont",
-    "quantiles": "quantile_cont", "quantilesexact": "quantile_disc", "topk": "approx_top_k",
-}  # fmt: skip
+    "quantile": "quantile_cont",
+    "quantileexact": "quantile_disc",
+    "quantiletiming": "quantile_cont",
+    "quantiletdigest": "quantile_cont",
+    "quantiles": "quantile_cont",
+    "quantilesexact": "quantile_disc",
+    "topk": "approx_top_k",
+}
 _NO_AGGREGATE_BEFORE: Final = frozenset(("=", ">", "<", "!"))
 
-# Written in the letters of ClickHouse; case does not matter. A list: one for each count of arguments.
+# In ClickHouse's letters; case does not matter. A list: one for each count of arguments.
 _MACROS: Final[dict[str, str]] = {
     "toStartOfMinute": "(t) AS date_trunc('minute', t)",
     "toStartOfFiveMinutes": "(t) AS time_bucket(INTERVAL 5 MINUTE, t)",
@@ -115,8 +119,6 @@ _MACROS: Final[dict[str, str]] = {
     "splitByString": "(s, v) AS string_split(v, s)",
     "empty": "(v) AS length(v) = 0",
     "notEmpty": "(v) AS length(v) > 0",
-    "isNull": "(v) AS v IS NULL",
-    "isNotNull": "(v) AS v IS NOT NULL",
     "assumeNotNull": "(v) AS v",
     "toNullable": "(v) AS v",
     "multiIf": "(a, b, c) AS CASE WHEN a THEN b ELSE c END, "
@@ -168,8 +170,7 @@ def rewrite(sql: str) -> str:
 
 
 def _tokens(sql: str) -> Iterator[re.Match[str]]:
-    for match in _TOKEN.finditer(sql):
-        yield match
+    yield from _TOKEN.finditer(sql)
 
 
 def _rewritten(tokens: list[tuple[str, str]]) -> list[str]:

@@ -58,33 +58,30 @@ list_stddev_pop list_stddev_samp list_string_agg list_sum list_transform list_un
 list_var_pop list_var_samp list_where list_zip map map_concat map_contains map_contains_entry
 map_contains_value map_entries map_extract map_extract_value map_from_entries map_keys map_values
 reduce row struct_concat struct_contains struct_extract struct_extract_at struct_has struct_indexof
-struct_insert struct_keys struct_pack struct_position struct_update struct_values unnest unpivot_list
-json json_array json_array_length json_contains json_deep_merge json_exists json_extract
-json_extract_path json_extract_path_text json_extract_string json_group_array json_group_object
-json_group_structure json_keys json_merge_patch json_object json_pretty json_quote json_structure
-json_transform json_transform_strict json_type json_valid json_value from_json from_json_strict
-row_to_json to_json
+struct_insert struct_keys struct_pack struct_position struct_update struct_values unnest
+unpivot_list json json_array json_array_length json_contains json_deep_merge json_exists
+json_extract json_extract_path json_extract_path_text json_extract_string json_group_array
+json_group_object json_group_structure json_keys json_merge_patch json_object json_pretty json_quote
+json_structure json_transform json_transform_strict json_type json_valid json_value from_json
+from_json_strict row_to_json to_json
 """
 _OTHERS: Final = """
-alias can_cast_implicitly coalesce constant_or_null current_database current_user equi_width_bins
-gen_random_uuid generate_series generate_subscripts get_type if ifnull nullif range switch typeof
-uuid uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
+alias can_cast_implicitly constant_or_null current_database current_user equi_width_bins
+gen_random_uuid generate_series generate_subscripts get_type if nullif range switch typeof uuid
+uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7
 """
 _AGGREGATES: Final = """
 any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_min
 arg_min_null argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and bool_or corr
 count count_if count_star countif covar_pop covar_samp entropy favg first fsum geomean
-geometric_mean group_concat grouping grouping_id histogram histogram_exact kahan_sum kurtosis
-kurtosis_pop last list listagg mad max max_by mean median min min_by mode product quantile
-quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope
-regr_sxx regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg
-sum sum_no_overflow sumkahan var_pop var_samp variance wavg weighted_avg
-cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank
-rank_dense row_number
+geometric_mean group_concat histogram histogram_exact kahan_sum kurtosis kurtosis_pop last list
+listagg mad max max_by mean median min min_by mode product quantile quantile_cont quantile_disc
+regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
+reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow
+sumkahan var_pop var_samp variance wavg weighted_avg cume_dist dense_rank fill first_value lag
+last_value lead nth_value ntile percent_rank rank rank_dense row_number
 """
 
-ALLOWED: Final = frozenset(
-    f"{_TEXT} {_NUMBERS} {_TIMES} {_NESTED} {_OTHERS} {_AGGREGATES}".split()
-)
+ALLOWED: Final = frozenset(f"{_TEXT} {_NUMBERS} {_TIMES} {_NESTED} {_OTHERS} {_AGGREGATES}".split())
 # As tables, in FROM.
 ALLOWED_TABLES: Final = frozenset(("range", "generate_series", "unnest", "json_each", "json_tree"))

@@ -70,8 +70,10 @@ def check(
     functions = set()
     bodies = False
     for node in nodes:
+        if node.get("type") == "SELECT_NODE":
+            bodies = bodies or _shows_all(node, tables)
         if "class" in node:
-            bodies = bodies or _wants_bodies(node, body_columns)
+            bodies = bodies or _names_body(node, body_columns)
             functions |= _expression(node, macros)
         elif "alias" in node and "sample" in node:
             table = _source(node)
@@ -145,18 +147,31 @@ def _expression(node: Node, macros: frozenset[str]) -> set[str]:
     name = str(path[-1]).lower()
     if not _WORDS.fullmatch(name):
         return set()  # an operator
-    if len(path) != 1 or name not in ALLOWED and name not in macros:
+    if len(path) != 1 or (name not in ALLOWED and name not in macros):
         raise SqlRefused(
             "INVALID_STATEMENT", f"the function {'.'.join(path)[:100]} is not allowed here"
         )
     return {name}
 
 
-def _wants_bodies(node: Node, body_columns: frozenset[str]) -> bool:
-    if node["class"] == "STAR":
-        return True
+def _names_body(node: Node, body_columns: frozenset[str]) -> bool:
     names = node.get("column_names") or ()
     return node["class"] == "COLUMN_REF" and any(name.lower() in body_columns for name in names)
+
+
+def _shows_all(select: Node, tables: frozenset[str]) -> bool:
+    """Whether it says `*` of one of the tables."""
+    sources, left = [], [select["from_table"]]
+    while left:
+        source = left.pop()
+        if source.get("type") == "JOIN":
+            left += [source["left"], source["right"]]
+        else:
+            sources.append(str(source.get("table_name", "")).lower())
+    if tables.isdisjoint(sources):
+        return False
+    parts = {name: part for name, part in select.items() if name != "from_table"}
+    return any(node.get("class") == "STAR" for node in _nodes(parts))
 
 
 def _source(node: Node) -> str:

@@ -8,7 +8,7 @@ import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import health, models, requests, stripe, wallet
+from appliance.api import health, hql, hql_saved, models, requests, stripe, wallet
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
@@ -41,6 +41,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(health.router)
     app.include_router(models.router)
     app.include_router(requests.router)
+    app.include_router(hql.router)
+    app.include_router(hql_saved.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)
