@@ -184,7 +184,7 @@ def run(job: Job, files: Sequence[int], say: Writer, channel: socket.socket) -> 
             return
         prepare(connection, job, files, asked, output)
         done = write_result(
-            connection, sql, job, say, is_limited=asked.is_limited, output=output
+            connection, asked.sql, job, say, is_limited=asked.is_limited, output=output
         )  # fmt: skip
     finally:
         connection.close()

@@ -38,6 +38,7 @@ def _count(name: str) -> Column:
     return Column(name, "BIGINT", f"coalesce(r.{name}, 0)")
 
 
+# No columns beyond those and the documents' names: a query may give an expression such a name.
 # What ClickHouse keeps as an empty text for "none" is so here: saved queries compare with ''.
 RMT_COLUMNS: Final = (
     Column("request_id", "UUID", "r.request_id"),
@@ -68,10 +69,6 @@ RMT_COLUMNS: Final = (
     Column("provider_total_cost", "DECIMAL(38,12)", "r.cost_usd", "the same as cost_usd"),
     Column("properties", "MAP(VARCHAR, VARCHAR)", "r.properties"),
     Column("scores", "MAP(VARCHAR, DOUBLE)", "r.scores"),
-    Column("feedback", "BOOLEAN", "r.feedback"),
-    Column("session_id", "VARCHAR", "r.session_id"),
-    Column("session_name", "VARCHAR", "r.session_name"),
-    Column("session_path", "VARCHAR", "r.session_path"),
     Column("prompt_id", "VARCHAR", "coalesce(r.prompt_id, '')"),
     Column("prompt_version", "VARCHAR", "coalesce(r.prompt_version, '')"),
     Column("request_path", "VARCHAR", "r.request_path"),
@@ -89,8 +86,6 @@ RMT_COLUMNS: Final = (
     Column("assets", "VARCHAR[]", "[]::VARCHAR[]"),
     Column("storage_location", "VARCHAR", "''"),
     Column("size_bytes", "BIGINT", "coalesce(r.request_bytes, 0) + coalesce(r.response_bytes, 0)"),
-    Column("outcome", "VARCHAR", "r.outcome", "how the reply ended, complete for a whole one"),
-    Column("usage_source", "VARCHAR", "r.usage_source", "where the token counts come from"),
     Column("request_body", "VARCHAR", "b.request", "as text"),
     Column("response_body", "VARCHAR", "b.response", "as text"),
 )  # fmt: skip

@@ -100,7 +100,7 @@ class HotSnapshot:
             copy.drop()
         if copy.upto >= moment.position:
             return
-        since = f"(segment, frame_offset) >= ({copy.upto.segment:d}, {copy.upto.offset:d})"
+        since = _at_least(copy.upto)
         ranges = _ranges(moment, since) if table == "bodies" else iter((since,))
         for where in ranges:
             sql = f"SELECT * FROM {hot(table)} WHERE {where}"
@@ -180,10 +180,17 @@ def _ranges(moment: Moment, since: str) -> Iterator[str]:
         f" FROM {hot('bodies')} WHERE {since}) GROUP BY bytes // {BODY_FILE_BYTES:d}"
     )
     for first, last in rows:
-        yield (
-            f"(segment, frame_offset) BETWEEN ({first[0]:d}, {first[1]:d})"
-            f" AND ({last[0]:d}, {last[1]:d})"
-        )
+        if first[0] == last[0]:
+            yield f"segment = {first[0]:d} AND frame_offset BETWEEN {first[1]:d} AND {last[1]:d}"
+        else:
+            after = Position(last[0], last[1] + 1)
+            yield f"{_at_least(Position(*first))} AND NOT {_at_least(after)}"
+
+
+def _at_least(place: Position) -> str:
+    """In a form that lets whole blocks be passed over."""
+    segment, offset = place
+    return f"(segment > {segment:d} OR segment = {segment:d} AND frame_offset >= {offset:d})"
 
 
 def lake_files(lake: LakeView) -> LakeFiles:

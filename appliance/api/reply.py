@@ -89,6 +89,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     return error_reply(error.status_code, error.detail, error.headers)
 
 
+async def on_client_gone(request: Request, error: Exception) -> Response:
+    """Nobody reads it; the status is for whoever counts."""
+    return Response(status_code=499)
+
+
 async def on_bug(request: Request, error: Exception) -> Response:
     """The error itself goes to the log, by whoever runs this app: it is raised again after this."""
     return error_reply(500, "Something is wrong in this server; its log says what.")
