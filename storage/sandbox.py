@@ -89,6 +89,8 @@ def main() -> int:
 def limit_process() -> None:
     """Limits that this process cannot raise again."""
     os.nice(NICE)
+    if hasattr(os, "SCHED_IDLE"):  # whoever proxies goes first, at once
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     for kind, most in (
         (resource.RLIMIT_DATA, MEMORY_BYTES_MAX),
         (resource.RLIMIT_FSIZE, FILE_BYTES_MAX),

@@ -8,7 +8,6 @@ import os
 import secrets
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -46,23 +45,38 @@ class ResultFile:
         self._pieces.append(len(data))
         self.size += len(data)
 
-    async def read(self) -> AsyncIterator[bytes]:
+    def read(self) -> Reading:
         """Piece by piece."""
-        descriptor = os.dup(self._descriptor)
-        try:
-            offset = 0
-            for number, size in enumerate(list(self._pieces)):
-                sealed = await trio.to_thread.run_sync(
-                    os.pread, descriptor, size + TAG_BYTES, offset
-                )
-                offset += len(sealed)
-                yield self._cipher.decrypt(number.to_bytes(12, "big"), sealed, None)
-        finally:
-            os.close(descriptor)
+        return Reading(os.dup(self._descriptor), self._cipher, list(self._pieces))
 
     def drop(self) -> None:
         """The bytes go when nobody reads them any more."""
         os.close(self._descriptor)
+
+
+class Reading:
+    """Iterates over the pieces; an iterator and no generator, which would hold its file open until
+    it is collected when a client leaves."""
+
+    def __init__(self, descriptor: int, cipher: AESGCM, pieces: list[int]) -> None:
+        self._file = os.fdopen(descriptor, "rb", buffering=0)
+        self._cipher = cipher
+        self._pieces = pieces
+        self._number = self._offset = 0
+
+    def __aiter__(self) -> Reading:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._number == len(self._pieces):
+            self._file.close()
+            raise StopAsyncIteration
+        size = self._pieces[self._number] + TAG_BYTES
+        sealed = await trio.to_thread.run_sync(os.pread, self._file.fileno(), size, self._offset)
+        data = self._cipher.decrypt(self._number.to_bytes(12, "big"), sealed, None)
+        self._offset += size
+        self._number += 1
+        return data
 
 
 class ResultFiles:

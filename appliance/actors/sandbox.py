@@ -247,7 +247,7 @@ class SandboxProcess:
             if kind != READY:
                 raise OSError("it ended at once")
         except BaseException:
-            await started.end()  # noqa: ASYNC120 - shielded and bounded in there
+            await started.end()  # noqa: ASYNC102, ASYNC120 - shielded and bounded in there
             raise
         return started
 
