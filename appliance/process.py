@@ -24,6 +24,7 @@ from appliance import assembly, maintenance, resident
 from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
+from appliance.actors.sandbox import Sandbox
 from appliance.actors.spill import RequestSink
 from appliance.actors.supervisor import Supervisor
 from appliance.actors.wallet_recovery import settle_left
@@ -162,6 +163,8 @@ class Server:
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
+        self.sandbox = Sandbox()
+        self.actors.add("sandbox", self.sandbox)
         self.listeners = listeners
         self.began_s = time.monotonic()
         self.ready = False

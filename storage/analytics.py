@@ -8,20 +8,29 @@ database file itself: closing that descriptor would drop DuckDB's lock.
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from storage.analytics_failure import AnalyticsFailed, is_damage, set_aside, writing
+from storage.analytics_place import Place, config_of
 from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.closing import close_connection
 from storage.frames import Position
 from storage.manifest import LakeView
 from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
-from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
+from storage.query import (
+    Moment,
+    Query,
+    Reading,
+    begin_reading,
+    is_fatal,
+    reading_statement,
+    translated,
+)
 from storage.rows import TABLES
 from storage.schema import (
     BASE,
@@ -48,7 +57,6 @@ ROOM_BYTES_USUAL = 4608 * 1024
 ROOM_BYTES_IN_LOG = 2560 * 1024
 # A row group of rows that each have three ids of their own does not fit either, whatever its text.
 ROOM_SPANS = ROW_GROUP_ROWS // 4
-CHECKPOINT_BYTES = 5 * 2**20
 
 
 class _Feed:
@@ -64,27 +72,11 @@ class _Feed:
         return self.block.__arrow_c_array__(requested_schema)
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where it lives and what it may use."""
-
-    path: Path | None
-    read_only: bool
-    memory_bytes_max: int
-    threads: int
-    temporary: Path | None
-    deletion_key: bytes | None
-
-    @property
-    def in_memory(self) -> bool:
-        return self.path is None or self.read_only
-
-
 class Analytics:
     """One region's DuckDB. `broken` means every further call will fail until it is re-opened;
     `damaged`, that a reader met blocks of the file that cannot be read: it is to be made anew."""
 
-    def __init__(self, place: _Place, lake: LakeView | None) -> None:
+    def __init__(self, place: Place, lake: LakeView | None) -> None:
         self.position = Position(0, 0)
         self.broken = False
         self.damaged = False
@@ -96,9 +88,12 @@ class Analytics:
         # Batches with so much text did not fit the writer's memory: what is learned from one.
         self.room_from_bytes = ROOM_BYTES_USUAL
         self._owes_checkpoint = False
-        self._queries: dict[Query, int] = {}
+        # Counts up whenever hot rows go or are replaced: a copy of them is then to be made anew.
+        self.edition = 0
+        self._queries: dict[Reading, int] = {}
+        self._holds: dict[object, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
-        self._connection = duckdb.connect(":memory:", config=_config(place))
+        self._connection = duckdb.connect(":memory:", config=config_of(place))
         try:
             self._views = self._set_up(lake)
             self._generation = self._generation_of(self._views)  # of what is committed
@@ -121,7 +116,7 @@ class Analytics:
         """`path` None: all in memory. `read_only`: the file is only read, what comes in by
         `ingest` stays in memory. `temporary`: where large queries may spill; None forbids it.
         `deletion_key`: with it the deletions that the journal holds take effect here."""
-        place = _Place(path, read_only, memory_bytes_max, threads, temporary, deletion_key)
+        place = Place(path, read_only, memory_bytes_max, threads, temporary, deletion_key)
         with writing():
             return cls(place, lake)
 
@@ -191,6 +186,30 @@ class Analytics:
             raise
         return query
 
+    def moment(self) -> Moment:
+        """All of it as it is now; what is written meanwhile is not seen. To be closed soon. Raises
+        QueryFailed."""
+        with self._writing, translated():
+            cursor = self._connection.cursor()
+            try:
+                self._memory.make_room(cursor)
+                begin_reading(cursor)
+                cursor.execute(f"FROM {STORE}.ingest_state").fetchall()  # its first look counts
+            except BaseException:
+                cursor.close()
+                raise
+            moment = Moment(cursor, self._views, self.position, self.edition, self._forget)
+            self._queries[moment] = self._generation
+        return moment
+
+    def hold_lake(self, holder: object, generation: int) -> None:
+        """The lake's files of this generation, which is in use now, stay until `let_go`."""
+        self._holds[holder] = generation
+
+    def let_go(self, holder: object) -> None:
+        """Safe to call twice."""
+        self._holds.pop(holder, None)
+
     def swap_lake(self, view: LakeView, *, drop_upto_segment: int) -> None:
         """One transaction: views over the new files, hot rows of rolled segments deleted, the
         generation stored. Queries that run keep the old files: see `oldest_generation`."""
@@ -208,7 +227,8 @@ class Analytics:
     @property
     def oldest_generation(self) -> int:
         """The oldest lake generation that a query in progress may still read."""
-        return min(list(self._queries.values()), default=self._generation)
+        held = [*list(self._queries.values()), *list(self._holds.values())]
+        return min(held, default=self._generation)
 
     @property
     def is_read(self) -> bool:
@@ -282,6 +302,7 @@ class Analytics:
 
     def _adopt(self, views: ViewState, upto_segment: int) -> ViewState:
         """Views over `views.lake`; hot rows that it holds go. Used at start and after each roll."""
+        self.edition += 1
         if views.lake is not None:
             self._use_lake(views.lake)
         behind = self.position < Position(upto_segment + 1, 0)
@@ -377,6 +398,7 @@ class Analytics:
 
     def _replace(self, views: ViewState, batch: Batch) -> bool:
         """Takes the hot rows of superseding exchanges away; whether others lie in the lake."""
+        self.edition += 1
         ids = [_text(exchange_id) for exchange_id in batch.superseding]
         for table in ("requests", "bodies"):
             self._run(f"DELETE FROM {hot(table)} WHERE exchange_id IN $1::UUID[]", [ids])
@@ -401,6 +423,7 @@ class Analytics:
         return [row[0] for row in self._run(sql, [inner, outer, hashes]).fetchall()]
 
     def _hide(self, ids: list[str]) -> None:
+        self.edition += 1
         self._run(
             f"INSERT INTO {STORE}.hidden SELECT DISTINCT unnest($1::UUID[])"
             f" EXCEPT SELECT exchange_id FROM {STORE}.hidden",
@@ -439,7 +462,7 @@ class Analytics:
     def _generation_of(views: ViewState) -> int:
         return views.lake.generation if views.lake is not None else 0
 
-    def _forget(self, query: Query) -> None:
+    def _forget(self, query: Reading) -> None:
         if query.failure is not None:
             self.damaged = self.damaged or is_damage(query.failure, self._place.path)
             self.broken = self.broken or self.damaged or is_fatal(query.failure)
@@ -447,23 +470,6 @@ class Analytics:
 
     def _run(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         return self._connection.execute(sql, parameters)
-
-
-def _config(place: _Place) -> dict[str, str | bool | int | float | list[str]]:
-    return {
-        "memory_limit": f"{place.memory_bytes_max}B",
-        "threads": str(place.threads),
-        "temp_directory": str(place.temporary or ""),
-        "checkpoint_threshold": f"{CHECKPOINT_BYTES}B",
-        # A checkpoint would join the small row groups that earlier ones wrote, and read their text
-        # 2,048 rows at a time: 20 bodies of 1 MiB did not fit the writer's memory, and what is read
-        # like that later does not fit a reader's. Groups without rows are dropped all the same.
-        "max_vacuum_tasks": "0",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        # Python variables must not be readable by name from SQL
-        "python_enable_replacements": "false",
-    }
 
 
 def _quoted(text: str) -> str:

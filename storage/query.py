@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from storage.schema import STORE
+from storage.frames import Position
+from storage.schema import STORE, ViewState
 
 T = TypeVar("T")
 
@@ -32,53 +33,17 @@ class QueryFailed(Exception):  # noqa: N818 - most often the asker's fault
     """DuckDB's words for whoever asked."""
 
 
-class Query:
-    """Made by `Analytics.query`. Runs at the first look at `columns` or `fetch`."""
+class Reading:
+    """A cursor in use: interrupted by anybody, closed by whoever works with it."""
 
     def __init__(
-        self,
-        cursor: duckdb.DuckDBPyConnection,
-        statement: duckdb.Statement,
-        parameters: Sequence[Any],
-        *,
-        limit: int | None,
-        on_close: Callable[["Query"], None],
+        self, cursor: duckdb.DuckDBPyConnection, on_close: Callable[["Reading"], None]
     ) -> None:
-        self.truncated = False
+        self.failure: duckdb.Error | None = None
         self._cursor = cursor
-        self._statement = statement
-        self._parameters = list(parameters)
-        self._left = limit
         self._on_close = on_close
-        self._columns: list[tuple[str, str]] | None = None
         self._interrupted = False
         self._closed = False
-        self.failure: duckdb.Error | None = None
-
-    @property
-    def columns(self) -> list[tuple[str, str]]:
-        """Name and DuckDB type of each column."""
-        if self._columns is None:
-            parameters = self._parameters or None
-            self._guarded(lambda: self._cursor.execute(self._statement, parameters))
-            described = self._cursor.description or []
-            self._columns = [(str(column[0]), str(column[1])) for column in described]
-        return self._columns
-
-    def fetch(self, rows_max: int = PAGE_ROWS_MAX) -> list[tuple[Any, ...]]:
-        """The next rows, at most `rows_max` and at most a page; an empty list is the end."""
-        page = PAGE_VALUES_MAX // max(1, len(self.columns))
-        wanted = min(rows_max, PAGE_ROWS_MAX, max(10, page))
-        if self._left is not None:
-            # one more is asked for, to know whether the limit cut anything off
-            wanted = min(wanted, self._left + 1)
-        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._cursor.fetchmany(wanted))
-        if self._left is None:
-            return rows
-        if len(rows) > self._left:
-            rows, self.truncated = rows[: self._left], True
-        self._left -= len(rows)
-        return rows
 
     def interrupt(self) -> None:
         """Stops it, running or not yet; calling again does no harm."""
@@ -105,12 +70,6 @@ class Query:
             self._closed = True
             self._on_close(self)
 
-    def __enter__(self) -> "Query":
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def _guarded(self, call: Callable[[], T]) -> T:
         if self._interrupted:
             raise QueryCancelled
@@ -122,6 +81,85 @@ class Query:
                     raise QueryCancelled from error
                 self.failure = error
                 raise
+
+
+class Query(Reading):
+    """Made by `Analytics.query`. Runs at the first look at `columns` or `fetch`."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        statement: duckdb.Statement,
+        parameters: Sequence[Any],
+        *,
+        limit: int | None,
+        on_close: Callable[[Reading], None],
+    ) -> None:
+        super().__init__(cursor, on_close)
+        self.truncated = False
+        self._statement = statement
+        self._parameters = list(parameters)
+        self._left = limit
+        self._columns: list[tuple[str, str]] | None = None
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """Name and DuckDB type of each column."""
+        if self._columns is None:
+            parameters = self._parameters or None
+            self._guarded(lambda: self._cursor.execute(self._statement, parameters))
+            described = self._cursor.description or []
+            self._columns = [(str(column[0]), str(column[1])) for column in described]
+        return self._columns
+
+    def fetch(self, rows_max: int = PAGE_ROWS_MAX) -> list[tuple[Any, ...]]:
+        """The next rows, at most `rows_max` and at most a page; an empty list is the end."""
+        page = PAGE_VALUES_MAX // max(1, len(self.columns))
+        wanted = min(rows_max, PAGE_ROWS_MAX, max(10, page))
+        if self._left is not None:
+            # one more is asked for, to know whether the limit cut anything off
+            wanted = min(wanted, self._left + 1)
+        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._cursor.fetchmany(wanted))
+        if self._left is None:
+            return rows
+        if len(rows) > self._left:
+            rows, self.truncated = rows[: self._left], True
+        self._left -= len(rows)
+        return rows
+
+    def __enter__(self) -> "Query":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Moment(Reading):
+    """Everything as it was at one moment, for whoever copies it. Made by `Analytics.moment`."""
+
+    def __init__(
+        self,
+        cursor: duckdb.DuckDBPyConnection,
+        views: ViewState,
+        position: Position,
+        edition: int,
+        on_close: Callable[[Reading], None],
+    ) -> None:
+        super().__init__(cursor, on_close)
+        self.views = views
+        self.position = position
+        self.edition = edition
+
+    def run(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement that is ours. Raises QueryFailed, QueryCancelled."""
+        given = list(parameters) or None
+        return self._guarded(lambda: self._cursor.execute(sql, given).fetchall())
+
+    def __enter__(self) -> "Moment":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
 
 class translated:  # noqa: N801 - used as a statement

@@ -7,11 +7,12 @@ No documentation pages: they would load scripts from elsewhere. The schema is at
 import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from appliance.api import health, models, requests, stripe, wallet
+from appliance.api import health, hql, hql_saved, models, requests, stripe, wallet
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
-from appliance.api.reply import on_bug, on_http_exception, on_refusal
+from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
 from appliance.api.services import Services
 from appliance.api.turns import Turns
 from appliance.errors import Refusal
@@ -41,11 +42,14 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(health.router)
     app.include_router(models.router)
     app.include_router(requests.router)
+    app.include_router(hql.router)
+    app.include_router(hql_saved.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(ClientDisconnect, on_client_gone)
     app.add_exception_handler(Exception, on_bug)
     return app

@@ -15,6 +15,8 @@ from appliance.errors import Refusal
 
 READS_AT_ONCE: Final = 4  # as many as there are threads that read for them
 WAIT_S: Final = 15.0
+# User SQL runs elsewhere, for half a minute at most, and its actor bounds how much of it waits.
+OWN_TURNS: Final = ("/v1/helicone-sql/",)
 
 
 class Turns:
@@ -27,7 +29,8 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not path.startswith("/v1/") or path.startswith(OWN_TURNS):
             await self._app(scope, receive, send)
             return
         turn = object()  # a task may serve several requests

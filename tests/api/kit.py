@@ -1,17 +1,22 @@
 """The app over a real in-memory DuckDB, and an ASGI client that needs no socket."""
 
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+import trio
+
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
+from appliance.api.services_hql import Export, Result
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.core.forwarded import Caller
+from appliance.core.hql_errors import hql_error
 from appliance.core.links import base_url
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.errors import Refusal
@@ -149,10 +154,56 @@ class FakeLinks:
         check_signed(b"us" * 16, path, query, self.now_s)
 
 
+@dataclass
+class FakeFile:
+    form: str
+    data: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    async def read(self) -> AsyncIterator[bytes]:
+        yield self.data[:2]
+        yield self.data[2:]
+
+
+@dataclass
+class FakeHql:
+    """Gives what was put in; knows who asked what."""
+
+    result: Result = field(
+        default_factory=lambda: Result([b'{"a":1},', b'{"a":2}'], 2, 15, 1.5, True, None)
+    )
+    asked: list[tuple[bytes, str, str]] = field(default_factory=list)
+    files: dict[str, FakeFile] = field(default_factory=dict)
+    works: Callable[[], Awaitable[None]] | None = None
+
+    def schema(self) -> list[dict[str, Any]]:
+        return [{"table_name": "t", "columns": []}]
+
+    async def execute(self, identity: Identity, sql: str) -> Result:
+        self.asked.append((identity.org, sql, "rows"))
+        if self.works is not None:
+            await self.works()
+        return self.result
+
+    async def export(self, identity: Identity, sql: str, form: str) -> Export:
+        self.asked.append((identity.org, sql, form))
+        self.files["f1"] = FakeFile(form, b"a\n1\n")
+        return Export("f1", 1, 3600)
+
+    def export_file(self, region: str, export_id: str) -> FakeFile:
+        if export_id not in self.files:
+            raise hql_error("CSV_EXPIRED")
+        return self.files[export_id]
+
+
 class House:
     """The app and what stands behind it."""
 
     last: Reply
+    leaves = False  # whether the client goes once its request is read
 
     def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
@@ -162,11 +213,19 @@ class House:
         self.models = FakeModels()
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
+        self.hql = FakeHql()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links,
+            self.links, self.hql,
         )  # fmt: skip
         self.app = create_app(services)
+        self._directory: TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """What it has open."""
+        self.analytics.close()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def _open_tables(self) -> StateTables:
         """A state store in memory would be one for each connection."""
@@ -186,6 +245,9 @@ class House:
     async def post(self, target: str, body: Any, **options: Any) -> Reply:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         return await self.ask("POST", target, data, **options)
+
+    async def put(self, target: str, body: Any, **options: Any) -> Reply:
+        return await self.ask("PUT", target, json.dumps(body).encode(), **options)
 
     async def ask(
         self,
@@ -207,7 +269,15 @@ class House:
         }  # fmt: skip
         reply = self.last = Reply(0, {}, b"")
 
+        read = False
+
         async def receive() -> Any:
+            nonlocal read
+            if read:
+                if not self.leaves:
+                    await trio.sleep_forever()
+                return {"type": "http.disconnect"}
+            read = True
             return {"type": "http.request", "body": data, "more_body": False}
 
         async def send(message: Any) -> None:
