@@ -25,6 +25,7 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
+from storage.schedule_tables import m050_schedule
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -89,6 +90,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_provider_keys,
     m004_payments,
     m005_rate_policies,
+    m050_schedule,
 )
 
 
