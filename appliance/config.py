@@ -141,6 +141,9 @@ class Config:
         text("a UUID", UUID), None, "its provider keys serve those who pay with credits"
     )
     allow_targets: tuple[str, ...] = opt(listing(host_pattern()), (), "further hosts to call")
+    webhook_allow: tuple[str, ...] = opt(
+        listing(host_pattern()), (), "private hosts that webhooks may be sent to, also over http"
+    )
     allow_hosts: tuple[str, ...] = opt(
         listing(host_pattern()), (), "names this server answers to in open access"
     )

@@ -31,8 +31,8 @@ from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
-from appliance.services_links import LinksOf
 from appliance.services_wallet import WalletsOf
+from appliance.services_webhooks import WebhooksOf
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -217,11 +217,14 @@ def services_of(server: Server) -> Services:
         __version__,
         OperationsOf(server),
         AccessOf(server, server.house.gate.rules),
-        RecordsOf(server.regions, server.log),
+        server.records,
         ModelsOf(server),
         WalletsOf(server),
         {name: region.tables for name, region in server.regions.items()},
-        LinksOf(server.regions, server.house.proxies, server.config.public_url),
+        server.links,
+        webhooks=WebhooksOf(
+            server.regions, server.hooks.webhooks, server.hooks.send, server.config.webhook_allow
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from storage.rate_policies import (
     read_policies,
 )
 from storage.schedule_tables import m050_schedule
+from storage.webhook_tables import m051_webhooks
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -91,6 +92,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_payments,
     m005_rate_policies,
     m050_schedule,
+    m051_webhooks,
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from appliance.api.services_webhooks import Webhooks
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
 from appliance.core.ledger_credits import CreditState
@@ -209,3 +210,4 @@ class Services:
     wallets: Wallets
     tables: Mapping[str, Tables]  # by region
     links: Links
+    webhooks: Webhooks

@@ -10,15 +10,19 @@ from uuid import UUID
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
+from appliance.api.services_webhooks import Tried
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.core.forwarded import Caller
 from appliance.core.links import base_url
+from appliance.core.outbound import check_destination
 from appliance.core.signed_url import Pairs, check_signed, signed_path
+from appliance.core.urls import HostList
 from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
 from storage.state_tables import StateTables
+from storage.webhook_tables import WebhookRow
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
 
 OTHER_ORG = bytes(15) + b"\x02"
@@ -149,10 +153,36 @@ class FakeLinks:
         check_signed(b"us" * 16, path, query, self.now_s)
 
 
+@dataclass
+class FakeWebhooks:
+    """Seals nothing; what was changed and tried is seen."""
+
+    allow: tuple[str, ...] = ("lan.example", "127.0.0.1")
+    position: Position = field(default_factory=lambda: Position(1, 100))
+    changes: list[str] = field(default_factory=list)
+    tried: Tried = field(default_factory=lambda: Tried(200, "", 12.5))
+
+    def check_destination(self, url: object, name: str) -> str:
+        return check_destination(url, HostList(self.allow), name)
+
+    def seal(self, region: str, webhook_id: str, key: str) -> bytes:
+        return f"{region} {webhook_id} {key}".encode()
+
+    def recorded(self, region: str) -> Position:
+        return self.position
+
+    def changed(self, region: str) -> None:
+        self.changes.append(region)
+
+    async def test(self, region: str, row: WebhookRow) -> Tried:
+        return self.tried
+
+
 class House:
     """The app and what stands behind it."""
 
     last: Reply
+    _directory: TemporaryDirectory[str] | None = None
 
     def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
@@ -162,9 +192,10 @@ class House:
         self.models = FakeModels()
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
+        self.webhooks = FakeWebhooks()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links,
+            self.links, webhooks=self.webhooks,
         )  # fmt: skip
         self.app = create_app(services)
 
@@ -172,6 +203,12 @@ class House:
         """A state store in memory would be one for each connection."""
         self._directory = TemporaryDirectory()
         return StateTables.open(Path(self._directory.name) / "state.sqlite")
+
+    def close(self) -> None:
+        """What it holds of files."""
+        self.analytics.close()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()
