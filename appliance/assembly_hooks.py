@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import trio
+
+from appliance import services_notices, services_webhooks
+from appliance.actors.notices import Mail, Notices
+from appliance.actors.scheduler import Job, Scheduler
+from appliance.actors.supervisor import Actor
 from appliance.actors.webhooks import Query, Send, Ways, Webhooks
+from appliance.core.schedule import Every
 from appliance.core.signed_url import DAY_S
-from appliance.services_webhooks import unsealed
+from appliance.upstream.mail import send_mail
 from appliance.upstream.post import notify
+from storage.alert_tables import any_alerts
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
     from appliance.assembly import Dialling
     from appliance.config import Config
+    from appliance.log import Log
     from appliance.services import RecordsOf
     from appliance.services_links import LinksOf
     from appliance.upstream.pool import Pool
@@ -27,6 +36,47 @@ class Hooks:
 
     send: Send
     webhooks: Mapping[str, Webhooks]
+    notices: Mapping[str, Notices]
+    schedulers: Mapping[str, Scheduler]
+
+    def actors(self, region: str) -> Iterator[tuple[str, Actor]]:
+        """Those of a region by their names."""
+        yield "webhooks", self.webhooks[region]
+        yield "notices", self.notices[region]
+        yield "scheduler", self.schedulers[region]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What all regions share."""
+
+    config: Config
+    records: RecordsOf
+    links: LinksOf
+    send: Send
+    log: Log
+
+
+def hooks_of(
+    config: Config,
+    regions: Mapping[str, Region],
+    records: RecordsOf,
+    links: LinksOf,
+    send: Send,
+    log: Log,
+) -> Hooks:
+    """Made before anything is served; nothing of it is on the way of a call."""
+    parts = _Parts(config, records, links, send, log)
+    notices = {name: _notices_of(parts, region) for name, region in regions.items()}
+    return Hooks(
+        send,
+        {name: _webhooks_of(parts, name, region) for name, region in regions.items()},
+        notices,
+        {
+            name: _scheduler_of(parts, name, region, notices[name])
+            for name, region in regions.items()
+        },
+    )
 
 
 def sender(config: Config, dialling: Dialling, pool: Pool) -> Send:
@@ -39,26 +89,63 @@ def sender(config: Config, dialling: Dialling, pool: Pool) -> Send:
     return send
 
 
-def hooks_of(
-    regions: Mapping[str, Region], records: RecordsOf, links: LinksOf, send: Send
-) -> Hooks:
-    """Made before anything is served; nothing of it is on the way of a call."""
-    return Hooks(
-        send,
-        {
-            name: Webhooks(
-                region.tables,
-                region.ingest,
-                Ways(
-                    query_of(records, name),
-                    send,
-                    partial(body_url, links, name),
-                    partial(unsealed, region.vault),
-                ),
-            )
-            for name, region in regions.items()
-        },
+def mailer(config: Config) -> Mail | None:
+    """Hands mails to the server of the configuration, two at once. None: there is none."""
+    smtp = config.smtp
+    if smtp is None:
+        return None
+    limiter = trio.CapacityLimiter(2)
+
+    async def mail(to: str, subject: str, text: str) -> None:
+        # Given up by its caller it may still be sent: nothing of ours is held meanwhile.
+        await trio.to_thread.run_sync(
+            send_mail, smtp, [to], subject, text, limiter=limiter, abandon_on_cancel=True
+        )
+
+    return mail
+
+
+def _webhooks_of(parts: _Parts, name: str, region: Region) -> Webhooks:
+    return Webhooks(
+        region.tables,
+        region.ingest,
+        Ways(
+            query_of(parts.records, name),
+            parts.send,
+            partial(body_url, parts.links, name),
+            partial(services_webhooks.unsealed, region.vault),
+        ),
     )
+
+
+def _notices_of(parts: _Parts, region: Region) -> Notices:
+    unseal = partial(services_notices.unsealed, region.vault)
+    return Notices(region.tables, parts.send, mailer(parts.config), unseal)
+
+
+def _scheduler_of(parts: _Parts, name: str, region: Region, notices: Notices) -> Scheduler:
+    alerts = partial(look_at_alerts, parts, name, region, notices)
+    return Scheduler(region.tables, [Job("alerts", Every(60), alerts, kept=False)], parts.log)
+
+
+async def look_at_alerts(
+    parts: _Parts, name: str, region: Region, notices: Notices, _due_s: int
+) -> None:
+    """Each minute; whoever has no alerts loads nothing."""
+    if not await region.tables.read(any_alerts):
+        return
+    from appliance.actors import alerts
+    from appliance.api.filter_fields import REQUEST_TABLES
+
+    ways = alerts.Ways(
+        query_of(parts.records, name),
+        partial(services_notices.sealed, region.vault),
+        partial(services_notices.unsealed, region.vault),
+        notices.changed,
+        parts.links.base,
+        REQUEST_TABLES,
+    )
+    await alerts.look_at_all(region.tables, ways)
 
 
 def query_of(records: RecordsOf, region: str) -> Query:

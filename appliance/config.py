@@ -59,7 +59,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(smtp|otlp)(\..*)?"
+    r"otlp(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -153,6 +153,11 @@ class Config:
     )
     metrics_allow: tuple[str, ...] = opt(
         listing(network()), (), "who reads /metrics without a key, beside loopback"
+    )
+    time_zone: str = opt(
+        text("a zone such as Europe/Berlin", r"[A-Za-z0-9_+/-]{1,64}"),
+        "UTC",
+        "in which reports are due: Mondays at 10:00",
     )
     public_url: str | None = opt(url("http", "https"), None, "URL under which clients reach it")
     tls_cert: Path | None = opt(path(), None, "PEM of the certificate chain")

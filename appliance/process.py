@@ -159,7 +159,7 @@ class Server:
         self.records = RecordsOf(regions, log)
         self.links = LinksOf(regions, house.proxies, config.public_url)
         send = sender(config, parts.dialling, house.pool)
-        self.hooks = hooks_of(regions, self.records, self.links, send)
+        self.hooks = hooks_of(config, regions, self.records, self.links, send, log)
         self.actors = Supervisor(log)
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
@@ -168,7 +168,8 @@ class Server:
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
-            self.actors.add(f"webhooks{tail}", self.hooks.webhooks[name])
+            for actor_name, actor in self.hooks.actors(name):
+                self.actors.add(f"{actor_name}{tail}", actor)
         self.listeners = listeners
         self.began_s = time.monotonic()
         self.ready = False

@@ -31,6 +31,7 @@ from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
+from appliance.services_notices import NoticesOf
 from appliance.services_wallet import WalletsOf
 from appliance.services_webhooks import WebhooksOf
 from storage.frames import Position
@@ -225,6 +226,7 @@ def services_of(server: Server) -> Services:
         webhooks=WebhooksOf(
             server.regions, server.hooks.webhooks, server.hooks.send, server.config.webhook_allow
         ),
+        notices=NoticesOf(server.regions, server.hooks.notices, server.config, server.links),
     )
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from storage.alert_tables import m053_alerts
 from storage.ledger_tables import m002_ledger, m004_payments
+from storage.notice_tables import m052_notices
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
     RatePolicyRow,
@@ -93,6 +95,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m005_rate_policies,
     m050_schedule,
     m051_webhooks,
+    m052_notices,
+    m053_alerts,
 )
 
 

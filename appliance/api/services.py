@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from appliance.api.services_notices import Notices
 from appliance.api.services_webhooks import Webhooks
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
@@ -211,3 +212,4 @@ class Services:
     tables: Mapping[str, Tables]  # by region
     links: Links
     webhooks: Webhooks
+    notices: Notices

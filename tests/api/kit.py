@@ -21,6 +21,7 @@ from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
+from storage.notice_tables import Notice
 from storage.state_tables import StateTables
 from storage.webhook_tables import WebhookRow
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
@@ -178,6 +179,42 @@ class FakeWebhooks:
         return self.tried
 
 
+@dataclass
+class FakeNotices:
+    """Seals nothing, and has no mail server unless told."""
+
+    has_mail: bool = False
+    public_url: str | None = None
+    changes: list[str] = field(default_factory=list)
+
+    def check_destination(self, url: object, name: str) -> str:
+        return check_destination(url, HostList(["lan.example"]), name)
+
+    def seal(self, region: str, owner_id: str, text: str) -> bytes:
+        return f"{region} {owner_id} {text}".encode()
+
+    def unseal(self, region: str, owner_id: str, sealed: bytes) -> str:
+        return sealed.decode().removeprefix(f"{region} {owner_id} ")
+
+    def sealed(self, region: str, org: bytes, drafts: Any) -> list[Notice]:
+        return [
+            Notice(
+                one.id, org, one.channel, self.seal(region, one.id, one.destination), one.subject,
+                one.body,
+            )
+            for one in drafts
+        ]  # fmt: skip
+
+    def changed(self, region: str) -> None:
+        self.changes.append(region)
+
+    def warnings(self, channels: Any) -> list[str]:
+        return ["no mail server"] if channels.emails and not self.has_mail else []
+
+    def base_url(self) -> str | None:
+        return self.public_url
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -193,9 +230,10 @@ class House:
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
         self.webhooks = FakeWebhooks()
+        self.notices = FakeNotices()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links, webhooks=self.webhooks,
+            self.links, webhooks=self.webhooks, notices=self.notices,
         )  # fmt: skip
         self.app = create_app(services)
 
