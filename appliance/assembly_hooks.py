@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -14,13 +16,17 @@ from appliance.actors.notices import Mail, Notices
 from appliance.actors.scheduler import Job, Scheduler
 from appliance.actors.supervisor import Actor
 from appliance.actors.webhooks import Query, Send, Ways, Webhooks
+from appliance.config import ConfigError
+from appliance.core.reports import FREQUENCIES, schedule_of
 from appliance.core.schedule import Every
 from appliance.core.signed_url import DAY_S
 from appliance.upstream.mail import send_mail
 from appliance.upstream.post import notify
 from storage.alert_tables import any_alerts
+from storage.report_tables import due_reports
 
 if TYPE_CHECKING:
+    from appliance.actors import reports
     from appliance.actors.region import Region
     from appliance.assembly import Dialling
     from appliance.config import Config
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from appliance.services import RecordsOf
     from appliance.services_links import LinksOf
     from appliance.upstream.pool import Pool
+
+ALERTS_EVERY_S: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Hooks:
     webhooks: Mapping[str, Webhooks]
     notices: Mapping[str, Notices]
     schedulers: Mapping[str, Scheduler]
+    report_ways: Callable[[str], reports.Ways]
 
     def actors(self, region: str) -> Iterator[tuple[str, Actor]]:
         """Those of a region by their names."""
@@ -55,6 +64,7 @@ class _Parts:
     links: LinksOf
     send: Send
     log: Log
+    zone: tzinfo
 
 
 def hooks_of(
@@ -65,8 +75,9 @@ def hooks_of(
     send: Send,
     log: Log,
 ) -> Hooks:
-    """Made before anything is served; nothing of it is on the way of a call."""
-    parts = _Parts(config, records, links, send, log)
+    """Made before anything is served; nothing of it is on the way of a call. Raises ConfigError for
+    a zone that nobody knows."""
+    parts = _Parts(config, records, links, send, log, zone_of(config.time_zone))
     notices = {name: _notices_of(parts, region) for name, region in regions.items()}
     return Hooks(
         send,
@@ -76,6 +87,7 @@ def hooks_of(
             name: _scheduler_of(parts, name, region, notices[name])
             for name, region in regions.items()
         },
+        lambda name: report_ways(parts, name, regions[name], notices[name]),
     )
 
 
@@ -125,7 +137,11 @@ def _notices_of(parts: _Parts, region: Region) -> Notices:
 
 def _scheduler_of(parts: _Parts, name: str, region: Region, notices: Notices) -> Scheduler:
     alerts = partial(look_at_alerts, parts, name, region, notices)
-    return Scheduler(region.tables, [Job("alerts", Every(60), alerts, kept=False)], parts.log)
+    jobs = [Job("alerts", Every(ALERTS_EVERY_S), alerts, kept=False)]
+    for frequency in FREQUENCIES:
+        work = partial(send_reports, parts, name, region, notices, frequency)
+        jobs.append(Job(f"reports {frequency}", schedule_of(frequency, parts.zone), work))
+    return Scheduler(region.tables, jobs, parts.log)
 
 
 async def look_at_alerts(
@@ -146,6 +162,53 @@ async def look_at_alerts(
         REQUEST_TABLES,
     )
     await alerts.look_at_all(region.tables, ways)
+
+
+async def send_reports(
+    parts: _Parts, name: str, region: Region, notices: Notices, frequency: str, due_s: int
+) -> None:
+    """Whoever has no reports loads nothing."""
+    if not await region.tables.read(partial(due_reports, frequency=frequency)):
+        return
+    from appliance.actors import reports
+
+    ways = report_ways(parts, name, region, notices)
+    await reports.send_due(region.tables, ways, frequency, due_s, time.time_ns() // 1000)
+
+
+def report_ways(parts: _Parts, name: str, region: Region, notices: Notices) -> reports.Ways:
+    """Of reports of a region."""
+    from appliance.actors import reports
+
+    return reports.Ways(
+        query_of(parts.records, name),
+        partial(services_notices.sealed, region.vault),
+        partial(services_notices.unsealed, region.vault),
+        notices.changed,
+        parts.links.base,
+        parts.zone,
+    )
+
+
+def zone_of(name: str) -> tzinfo:
+    """By the machine's own list of zones, else by that of pytz, which DuckDB brings along. Raises
+    ConfigError."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        import pytz
+
+        try:
+            with pytz.open_resource(name) as file:
+                return ZoneInfo.from_file(file, key=name)
+        except (ValueError, OSError):
+            raise ConfigError(
+                f"time_zone = {name!r}: allowed is a zone such as Europe/Berlin or UTC"
+            ) from None
 
 
 def query_of(records: RecordsOf, region: str) -> Query:

@@ -226,7 +226,13 @@ def services_of(server: Server) -> Services:
         webhooks=WebhooksOf(
             server.regions, server.hooks.webhooks, server.hooks.send, server.config.webhook_allow
         ),
-        notices=NoticesOf(server.regions, server.hooks.notices, server.config, server.links),
+        notices=NoticesOf(
+            server.regions,
+            server.hooks.notices,
+            server.config,
+            server.links,
+            server.hooks.report_ways,
+        ),
     )
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
+
+import trio
 
 from appliance.core.outbound import check_destination
 from appliance.core.urls import HostList
 from appliance.errors import Refusal
 from storage.notice_tables import Notice
+from storage.report_tables import ReportRow
 from storage.vault import Vault, VaultError
 
 if TYPE_CHECKING:
     from appliance.actors import notices
     from appliance.actors.region import Region
+    from appliance.actors.reports import Ways
     from appliance.config import Config
-    from appliance.core.notices import Channels, Draft
+    from appliance.core.notices import Channels
     from appliance.services_links import LinksOf
 
 PURPOSE: Final = b"notice "
@@ -42,11 +47,13 @@ class NoticesOf:
         actors: Mapping[str, notices.Notices],
         config: Config,
         links: LinksOf,
+        report_ways: Callable[[str], Ways],
     ) -> None:
         self._regions = regions
         self._actors = actors
         self._has_mail = config.smtp is not None
         self._links = links
+        self._report_ways = report_ways
         self._allowed = HostList(config.webhook_allow)
 
     def check_destination(self, url: object, field: str) -> str:
@@ -64,15 +71,17 @@ class NoticesOf:
         except VaultError as error:
             raise Refusal(503, "vault", f"A stored destination does not open: {error}") from None
 
-    def sealed(self, region: str, org: bytes, drafts: Sequence[Draft]) -> list[Notice]:
-        """Ready for the table."""
-        return [
-            Notice(
-                one.id, org, one.channel, self.seal(region, one.id, one.destination), one.subject,
-                one.body,
-            )
-            for one in drafts
-        ]  # fmt: skip
+    async def report_now(self, region: str, row: ReportRow) -> list[Notice]:
+        """The news of a report for the time up to now."""
+        from appliance.actors import reports  # who has none needs none of it
+
+        now_s = time.time()
+        try:
+            return await reports.made(row, self._report_ways(region), int(now_s), f"test {now_s}")
+        except VaultError as error:
+            raise Refusal(503, "vault", f"A stored destination does not open: {error}") from None
+        except trio.TooSlowError:
+            raise Refusal(503, "too_slow", "The records did not answer in time.") from None
 
     def changed(self, region: str) -> None:
         """There is something to send."""
@@ -82,7 +91,3 @@ class NoticesOf:
         """What keeps news from arriving as they should."""
         found = [NO_MAIL] if channels.emails and not self._has_mail else []
         return found if self._links.base() else [*found, NO_LINKS]
-
-    def base_url(self) -> str | None:
-        """What links begin with."""
-        return self._links.base()

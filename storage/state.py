@@ -27,6 +27,7 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
+from storage.report_tables import m054_reports
 from storage.schedule_tables import m050_schedule
 from storage.webhook_tables import m051_webhooks
 
@@ -97,6 +98,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m051_webhooks,
     m052_notices,
     m053_alerts,
+    m054_reports,
 )
 
 

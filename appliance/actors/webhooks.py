@@ -44,9 +44,11 @@ FEED_SQL: Final = (
     "WHERE organization_id IN (SELECT unnest($1::UUID[])) AND segment >= $2 "
     "AND (segment > $2 OR frame_offset >= $3) ORDER BY segment, frame_offset LIMIT $4"
 )
+# Requests alone: no steps of a trace (tools, databases), and not what an import brings of old.
 PROPERTIES_SQL: Final = (
     "SELECT exchange_id, properties FROM requests WHERE exchange_id IN $1::UUID[] "
-    "AND exchange_id BETWEEN CAST($2 AS UUID) AND CAST($3 AS UUID)"
+    "AND exchange_id BETWEEN CAST($2 AS UUID) AND CAST($3 AS UUID) "
+    "AND step IS NULL AND source IS DISTINCT FROM 'import'"
 )
 
 Query = Callable[[str, Sequence[Any]], Awaitable[Sequence[tuple[Any, ...]]]]
@@ -208,17 +210,20 @@ class Webhooks:
 
     async def _wanted(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, str, bytes, str]]:
         """Which webhook wants which of these: delivery, webhook, exchange, request."""
-        properties: dict[Any, Mapping[str, str]] = {}
-        if rows and any(webhook.filters for webhook in self._webhooks.values()):
-            ids = [str(row[0]) for row in rows]
-            found = await self._ways.query(PROPERTIES_SQL, [ids, min(ids), max(ids)])
-            properties = {key: values or {} for key, values in found}
+        if not rows:
+            return []
+        ids = [str(row[0]) for row in rows]
+        properties: dict[Any, Mapping[str, str] | None] = dict(
+            await self._ways.query(PROPERTIES_SQL, [ids, min(ids), max(ids)])
+        )
         wanted = []
         for exchange, request, org, *place in rows:
+            if exchange not in properties:
+                continue
             for webhook in self._webhooks.values():
                 if webhook.org != org.bytes or Position(*place) < self._since[webhook.id]:
                     continue
-                if webhook.wants(exchange.bytes, properties.get(exchange, {})):
+                if webhook.wants(exchange.bytes, properties[exchange] or {}):
                     delivery = webhook.delivery_id(exchange.bytes)
                     wanted.append((delivery, webhook.id, exchange.bytes, str(request)))
         return wanted

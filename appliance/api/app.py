@@ -8,7 +8,7 @@ import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import alerts, health, models, requests, stripe, wallet, webhooks
+from appliance.api import alerts, health, models, reports, requests, stripe, wallet, webhooks
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
@@ -45,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(stripe.router)
     app.include_router(webhooks.router)
     app.include_router(alerts.router)
+    app.include_router(reports.router)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

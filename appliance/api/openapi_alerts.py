@@ -23,7 +23,7 @@ from appliance.api.openapi_hooks import (
 )
 from appliance.core.alerts import AGGREGATIONS, METRICS
 
-_CHANNELS: Final[Schema] = {
+CHANNELS: Final[Schema] = {
     "emails": {**rows(TEXT), "maxItems": 20},
     "slack_channels": {
         **rows(TEXT), "maxItems": 10, "description": "URLs of Slack's incoming webhooks",
@@ -58,7 +58,7 @@ _ALERT: Final = thing(
         "updated_at": TIME,
         **_FIELDS,
         "status": words("resolved", "triggered"),
-        **_CHANNELS,
+        **CHANNELS,
         "warnings": rows(TEXT),
     },
 )
@@ -80,7 +80,7 @@ _INCIDENT: Final = thing(
     },
 )
 _ID: Final = in_path("alert_id")
-_BODY: Final[Schema] = {**_FIELDS, **_CHANNELS}
+_BODY: Final[Schema] = {**_FIELDS, **CHANNELS}
 
 LIST: Final = route(
     thing(

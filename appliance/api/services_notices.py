@@ -1,10 +1,10 @@
 """What the REST API asks of the process where alerts and reports are kept."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from appliance.core.notices import Channels, Draft
+from appliance.core.notices import Channels
 from storage.notice_tables import Notice
+from storage.report_tables import ReportRow
 
 
 class Notices(Protocol):
@@ -19,14 +19,12 @@ class Notices(Protocol):
     def unseal(self, region: str, owner_id: str, sealed: bytes) -> str:
         """Raises Refusal 503."""
 
-    def sealed(self, region: str, org: bytes, drafts: Sequence[Draft]) -> list[Notice]:
-        """Ready for the table."""
+    async def report_now(self, region: str, row: ReportRow) -> list[Notice]:
+        """The news of a report for the time up to now, each time under other ids. Raises Refusal
+        503."""
 
     def changed(self, region: str) -> None:
         """There is something to send."""
 
     def warnings(self, channels: Channels) -> list[str]:
         """What keeps news from arriving as they should: no mail server, no public_url."""
-
-    def base_url(self) -> str | None:
-        """What links begin with; None without public_url."""

@@ -69,6 +69,7 @@ def statement(alert: Alert, tables: Tables, now_us: int) -> tuple[str, list[Any]
         f"r.organization_id = CAST({parameters.add(alert.org.hex())} AS UUID)",
         f"r.request_created_at >= {parameters.add(begin.replace(tzinfo=None))}",
         f"r.request_created_at <= {parameters.add(now.replace(tzinfo=None))}",
+        "r.step IS NULL",  # calls of models alone, not the tools and databases of a trace
         compile_filter(alert.filter, tables, parameters),
     ]
     group = "NULL::VARCHAR"

@@ -256,6 +256,19 @@ async def test_filters_and_samples(autojump_clock: Any, bench: Bench):
     assert 20 < len(some.got) < 70
 
 
+async def test_steps_of_a_trace_and_what_is_imported_are_not_sent(
+    autojump_clock: Any, bench: Bench
+):
+    receiver = bench.add("a")
+    async with bench.running():
+        bench.ingest.add(1, step="tool", source="otlp")
+        bench.ingest.add(2, source="import")
+        bench.ingest.add(3, source="log")
+        await trio.sleep(1)
+    assert [row.exchange_id[-1] for row in bench.deliveries()] == [3]
+    assert len(receiver.got) == 1
+
+
 async def test_more_than_a_page_is_looked_through(
     autojump_clock: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ):

@@ -22,6 +22,7 @@ from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
 from storage.notice_tables import Notice
+from storage.report_tables import ReportRow
 from storage.state_tables import StateTables
 from storage.webhook_tables import WebhookRow
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
@@ -184,7 +185,6 @@ class FakeNotices:
     """Seals nothing, and has no mail server unless told."""
 
     has_mail: bool = False
-    public_url: str | None = None
     changes: list[str] = field(default_factory=list)
 
     def check_destination(self, url: object, name: str) -> str:
@@ -196,23 +196,15 @@ class FakeNotices:
     def unseal(self, region: str, owner_id: str, sealed: bytes) -> str:
         return sealed.decode().removeprefix(f"{region} {owner_id} ")
 
-    def sealed(self, region: str, org: bytes, drafts: Any) -> list[Notice]:
-        return [
-            Notice(
-                one.id, org, one.channel, self.seal(region, one.id, one.destination), one.subject,
-                one.body,
-            )
-            for one in drafts
-        ]  # fmt: skip
+    async def report_now(self, region: str, row: ReportRow) -> list[Notice]:
+        sealed = self.seal(region, "n1", "a@b.example")
+        return [Notice(f"n{len(self.changes)}", row.org, "email", sealed, row.name, "Text")]
 
     def changed(self, region: str) -> None:
         self.changes.append(region)
 
     def warnings(self, channels: Any) -> list[str]:
         return ["no mail server"] if channels.emails and not self.has_mail else []
-
-    def base_url(self) -> str | None:
-        return self.public_url
 
 
 class House:

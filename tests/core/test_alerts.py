@@ -44,6 +44,8 @@ def database() -> Iterator[Analytics]:
             prompt_cache_write_tokens=None,
         )
         batch.add_exchange(row, body_row(number), 0)
+    tool = request_row(98, request_created_at=NOW_US, status=500, step="tool", source="otlp")
+    batch.add_exchange(tool, body_row(98), 0)
     other = request_row(99, organization_id=bytes(16), request_created_at=NOW_US, status=500)
     batch.add_exchange(other, body_row(99), 0)
     analytics.ingest(batch, Position(1, 1))
