@@ -165,6 +165,13 @@ class Dialling:
             policy = replace(policy, allow=(*policy.allow, parse_target(token_url).netloc))
         return DialSettings(policy, TlsSettings(self._token_ca), self._proxies)
 
+    def for_hooks(self, allow: tuple[str, ...]) -> DialSettings:
+        """For webhooks and notices: public addresses and the operator's list, also in open access,
+        since whoever enters a destination need not be who runs this."""
+        own = self._policy.deny_own
+        policy = AddressPolicy(allow=allow, deny_own=own, option="webhook_allow")
+        return DialSettings(policy, proxies=self._proxies)
+
     def read_files(self) -> None:
         """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
         Raises ValueError with one line; then what was read before stays in use."""

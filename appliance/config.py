@@ -59,7 +59,7 @@ ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
 NOT_BUILT = re.compile(
-    r"(smtp|otlp)(\..*)?"
+    r"otlp(\..*)?"
     r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
 )
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
@@ -141,6 +141,9 @@ class Config:
         text("a UUID", UUID), None, "its provider keys serve those who pay with credits"
     )
     allow_targets: tuple[str, ...] = opt(listing(host_pattern()), (), "further hosts to call")
+    webhook_allow: tuple[str, ...] = opt(
+        listing(host_pattern()), (), "private hosts that webhooks may be sent to, also over http"
+    )
     allow_hosts: tuple[str, ...] = opt(
         listing(host_pattern()), (), "names this server answers to in open access"
     )
@@ -150,6 +153,11 @@ class Config:
     )
     metrics_allow: tuple[str, ...] = opt(
         listing(network()), (), "who reads /metrics without a key, beside loopback"
+    )
+    time_zone: str = opt(
+        text("a zone such as Europe/Berlin", r"[A-Za-z0-9_+/-]{1,64}"),
+        "UTC",
+        "in which reports are due: Mondays at 10:00",
     )
     public_url: str | None = opt(url("http", "https"), None, "URL under which clients reach it")
     tls_cert: Path | None = opt(path(), None, "PEM of the certificate chain")

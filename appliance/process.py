@@ -30,6 +30,7 @@ from appliance.actors.supervisor import Supervisor
 from appliance.actors.wallet_recovery import settle_left
 from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
+from appliance.assembly_hooks import hooks_of, sender
 from appliance.banner import banner, local_url, server_url
 from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
@@ -42,7 +43,8 @@ from appliance.exchange import Head
 from appliance.house import House
 from appliance.log import LibraryHandler, Log
 from appliance.pipeline import handle
-from appliance.services import Gauges, services_of
+from appliance.services import Gauges, RecordsOf, services_of
+from appliance.services_links import LinksOf
 from appliance.status import live_status
 
 POOL_SWEEP_S = 15.0
@@ -155,6 +157,10 @@ class Server:
         self.regions = regions
         self.rings = parts.rings
         self.keys = keys
+        self.records = RecordsOf(regions, log)
+        self.links = LinksOf(regions, house.proxies, config.public_url)
+        send = sender(config, parts.dialling, house.pool)
+        self.hooks = hooks_of(config, regions, self.records, self.links, send, log)
         self.actors = Supervisor(log)
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
@@ -163,6 +169,8 @@ class Server:
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
+            for actor_name, actor in self.hooks.actors(name):
+                self.actors.add(f"{actor_name}{tail}", actor)
         self.sandbox = Sandbox()
         self.actors.add("sandbox", self.sandbox)
         self.listeners = listeners

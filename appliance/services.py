@@ -32,8 +32,9 @@ from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
 from appliance.services_hql import hql_of
-from appliance.services_links import LinksOf
+from appliance.services_notices import NoticesOf
 from appliance.services_wallet import WalletsOf
+from appliance.services_webhooks import WebhooksOf
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -218,12 +219,22 @@ def services_of(server: Server) -> Services:
         __version__,
         OperationsOf(server),
         AccessOf(server, server.house.gate.rules),
-        RecordsOf(server.regions, server.log),
+        server.records,
         ModelsOf(server),
         WalletsOf(server),
         {name: region.tables for name, region in server.regions.items()},
-        LinksOf(server.regions, server.house.proxies, server.config.public_url),
-        hql_of(server),
+        server.links,
+        hql=hql_of(server),
+        webhooks=WebhooksOf(
+            server.regions, server.hooks.webhooks, server.hooks.send, server.config.webhook_allow
+        ),
+        notices=NoticesOf(
+            server.regions,
+            server.hooks.notices,
+            server.config,
+            server.links,
+            server.hooks.report_ways,
+        ),
     )
 
 

@@ -18,6 +18,7 @@ from appliance import __version__
 from appliance.assembly import regions_of
 from appliance.config import Config
 from appliance.services import reports_of
+from appliance.services_notices import NO_LINKS, NO_MAIL
 from storage.directory import lock_holder
 from storage.segment import segment_numbers
 
@@ -52,9 +53,18 @@ def live_status(server: Server) -> dict[str, Any]:
             {"part": part, "detail": detail, "since": since}
             for part, since, detail in health.reasons
         ],
+        "hints": hints_of(server.config),
         "actors": [report._asdict() for report in reports_of(server)],
         "regions": [_region(name, region) for name, region in server.regions.items()],
     }
+
+
+def hints_of(config: Config) -> list[str]:
+    """What is not configured, and what does not work for want of it."""
+    return [
+        *([NO_MAIL] if config.smtp is None else []),
+        *([NO_LINKS] if not config.public_url else []),
+    ]
 
 
 def _region(name: str, region: Region) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from storage.alert_tables import m053_alerts
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
+from storage.notice_tables import m052_notices
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
     RatePolicyRow,
@@ -26,6 +28,9 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
+from storage.report_tables import m054_reports
+from storage.schedule_tables import m050_schedule
+from storage.webhook_tables import m051_webhooks
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -91,6 +96,11 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_payments,
     m005_rate_policies,
     m020_saved_queries,
+    m050_schedule,
+    m051_webhooks,
+    m052_notices,
+    m053_alerts,
+    m054_reports,
 )
 
 

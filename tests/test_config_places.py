@@ -21,6 +21,7 @@ VALUES = {
     "stripe_product_id": "prod_credits", "platform_org": "00000000-0000-4000-8000-000000000007",
     "allow_targets": "*.example.com,10.0.0.0/8", "allow_hosts": "proxy.example.com",
     "allow_origins": "https://app.example.com", "trusted_proxies": "10.1.0.0/16",
+    "webhook_allow": "10.3.0.0/16", "time_zone": "Europe/Berlin",
     "metrics_allow": "10.2.0.0/16,192.0.2.7", "public_url": "https://llm.example.com",
     "tls_cert": "/tmp/c.pem", "tls_key": "/tmp/k.pem", "http2": "true",
     "worker_type": "GATEWAY_API", "memory_bytes_max": "512MiB", "connections_max": "64",

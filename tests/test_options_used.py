@@ -21,7 +21,7 @@ master_key retention_days retention_bytes body_bytes_max record_bytes_max drain_
 worker_type eu_data_dir admin_key platform_org metrics_allow log_level log_format access_log
 bootstrap_key stream_usage budget_mode ready_file config deadlines providers prices routers smtp
 otlp message_bytes_max guard_model cache_disk_bytes_max cache_coalesce stripe_webhook_secret
-stripe_product_id intake_bytes_max
+stripe_product_id intake_bytes_max webhook_allow time_zone
 """
 # Read where the configuration itself is made: as the share of each part, and as the file's name.
 READ_IN_CONFIG = {"memory_bytes_max", "config"}
@@ -62,7 +62,7 @@ def test_every_part_of_a_provider_is_known_to_the_table() -> None:
         ({}, []),
         ({"ADMIN_KEY": "x" * 16, "STRIPE_WEBHOOK_SECRET": "whsec_" + "x" * 16}, []),
         ({"TRUSTED_PROXIES": "10.0.0.0/8"}, []),
-        ({"SMTP__HOST": "mail", "SMTP__PORT": "25"}, ["smtp"]),
+        ({"OTLP__ENDPOINT": "http://collector:4318"}, ["otlp"]),
         ({"HTTP2": "true"}, ["http2 (without tls_cert)"]),
         ({"PROVIDERS__OAI__AUTH": "bearer", "PROVIDERS__OAI__API_KEY_ENV": "MY_KEY"}, []),
         ({"PROVIDERS__OAI__DEADLINES__GAP": "3s", "PROVIDERS__OAI__NAME": "X"}, []),

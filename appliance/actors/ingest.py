@@ -169,6 +169,11 @@ class Ingest:
             return None
         return self.lag_s * 1000
 
+    async def wait_past(self, position: Position) -> None:
+        """Until the database holds more than up to there, or this is closed."""
+        while self.position <= position and not self._closing:
+            await self._progress.wait()
+
     async def renew(self) -> None:
         """Make the database anew from lake and journal; returns when it holds all that it held.
         Readers find none meanwhile. After a deletion: DuckDB leaves old bytes in its file."""

@@ -9,7 +9,18 @@ from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from appliance.api import health, hql, hql_saved, models, requests, stripe, wallet
+from appliance.api import (
+    alerts,
+    health,
+    hql,
+    hql_saved,
+    models,
+    reports,
+    requests,
+    stripe,
+    wallet,
+    webhooks,
+)
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
@@ -46,6 +57,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(hql_saved.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
+    app.include_router(webhooks.router)
+    app.include_router(alerts.router)
+    app.include_router(reports.router)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

@@ -80,6 +80,16 @@ def integer(body: dict[str, Any], field: str, default: int, maximum: int) -> int
     return value
 
 
+def query_integer(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """A whole number of the query."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        invalid(name, f"expected a whole number from {least} to {most}")
+    return int(text)
+
+
 def path_uuid(request: Request, name: str) -> str:
     """A UUID from the path, in its usual form."""
     try:

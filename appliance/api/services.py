@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from appliance.api.services_hql import Hql
+from appliance.api.services_notices import Notices
+from appliance.api.services_webhooks import Webhooks
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
 from appliance.core.ledger_credits import CreditState
@@ -211,3 +213,5 @@ class Services:
     tables: Mapping[str, Tables]  # by region
     links: Links
     hql: Hql
+    webhooks: Webhooks
+    notices: Notices

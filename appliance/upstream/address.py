@@ -147,11 +147,13 @@ def classify(ip: str | Address) -> str:
 @dataclass(frozen=True)
 class AddressPolicy:
     """Who may be dialled. `allow` holds names, `*.suffix`, addresses and CIDR ranges, the first
-    three with an optional `:port`; `deny_own` the (address, port) pairs that we listen on."""
+    three with an optional `:port`; `deny_own` the (address, port) pairs that we listen on. `option`
+    is what messages call the list."""
 
     allow_private: bool = False
     allow: tuple[str, ...] = ()
     deny_own: frozenset[tuple[str, int]] = frozenset()
+    option: str = "allow_targets"
     _rules: "_Rules" = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -170,7 +172,7 @@ class AddressPolicy:
             return None
         shown = ip if ip == host else f"{host} ({ip})"
         what = "it" if kind in _NEARBY else "the address itself"
-        return f"{shown} is a {kind.replace('_', '-')} address: list {what} in allow_targets"
+        return f"{shown} is a {kind.replace('_', '-')} address: list {what} in {self.option}"
 
     def is_own(self, ip: str, port: int) -> bool:
         """Whether we listen there ourselves."""

@@ -93,7 +93,8 @@ async def _dial(
     elif settings.policy.allows_name(origin.host, origin.port):
         wire, address = await _through(proxy, origin, settings, resolver, opened)
     else:
-        raise Refusal(403, "target_refused", f"{origin.authority} is not in allow_targets")
+        option = settings.policy.option
+        raise Refusal(403, "target_refused", f"{origin.authority} is not in {option}")
     alpn = None
     if origin.scheme == "https":
         wire = secure = await _secure(wire, origin.host, settings.tls)

@@ -14,16 +14,22 @@ from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
 from appliance.api.services_hql import Export, Result
+from appliance.api.services_webhooks import Tried
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.core.forwarded import Caller
 from appliance.core.hql_errors import hql_error
 from appliance.core.links import base_url
+from appliance.core.outbound import check_destination
 from appliance.core.signed_url import Pairs, check_signed, signed_path
+from appliance.core.urls import HostList
 from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
+from storage.notice_tables import Notice
+from storage.report_tables import ReportRow
 from storage.state_tables import StateTables
+from storage.webhook_tables import WebhookRow
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
 
 OTHER_ORG = bytes(15) + b"\x02"
@@ -199,11 +205,64 @@ class FakeHql:
         return self.files[export_id]
 
 
+@dataclass
+class FakeWebhooks:
+    """Seals nothing; what was changed and tried is seen."""
+
+    allow: tuple[str, ...] = ("lan.example", "127.0.0.1")
+    position: Position = field(default_factory=lambda: Position(1, 100))
+    changes: list[str] = field(default_factory=list)
+    tried: Tried = field(default_factory=lambda: Tried(200, "", 12.5))
+
+    def check_destination(self, url: object, name: str) -> str:
+        return check_destination(url, HostList(self.allow), name)
+
+    def seal(self, region: str, webhook_id: str, key: str) -> bytes:
+        return f"{region} {webhook_id} {key}".encode()
+
+    def recorded(self, region: str) -> Position:
+        return self.position
+
+    def changed(self, region: str) -> None:
+        self.changes.append(region)
+
+    async def test(self, region: str, row: WebhookRow) -> Tried:
+        return self.tried
+
+
+@dataclass
+class FakeNotices:
+    """Seals nothing, and has no mail server unless told."""
+
+    has_mail: bool = False
+    changes: list[str] = field(default_factory=list)
+
+    def check_destination(self, url: object, name: str) -> str:
+        return check_destination(url, HostList(["lan.example"]), name)
+
+    def seal(self, region: str, owner_id: str, text: str) -> bytes:
+        return f"{region} {owner_id} {text}".encode()
+
+    def unseal(self, region: str, owner_id: str, sealed: bytes) -> str:
+        return sealed.decode().removeprefix(f"{region} {owner_id} ")
+
+    async def report_now(self, region: str, row: ReportRow) -> list[Notice]:
+        sealed = self.seal(region, "n1", "a@b.example")
+        return [Notice(f"n{len(self.changes)}", row.org, "email", sealed, row.name, "Text")]
+
+    def changed(self, region: str) -> None:
+        self.changes.append(region)
+
+    def warnings(self, channels: Any) -> list[str]:
+        return ["no mail server"] if channels.emails and not self.has_mail else []
+
+
 class House:
     """The app and what stands behind it."""
 
     last: Reply
     leaves = False  # whether the client goes once its request is read
+    _directory: TemporaryDirectory[str] | None = None
 
     def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
@@ -214,23 +273,27 @@ class House:
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
         self.hql = FakeHql()
+        self.webhooks = FakeWebhooks()
+        self.notices = FakeNotices()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links, self.hql,
+            self.links,
+            hql=self.hql,
+            webhooks=self.webhooks,
+            notices=self.notices,
         )  # fmt: skip
         self.app = create_app(services)
-        self._directory: TemporaryDirectory[str] | None = None
-
-    def close(self) -> None:
-        """What it has open."""
-        self.analytics.close()
-        if self._directory is not None:
-            self._directory.cleanup()
 
     def _open_tables(self) -> StateTables:
         """A state store in memory would be one for each connection."""
         self._directory = TemporaryDirectory()
         return StateTables.open(Path(self._directory.name) / "state.sqlite")
+
+    def close(self) -> None:
+        """What it holds of files."""
+        self.analytics.close()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()
