@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from storage.account_tables import m006_accounts, m007_audit
 from storage.ledger_tables import m002_ledger, m004_payments
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
@@ -25,6 +26,8 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
+
+T = TypeVar("T")
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -89,6 +92,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_provider_keys,
     m004_payments,
     m005_rate_policies,
+    m006_accounts,
+    m007_audit,
 )
 
 
@@ -125,6 +130,16 @@ class State:
         """Close. Safe to call twice."""
         with self._lock:
             self._connection.close()
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads of the tables that other modules of this package know."""
+        with self._reading() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` changes there, all or nothing."""
+        with self._transaction() as connection:
+            return work(connection)
 
     # -- organisations
 
