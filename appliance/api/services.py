@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from appliance.core.access import Identity
+from appliance.core.forwarded import Caller
 from appliance.core.ledger_credits import CreditState
+from appliance.core.signed_url import Pairs
 from appliance.errors import Refusal
 from storage.frames import Position
 
@@ -125,6 +127,25 @@ class Tables(Protocol):
         Raises Refusal 503, ValueError, and what `work` raises."""
 
 
+class Links(Protocol):
+    """URLs of this server, and signatures that stand for a key. None of these blocks."""
+
+    def caller(
+        self, peer: str, scheme: str, host: str, lines: Sequence[tuple[bytes, bytes]]
+    ) -> Caller:
+        """Who called, by which scheme and host, through trusted proxies."""
+
+    def base(self, caller: Caller | None) -> str | None:
+        """What links begin with (`core.links.base_url`); None only where no caller is given and
+        public_url is not set."""
+
+    def signed(self, region: str, path: str, query: Pairs, lives_s: int) -> str:
+        """Path and query with time and signature of this region (`core.signed_url`)."""
+
+    def check(self, region: str, path: str, query: Pairs) -> None:
+        """Whether we signed it and its time is not over. Raises Refusal 403, 404, 410."""
+
+
 class Models(Protocol):
     """The models that the gateway knows."""
 
@@ -187,3 +208,4 @@ class Services:
     models: Models
     wallets: Wallets
     tables: Mapping[str, Tables]  # by region
+    links: Links

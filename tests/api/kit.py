@@ -11,6 +11,9 @@ from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
+from appliance.core.forwarded import Caller
+from appliance.core.links import base_url
+from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.batch import Batch
@@ -125,6 +128,27 @@ class FakeModels:
         ]
 
 
+@dataclass
+class FakeLinks:
+    """Real signatures; the time is set by hand."""
+
+    now_s: float = 1_800_000_000.0
+
+    def caller(self, peer: str, scheme: str, host: str, lines: Any) -> Caller:
+        return Caller(peer, scheme, host)
+
+    def base(self, caller: Caller | None) -> str | None:
+        return base_url(None, caller)
+
+    def signed(self, region: str, path: str, query: Pairs, lives_s: int) -> str:
+        return signed_path(b"us" * 16, path, int(self.now_s) + lives_s, query)
+
+    def check(self, region: str, path: str, query: Pairs) -> None:
+        if region != "us":
+            raise Refusal(404, "region_unknown", "no such region")
+        check_signed(b"us" * 16, path, query, self.now_s)
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -137,9 +161,11 @@ class House:
         self.records = FakeRecords(self.analytics)
         self.models = FakeModels()
         self.tables = {"us": Tables(self._open_tables)}
+        self.links = FakeLinks()
         services = Services(
-            "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables
-        )
+            "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
+            self.links,
+        )  # fmt: skip
         self.app = create_app(services)
 
     def _open_tables(self) -> StateTables:

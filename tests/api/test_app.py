@@ -5,6 +5,7 @@ import gzip
 import inspect
 import pathlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from fastapi.routing import APIRoute
 import appliance.api
 from appliance.api.app import create_app
 from appliance.api.paths import PERMISSIONS, rest_paths
-from appliance.api.services import Services
 from tests.api.kit import House, request_id, request_row
 
 QUERY = "/v1/request/query-clickhouse"
@@ -230,6 +230,6 @@ async def test_the_schema_describes_every_route(house: House) -> None:
 
 
 def test_apps_do_not_share_state(house: House) -> None:
-    services = Services("2", house.operations, house.access, house.records, house.models, None, {})  # type: ignore[arg-type]
+    services = replace(house.app.state.services, version="2")
     assert create_app(services).state.services is services
     assert house.app.state.services.version == "1.2.3"
