@@ -52,7 +52,7 @@ def m007_audit(connection: sqlite3.Connection) -> None:
         "BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
     )
     connection.execute(
-        "CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit "
+        "CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit "  # noqa: S608 - a number of ours
         f"WHEN OLD.id > (SELECT max(id) FROM audit) - {AUDIT_ROWS_MAX} "
         "BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
     )

@@ -17,6 +17,7 @@ MEMBERS_MAX: Final = 1_000  # of an organisation
 SESSIONS_MAX: Final = 50_000
 SESSIONS_PER_USER_MAX: Final = 50
 LINKS_MAX: Final = 10_000
+ORGANIZATIONS_MAX: Final = 10_000
 SEEN_EVERY_US: Final = 300 * 1_000_000  # a session's last use is noted that often
 USER_COLUMNS: Final = "id, email, name, password, created_at_us, signed_in_at_us"
 LINK_COLUMNS: Final = (
@@ -73,6 +74,16 @@ class Link:
     created_at_us: int
     expires_at_us: int
     created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationRow:
+    """What is shown of an organisation."""
+
+    id: str
+    name: str
+    region: str
+    created_at_us: int
 
 
 def token_hash(token: str) -> str:
@@ -380,3 +391,32 @@ def drop_link(connection: sqlite3.Connection, organization_id: str, link_id: str
         "DELETE FROM sign_in_links WHERE id = ? AND organization_id = ? AND kind = 'invite'",
         (link_id, organization_id),
     ).rowcount > 0  # fmt: skip
+
+
+# -- organisations
+
+
+def organization(connection: sqlite3.Connection, organization_id: str) -> OrganizationRow | None:
+    row = connection.execute(
+        "SELECT id, name, region, created_at_us FROM organizations WHERE id = ?",
+        (organization_id,),
+    ).fetchone()
+    return OrganizationRow(*row) if row else None
+
+
+def add_organization(connection: sqlite3.Connection, name: str, region: str) -> OrganizationRow:
+    """Raises ValueError for one too many."""
+    count = connection.execute("SELECT count(*) FROM organizations").fetchone()[0]
+    if count >= ORGANIZATIONS_MAX:
+        raise ValueError(f"at most {ORGANIZATIONS_MAX} organisations are kept")
+    row = OrganizationRow(str(uuid.uuid4()), name, region, now_us())
+    connection.execute(
+        "INSERT INTO organizations (id, name, region, stream_usage, created_at_us) "
+        "VALUES (?, ?, ?, '', ?)",
+        (row.id, row.name, row.region, row.created_at_us),
+    )
+    return row
+
+
+def rename_organization(connection: sqlite3.Connection, organization_id: str, name: str) -> None:
+    connection.execute("UPDATE organizations SET name = ? WHERE id = ?", (name, organization_id))

@@ -63,6 +63,4 @@ def read_acts(
         (organization_id, before, action, limit),
     )
     names = COLUMNS.split(", ")
-    return [
-        {**dict(zip(names, row, strict=True)), "detail": json.loads(row[6])} for row in rows
-    ]
+    return [{**dict(zip(names, row, strict=True)), "detail": json.loads(row[6])} for row in rows]

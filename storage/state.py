@@ -212,6 +212,15 @@ class State:
             rows = connection.execute(f"SELECT * FROM api_keys {where}ORDER BY created_at_us, id")  # noqa: S608
             return [_api_key(row) for row in rows]
 
+    def rename_api_key(self, key_id: str, name: str) -> ApiKey | None:
+        """Call a key in use something else. None when there is none such."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "UPDATE api_keys SET name = ? WHERE id = ? AND revoked_at_us IS NULL RETURNING *",
+                (name, key_id),
+            ).fetchone()
+        return _api_key(row) if row else None
+
     def revoke_api_key(self, key_id: str) -> ApiKey | None:
         """Take a key out of use, by its id. None when there is none such in use."""
         with self._transaction() as connection:

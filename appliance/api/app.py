@@ -8,7 +8,18 @@ import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import health, models, requests, stripe, wallet
+from appliance.api import (
+    appliance,
+    health,
+    models,
+    organizations,
+    requests,
+    sign_in,
+    sign_in_page,
+    stripe,
+    wallet,
+)
+from appliance.api.audited import Audited
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
@@ -43,6 +54,11 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(requests.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
+    app.include_router(sign_in.router)
+    app.include_router(sign_in_page.router)
+    app.include_router(organizations.router)
+    app.include_router(appliance.router)
+    app.add_middleware(Audited, services=services)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

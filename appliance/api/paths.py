@@ -7,9 +7,14 @@ Permission goes by route and not by verb: every query is a POST, and a key that 
 
 from typing import Final, Literal
 
-# `write` adds to records, `manage` changes what the organisation keeps; `admin` asks for admin_key,
-# `signed` for a signature over the body or in the URL, which the endpoint checks.
-Permission = Literal["public", "metrics", "read", "write", "manage", "admin", "signed"]
+# `write` adds to records, `manage` changes what the organisation keeps, `configure` its settings
+# and keys, or deletes; `govern` says who belongs to it, `session` asks for somebody signed in.
+# `admin` asks for admin_key, `signed` for a signature over the body or in the URL, which the
+# endpoint checks.
+Permission = Literal[
+    "public", "metrics", "read", "write", "manage", "configure", "govern", "session", "admin",
+    "signed",
+]  # fmt: skip
 
 SCHEMA_PATH: Final = "/download/swagger.json"
 PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
@@ -36,6 +41,30 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/admin/wallet/{org}/modify-balance"): "admin",
     ("DELETE", "/admin/wallet/{org}/disallow-list"): "admin",
     ("POST", "/stripe/webhook"): "signed",
+    ("GET", "/sign-in"): "public",
+    ("POST", "/sign-in"): "public",
+    ("GET", "/v1/auth/session"): "public",
+    ("POST", "/v1/auth/sign-in"): "public",
+    ("POST", "/v1/auth/link"): "public",
+    ("POST", "/v1/auth/link/check"): "public",
+    ("POST", "/v1/auth/sign-out"): "session",
+    ("POST", "/v1/auth/password"): "session",
+    ("POST", "/v1/auth/organization"): "session",
+    ("GET", "/v1/auth/sessions"): "session",
+    ("DELETE", "/v1/auth/sessions/{session_id}"): "session",
+    ("GET", "/v1/organization"): "read",
+    ("POST", "/v1/organization/create"): "govern",
+    ("GET", "/v1/organization/{org_id}"): "read",
+    ("PATCH", "/v1/organization/{org_id}"): "govern",
+    ("GET", "/v1/organization/{org_id}/members"): "read",
+    ("POST", "/v1/organization/{org_id}/members"): "govern",
+    ("PATCH", "/v1/organization/{org_id}/members/{user_id}"): "govern",
+    ("DELETE", "/v1/organization/{org_id}/members/{user_id}"): "govern",
+    ("GET", "/v1/organization/{org_id}/invites"): "govern",
+    ("DELETE", "/v1/organization/{org_id}/invites/{invite_id}"): "govern",
+    ("GET", "/v1/appliance/status"): "configure",
+    ("GET", "/v1/appliance/retention"): "read",
+    ("GET", "/v1/appliance/audit"): "configure",
 }
 
 

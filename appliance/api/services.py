@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from appliance.api.services_accounts import Accounts
+from appliance.api.services_settings import Settings
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
 from appliance.core.ledger_credits import CreditState
@@ -209,3 +211,5 @@ class Services:
     wallets: Wallets
     tables: Mapping[str, Tables]  # by region
     links: Links
+    accounts: Accounts
+    settings: Settings

@@ -12,9 +12,11 @@ from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.core.forwarded import Caller
+from appliance.core.keys import KeyInfo, hash_key
 from appliance.core.links import base_url
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.errors import Refusal
+from appliance.services_accounts import AccountsOf
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
@@ -153,8 +155,9 @@ class House:
     """The app and what stands behind it."""
 
     last: Reply
+    _directory: TemporaryDirectory[str] | None = None
 
-    def __init__(self, wallets: Any = None) -> None:
+    def __init__(self, wallets: Any = None, settings: Any = None) -> None:
         self.analytics = opened(None)
         self.operations = FakeOperations()
         self.access = FakeAccess()
@@ -162,9 +165,15 @@ class House:
         self.models = FakeModels()
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
+        keys = {hash_key(text[7:].decode()): identity for text, identity in KEYS.items()}
+        infos = {
+            hashed: KeyInfo(identity.org, identity.key_id, identity.permission)
+            for hashed, identity in keys.items()
+        }
+        self.accounts = AccountsOf({"us": lambda: b"c" * 32}, infos.get)
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links,
+            self.links, self.accounts, settings,
         )  # fmt: skip
         self.app = create_app(services)
 
@@ -172,6 +181,12 @@ class House:
         """A state store in memory would be one for each connection."""
         self._directory = TemporaryDirectory()
         return StateTables.open(Path(self._directory.name) / "state.sqlite")
+
+    def close(self) -> None:
+        """What it holds of files."""
+        self.analytics.close()
+        if self._directory is not None:
+            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()
