@@ -18,7 +18,7 @@ from appliance.core.keys import generate_key, hash_key
 from appliance.core.rate_policy import PolicyInvalid, parse_policy
 from appliance.errors import Refusal
 from storage.rate_policies import RatePolicyRow, drop_policy, put_policy
-from storage.state import State
+from storage.state import State, now_us
 
 if TYPE_CHECKING:
     from appliance.actors.key_rings import KeyRings
@@ -97,34 +97,37 @@ class SettingsOf:
             lambda state: [row for row in state.rate_policies() if row.organization_id == org]
         )
 
-    async def put_limit(self, tenant: Tenant, policy: str, policy_id: str = "") -> RatePolicyRow:
-        """Checked and counted as `limits set` does."""
-        org = _org(tenant)
+    async def put_limit(
+        self, tenant: Tenant, policy: str, name: str, policy_id: str = ""
+    ) -> RatePolicyRow:
+        """Counted as `limits set` does, and never in the place of another one without a word."""
+        org, called = _org(tenant), check_name({"name": name})
         try:
             wanted = parse_policy(policy)
         except PolicyInvalid as error:
-            raise Refusal(422, "policy_invalid", f"policy: {error.message}") from None
+            raise Refusal(422, "policy_invalid", error.message) from None
 
         def work(state: State) -> RatePolicyRow:
             theirs = [row for row in state.rate_policies() if row.organization_id == org]
-            same = [r for r in theirs if (r.segment, r.unit) == (wanted.segment, wanted.unit)]
-            if policy_id:
-                before = _known_limit(theirs, policy_id)
-                if same and same[0].id != policy_id:
+            before = _known_limit(theirs, policy_id) if policy_id else None
+            for row in theirs:
+                same = (row.segment, row.unit) == (wanted.segment, wanted.unit)
+                if same and row.id != policy_id:
                     raise Refusal(
-                        409, "limit_known", f"the policy {same[0].policy} counts the same already"
-                    )
-                fresh = replace(
-                    before, segment=wanted.segment, unit=wanted.unit, policy=wanted.text.decode()
-                )
-                return state.write(lambda connection: _replaced(connection, fresh))
-            if same:
-                raise Refusal(
-                    409, "limit_known",
-                    f"the policy {same[0].policy} counts the same already: change that one",
-                )  # fmt: skip
-            made = set_limit(state, {"org": org, "policy": policy})
-            return next(row for row in state.rate_policies() if row.id == made["id"])
+                        409, "limit_known",
+                        f"The policy {row.policy} counts the same already: change that one.",
+                    )  # fmt: skip
+            if before is None:
+                made = set_limit(state, {"org": org, "policy": policy})
+                before = _known_limit(state.rate_policies(), made["id"])
+                changed_us = None
+            else:
+                changed_us = now_us()
+            fresh = replace(
+                before, segment=wanted.segment, unit=wanted.unit, policy=wanted.text.decode(),
+                name=called, updated_at_us=changed_us,
+            )  # fmt: skip
+            return state.write(lambda connection: _replaced(connection, fresh))
 
         return await self.rings.by_region[tenant.region].change(work)
 
@@ -145,6 +148,15 @@ class SettingsOf:
     async def provider_keys(self, tenant: Tenant) -> list[ProviderKeyRow]:
         """All on file."""
         return await self.keys[tenant.region].list_keys(tenant.org)
+
+    async def provider_key(self, tenant: Tenant, key_id: str) -> ProviderKeyRow:
+        """One of them."""
+        for row in await self.provider_keys(tenant):
+            if row.id == key_id:
+                return row
+        raise Refusal(
+            404, "provider_key_unknown", "The organisation has no provider key of this id."
+        )
 
     async def add_provider_key(
         self,

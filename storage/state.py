@@ -26,6 +26,7 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
+from storage.settings_tables import m008_rate_policy_names, m009_saved_filters
 
 T = TypeVar("T")
 
@@ -94,6 +95,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m005_rate_policies,
     m006_accounts,
     m007_audit,
+    m008_rate_policy_names,
+    m009_saved_filters,
 )
 
 

@@ -9,14 +9,19 @@ from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
 from appliance.api import (
+    api_keys,
     appliance,
+    credits,
+    filters,
     health,
     models,
     organizations,
+    rate_limits,
     requests,
     sign_in,
     sign_in_page,
     stripe,
+    vault,
     wallet,
 )
 from appliance.api.audited import Audited
@@ -58,6 +63,11 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(sign_in_page.router)
     app.include_router(organizations.router)
     app.include_router(appliance.router)
+    app.include_router(api_keys.router)
+    app.include_router(vault.router)
+    app.include_router(rate_limits.router)
+    app.include_router(filters.router)
+    app.include_router(credits.router)
     app.add_middleware(Audited, services=services)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)

@@ -55,9 +55,12 @@ class Settings(Protocol):
     async def limits(self, tenant: Tenant) -> list[RatePolicyRow]:
         """Stored policies, oldest first."""
 
-    async def put_limit(self, tenant: Tenant, policy: str, policy_id: str = "") -> RatePolicyRow:
+    async def put_limit(
+        self, tenant: Tenant, policy: str, name: str, policy_id: str = ""
+    ) -> RatePolicyRow:
         """Store a policy; in the place of the one of this id, where one is named. Refusal 404 for
-        an id that is unknown, 409 where another one counts the same already."""
+        an id that is unknown, 409 where another one counts the same already, 422 for what is no
+        policy."""
 
     async def drop_limit(self, tenant: Tenant, policy_id: str) -> RatePolicyRow:
         """Refusal 404."""
@@ -66,6 +69,9 @@ class Settings(Protocol):
 
     async def provider_keys(self, tenant: Tenant) -> list[ProviderKeyRow]:
         """All on file, their secrets sealed."""
+
+    async def provider_key(self, tenant: Tenant, key_id: str) -> ProviderKeyRow:
+        """One of them. Refusal 404."""
 
     async def add_provider_key(
         self, tenant: Tenant, provider: str, secret: Secret, *, name: str, base_url: str,

@@ -157,7 +157,10 @@ class House:
     last: Reply
     _directory: TemporaryDirectory[str] | None = None
 
-    def __init__(self, wallets: Any = None, settings: Any = None) -> None:
+    def __init__(
+        self, wallets: Any = None, settings: Any = None, directory: Path | None = None
+    ) -> None:
+        self._place = directory
         self.analytics = opened(None)
         self.operations = FakeOperations()
         self.access = FakeAccess()
@@ -179,6 +182,8 @@ class House:
 
     def _open_tables(self) -> StateTables:
         """A state store in memory would be one for each connection."""
+        if self._place is not None:
+            return StateTables.open(self._place / "state.sqlite")
         self._directory = TemporaryDirectory()
         return StateTables.open(Path(self._directory.name) / "state.sqlite")
 
