@@ -1,5 +1,4 @@
-"""Settings that were changed over REST hold for the next call through the proxy, and after a crash.
-"""
+"""Settings changed over REST hold for the next call through the proxy, and after a crash."""
 
 from __future__ import annotations
 
