@@ -200,15 +200,16 @@ def start_appliance(
     plain: bool = False,
     data: Path | None = None,
     provider: str = "",
+    top: str = "",
     port: int = 0,
 ) -> Running:
-    """`helicone-appliance serve`, its OpenAI row pointed at `upstream_url`. With a `port` of the
-    caller's it is not waited for."""
+    """`helicone-appliance serve`, its OpenAI row pointed at `upstream_url`; `top` is more
+    of its configuration. With a `port` of the caller's it is not waited for."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     conf = folder / "bench.toml"
-    conf.write_text(f'[providers.openai]\nbase_url = "{upstream_url}"\n{provider}')
+    conf.write_text(f'{top}[providers.openai]\nbase_url = "{upstream_url}"\n{provider}')
     command, environ = program(plain=plain)
     process = subprocess.Popen(
         [
