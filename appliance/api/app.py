@@ -1,7 +1,7 @@
 """The REST API as an ASGI app; it knows the rest of the process by `Services` alone.
 
-No documentation pages: they would load scripts from elsewhere. The schema is at
-/download/swagger.json.
+FastAPI's own documentation pages are off: they would load scripts from elsewhere. Ours is
+`docs.py`; the schema is at /download/swagger.json.
 """
 
 import trio
@@ -12,6 +12,7 @@ from appliance.api import (
     api_keys,
     appliance,
     credits,
+    docs,
     filters,
     health,
     models,
@@ -68,6 +69,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(rate_limits.router)
     app.include_router(filters.router)
     app.include_router(credits.router)
+    app.include_router(docs.router)
     app.add_middleware(Audited, services=services)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)

@@ -41,6 +41,8 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/admin/wallet/{org}/modify-balance"): "admin",
     ("DELETE", "/admin/wallet/{org}/disallow-list"): "admin",
     ("POST", "/stripe/webhook"): "signed",
+    ("GET", "/docs"): "public",
+    ("GET", "/docs/{file}"): "public",
     ("GET", "/sign-in"): "public",
     ("POST", "/sign-in"): "public",
     ("GET", "/v1/auth/session"): "public",

@@ -31,6 +31,8 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/readycheck"): PUBLIC,
     ("GET", "/metrics"): PUBLIC,
     ("GET", "/download/swagger.json"): PUBLIC,
+    ("GET", "/docs"): Case(status=(200, 503)),
+    ("GET", "/docs/{file}"): Case("/docs/{org}", status=GONE),
     **{("GET", path): PUBLIC for path in (
         "/v1/models", "/ai/v1/models", "/ai/models", "/models", "/v1/models/multimodal",
         "/ai/v1/models/multimodal", "/ai/models/multimodal", "/models/multimodal",
