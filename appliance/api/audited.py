@@ -4,6 +4,7 @@ says so (`permissions.AUDITED`), whether its endpoint thinks of it or not.
 An endpoint may name the act and its target with `note`; no value that is secret goes there.
 """
 
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -50,9 +51,13 @@ def note(request: Request, action: str, target: str = "", **detail: Any) -> None
         pending.act = Act(act.organization_id, act.actor, action, target, detail, act.address)
 
 
-def not_changed(request: Request) -> None:
-    """Nothing was changed after all."""
-    request.scope["state"].pop(KEY, None)
+def note_of(request: Request, region: str, org: bytes, action: str, **detail: Any) -> None:  # noqa: ANN401
+    """The same of an administrator's act, which is written down where the organisation is."""
+    note(request, action, **detail)
+    pending: Pending | None = request.scope["state"].get(KEY)
+    if pending is not None:
+        pending.region = region
+        pending.act = replace(pending.act, organization_id=str(UUID(bytes=org)))
 
 
 def actor_of(identity: Identity) -> str:
@@ -87,9 +92,11 @@ class Audited:
 
     async def _write(self, pending: Pending) -> None:
         """Open: the change was made, and is answered; that it was not written down is logged."""
-        tables = self._services.tables
-        region = pending.region if pending.region in tables else next(iter(tables))
+        tables, act = self._services.tables, pending.act
+        region = pending.region
+        if region not in tables:  # nothing that an organisation of another region has is named
+            region, act = next(iter(tables)), replace(act, target="", detail={})
         try:
-            await tables[region].write(lambda connection: add_act(connection, pending.act))
+            await tables[region].write(lambda connection: add_act(connection, act))
         except Refusal as refusal:
             self._services.operations.refused(refusal)

@@ -3,9 +3,11 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
+from weakref import finalize
 
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
@@ -155,7 +157,6 @@ class House:
     """The app and what stands behind it."""
 
     last: Reply
-    _directory: TemporaryDirectory[str] | None = None
 
     def __init__(
         self, wallets: Any = None, settings: Any = None, directory: Path | None = None
@@ -184,14 +185,13 @@ class House:
         """A state store in memory would be one for each connection."""
         if self._place is not None:
             return StateTables.open(self._place / "state.sqlite")
-        self._directory = TemporaryDirectory()
-        return StateTables.open(Path(self._directory.name) / "state.sqlite")
+        folder = mkdtemp()
+        finalize(self, rmtree, folder, ignore_errors=True)
+        return StateTables.open(Path(folder) / "state.sqlite")
 
     def close(self) -> None:
         """What it holds of files."""
         self.analytics.close()
-        if self._directory is not None:
-            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()
