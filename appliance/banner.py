@@ -23,8 +23,8 @@ def local_url(config: Config, port: int) -> str:
     return f"{'https' if config.tls_cert else 'http'}://{host}:{port}"
 
 
-def banner(config: Config, url: str) -> str:
-    """Everything to print, with its last line end."""
+def banner(config: Config, url: str, sign_in: str = "") -> str:
+    """Everything to print, with its last line end. `sign_in`: the path of a one-time link."""
     openai, anthropic = f"{url}/v1/gateway/oai/v1", f"{url}/v1/gateway/anthropic"
     keys = config.access == "keys"
     python_auth = (
@@ -43,6 +43,8 @@ def banner(config: Config, url: str) -> str:
         "",
         f"ask it         {command_line(config)}",
     ]
+    if sign_in:
+        lines.append(f"sign in        {url}{sign_in}  (once, within 15 minutes)")
     if keys:
         lines.append("a key          helicone-appliance keys create NAME" + _data_dir(config))
     lines += [f"warning: {warning}" for warning in config.warnings]

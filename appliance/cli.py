@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_keys, cli_limits, cli_wallet
+from appliance import __version__, cli_keys, cli_limits, cli_users, cli_wallet
 from appliance.cli_options import (
     AsJson,
     Asked,
@@ -39,8 +39,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An LLM proxy that records every call, in one process and one directory.",
 )
-for group, title in {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_wallet.GROUPS}.items():
+GROUPS = {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_users.GROUPS, **cli_wallet.GROUPS}
+for group, title in GROUPS.items():
     app.add_typer(group, name=title)
+app.command()(cli_users.audit)
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
+from appliance.banner import server_url
+from appliance.commands_audit import changes, write_down
 from appliance.commands_keys import STATE_COMMANDS
+from appliance.commands_provider_keys import RING_COMMANDS
+from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.control_client import ControlClient, RemoteRows
 from appliance.control_wire import Columns, RowConverter
 from appliance.output import ResultRows
 
+# What is written down though it is not done to the state alone.
+AUDITED = frozenset({*RING_COMMANDS, *WALLET_COMMANDS, "vault.rotate"})
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -64,7 +70,7 @@ def open_source(config: Config, region: str = "us") -> Iterator[Source]:
         from appliance.offline import ServerFound, open_root
 
         with suppress(ServerFound), open_root(config, region, server_found=found) as root:
-            yield OfflineSource(root, region)
+            yield OfflineSource(root, region, server_url(config, config.port))
             return
     assert client is not None, "found, or no exception had come"
     with client:
@@ -113,9 +119,10 @@ class OfflineSource:
 
     live = False
 
-    def __init__(self, root: OfflineRoot, region: str) -> None:
+    def __init__(self, root: OfflineRoot, region: str, base: str = "") -> None:
         self._root = root
         self._region = region
+        self._base = base
 
     @contextmanager
     def query(self, sql: str) -> Iterator["OfflineRows"]:
@@ -128,9 +135,17 @@ class OfflineSource:
     def call(self, command: str, arguments: dict[str, Any], progress: Progress) -> object:
         given = {**arguments, "region": self._region}
         action = STATE_COMMANDS.get(command)
-        if action is not None:
-            return action(self._root.state, given)
-        return self._root.run(command, given, progress)
+        if action is None and command not in AUDITED:
+            return self._root.run(command, given, progress)
+        state = self._root.state
+        value = (
+            self._root.run(command, given, progress)
+            if action is None
+            else action(state, {**given, "base": self._base})
+        )
+        if changes(command):
+            write_down(state, command, given, value)
+        return value
 
 
 class OfflineRows:

@@ -20,6 +20,7 @@ from appliance.commands_orgs import (
     find_key,
     organization_id,
 )
+from appliance.commands_users import USER_COMMANDS
 from appliance.core.keys import generate_key, hash_key, is_key_hash
 from appliance.core.provider_key_input import looks_ours
 from appliance.errors import Refusal
@@ -89,6 +90,7 @@ def import_keys(state: "State", arguments: Mapping[str, Any]) -> dict[str, Any]:
 STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
     **ORG_COMMANDS,
     **LIMIT_COMMANDS,
+    **USER_COMMANDS,
     "keys.create": create_key,
     "keys.list": list_keys,
     "keys.revoke": revoke_key,
@@ -97,7 +99,7 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
 
 
 # They change nothing: nothing has to be known anew behind them.
-READING_COMMANDS = frozenset({"keys.list", "orgs.list", "limits.list"})
+READING_COMMANDS = frozenset({"keys.list", "orgs.list", "limits.list", "users.list", "audit"})
 
 
 def shown(row: "ApiKey") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
+from appliance.commands_audit import changes, write_down
 from appliance.commands_keys import READING_COMMANDS, STATE_COMMANDS
 from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
@@ -166,12 +167,14 @@ class Commands:
         keys: Mapping[str, ProviderKeys],
         maintain: Mapping[str, Maintenance],
         status: Callable[[], dict[str, Any]],
+        base: Callable[[], str] = str,
     ) -> None:
         self._regions = regions
         self._rings = rings
         self._keys = keys
         self._maintain = maintain
         self._status = status
+        self._base = base
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
@@ -253,9 +256,12 @@ class Commands:
 
     def _state_command(self, name: str) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
-            ring = self._rings.by_region[self._region(arguments).name]
+            region = self._region(arguments).name
+            ring = self._rings.by_region[region]
             act = ring.ask if name in READING_COMMANDS else ring.change
-            value = await act(lambda state: STATE_COMMANDS[name](state, arguments))
+            given = {**arguments, "base": self._base()}
+            value = await act(lambda state: STATE_COMMANDS[name](state, given))
+            await self._write_down(region, name, arguments, value)
             await reply.value(value)
 
         return run
@@ -264,7 +270,9 @@ class Commands:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             region = self._region(arguments).name
             org = await self._org(region, arguments)
-            await reply.value(await RING_COMMANDS[name](self._keys[region], org, arguments))
+            value = await RING_COMMANDS[name](self._keys[region], org, arguments)
+            await self._write_down(region, name, arguments, value)
+            await reply.value(value)
 
         return run
 
@@ -272,7 +280,9 @@ class Commands:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             region = self._region(arguments)
             org = await self._org(region.name, arguments)
-            await reply.value(await WALLET_COMMANDS[name](region.desk, org, arguments))
+            value = await WALLET_COMMANDS[name](region.desk, org, arguments)
+            await self._write_down(region.name, name, arguments, value)
+            await reply.value(value)
 
         return run
 
@@ -294,7 +304,15 @@ class Commands:
         if region.keys is not None:
             with trio.move_on_after(SEGMENT_WAIT_S):
                 await region.journal.rotate()
+        await self._write_down(region.name, "vault.rotate", {}, value)
         await reply.value(value)
+
+    async def _write_down(
+        self, region: str, command: str, arguments: Mapping[str, Any], value: object
+    ) -> None:
+        if changes(command):
+            ring = self._rings.by_region[region]
+            await ring.ask(lambda state: write_down(state, command, arguments, value))
 
     async def _org(self, region: str, arguments: Mapping[str, Any]) -> bytes:
         wanted = arguments.get("org")

@@ -32,6 +32,7 @@ from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
 from appliance.assembly_hooks import hooks_of, sender
 from appliance.banner import banner, local_url, server_url
+from appliance.commands_users import first_link
 from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
 from appliance.door.asgi import FullLane
@@ -39,6 +40,7 @@ from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
+from appliance.errors import Refusal
 from appliance.exchange import Head
 from appliance.house import House
 from appliance.log import LibraryHandler, Log
@@ -232,7 +234,7 @@ class Server:
                 async with trio.open_nursery() as doors:
                     await self._open_doors(doors)
                     self._settle_down()
-                    self._announce(began_s)
+                    self._announce(began_s, await self._first_link())
                     await self._until_told(signals)
                     actors.start_soon(self._second_signal, signals)
                     await self.drain()
@@ -248,7 +250,12 @@ class Server:
     async def _open_doors(self, doors: trio.Nursery) -> None:
         await doors.start(self.door.sweeper.run)
         commands = Commands(
-            self.regions, self.rings, self.keys, maintenance.COMMANDS, partial(live_status, self)
+            self.regions,
+            self.rings,
+            self.keys,
+            maintenance.COMMANDS,
+            partial(live_status, self),
+            self.url,
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
@@ -270,12 +277,25 @@ class Server:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    def _announce(self, began_s: float) -> None:
-        port = self.listeners[0].getsockname()[1]
-        url = server_url(self.config, port)
+    def url(self) -> str:
+        """Where clients reach it."""
+        return server_url(self.config, self.listeners[0].getsockname()[1])
+
+    async def _first_link(self) -> str:
+        """Of the default region, while nobody has an account there; "" also where the key store
+        cannot say so."""
+        ring = self.rings.by_region[min(self.rings.by_region, key="us".__ne__)]
+        try:
+            return await ring.ask(first_link)
+        except (Refusal, ValueError) as why:
+            self.log.warning("first_link", reason=str(why))
+            return ""
+
+    def _announce(self, began_s: float, sign_in: str) -> None:
+        port, url = self.listeners[0].getsockname()[1], self.url()
         if self.config.ready_file is not None:
             write_ready(self.config.ready_file, local_url(self.config, port))
-        say(banner(self.config, url))
+        say(banner(self.config, url, sign_in))
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
     async def _until_told(self, signals: AsyncIterator[int]) -> None:

@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
@@ -30,9 +31,12 @@ from appliance.core.access import (
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
+from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
+from appliance.services_accounts import COOKIE_PURPOSE, AccountsOf
 from appliance.services_hql import hql_of
 from appliance.services_notices import NoticesOf
+from appliance.services_settings import SettingsOf
 from appliance.services_wallet import WalletsOf
 from appliance.services_webhooks import WebhooksOf
 from storage.frames import Position
@@ -130,6 +134,7 @@ class AccessOf:
     def admit(self, headers: Mapping[bytes, bytes], host: bytes) -> Identity:
         """Whose account it is. Raises Refusal."""
         self.check(headers, host)
+        headers, org = with_authorization(headers)
         credentials = find_credentials(headers)
         rings = self._server.rings
         hashed = hash_of(credentials)
@@ -140,6 +145,8 @@ class AccessOf:
         )
         if identity.region not in self._server.regions:
             raise region_closed(identity.region)
+        if org and org != identity.org:
+            raise Refusal(403, "org_other", "orgId: the key is of another organisation.")
         return identity
 
     def page_headers(
@@ -234,6 +241,16 @@ def services_of(server: Server) -> Services:
             server.config,
             server.links,
             server.hooks.report_ways,
+        ),
+        accounts=AccountsOf(
+            {
+                name: partial(region.vault.stable_key, COOKIE_PURPOSE)
+                for name, region in server.regions.items()
+            },
+            server.rings.lookup,
+        ),
+        settings=SettingsOf(
+            server.rings, server.keys, server.config.retention_days, server.config.retention_bytes
         ),
     )
 

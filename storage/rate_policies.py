@@ -8,7 +8,7 @@ elsewhere. An organisation has one policy for each segment and unit, as they sha
 import sqlite3
 from dataclasses import dataclass
 
-COLUMNS = "id, organization_id, segment, unit, policy, created_at_us"
+COLUMNS = "id, organization_id, segment, unit, policy, created_at_us, name, updated_at_us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class RatePolicyRow:
     unit: str
     policy: str
     created_at_us: int = 0
+    name: str = ""
+    updated_at_us: int | None = None
 
 
 def m005_rate_policies(connection: sqlite3.Connection) -> None:
@@ -44,10 +46,19 @@ def put_policy(connection: sqlite3.Connection, row: RatePolicyRow) -> RatePolicy
     """A new policy, or another one in the place of that of its segment and unit, which keeps its
     id."""
     found = connection.execute(
-        f"INSERT INTO rate_policies ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608
+        f"INSERT INTO rate_policies ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
         "ON CONFLICT (organization_id, segment, unit) DO UPDATE SET policy = excluded.policy "
         f"RETURNING {COLUMNS}",
-        (row.id, row.organization_id, row.segment, row.unit, row.policy, row.created_at_us),
+        (
+            row.id,
+            row.organization_id,
+            row.segment,
+            row.unit,
+            row.policy,
+            row.created_at_us,
+            row.name,
+            row.updated_at_us,
+        ),
     ).fetchone()
     return RatePolicyRow(*found)
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from storage.account_tables import m006_accounts, m007_audit
 from storage.alert_tables import m053_alerts
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
@@ -30,7 +31,10 @@ from storage.rate_policies import (
 )
 from storage.report_tables import m054_reports
 from storage.schedule_tables import m050_schedule
+from storage.settings_tables import m008_rate_policy_names, m009_saved_filters
 from storage.webhook_tables import m051_webhooks
+
+T = TypeVar("T")
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -95,6 +99,10 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_provider_keys,
     m004_payments,
     m005_rate_policies,
+    m006_accounts,
+    m007_audit,
+    m008_rate_policy_names,
+    m009_saved_filters,
     m020_saved_queries,
     m050_schedule,
     m051_webhooks,
@@ -137,6 +145,16 @@ class State:
         """Close. Safe to call twice."""
         with self._lock:
             self._connection.close()
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` reads of the tables that other modules of this package know."""
+        with self._reading() as connection:
+            return work(connection)
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` changes there, all or nothing."""
+        with self._transaction() as connection:
+            return work(connection)
 
     # -- organisations
 
@@ -208,6 +226,15 @@ class State:
         with self._reading() as connection:
             rows = connection.execute(f"SELECT * FROM api_keys {where}ORDER BY created_at_us, id")  # noqa: S608
             return [_api_key(row) for row in rows]
+
+    def rename_api_key(self, key_id: str, name: str) -> ApiKey | None:
+        """Call a key in use something else. None when there is none such."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "UPDATE api_keys SET name = ? WHERE id = ? AND revoked_at_us IS NULL RETURNING *",
+                (name, key_id),
+            ).fetchone()
+        return _api_key(row) if row else None
 
     def revoke_api_key(self, key_id: str) -> ApiKey | None:
         """Take a key out of use, by its id. None when there is none such in use."""

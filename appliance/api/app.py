@@ -1,7 +1,7 @@
 """The REST API as an ASGI app; it knows the rest of the process by `Services` alone.
 
-No documentation pages: they would load scripts from elsewhere. The schema is at
-/download/swagger.json.
+FastAPI's own documentation pages are off: they would load scripts from elsewhere. Ours is
+`docs.py`; the schema is at /download/swagger.json.
 """
 
 import trio
@@ -11,16 +11,27 @@ from starlette.requests import ClientDisconnect
 
 from appliance.api import (
     alerts,
+    api_keys,
+    appliance,
+    credits,
+    docs,
+    filters,
     health,
     hql,
     hql_saved,
     models,
+    organizations,
+    rate_limits,
     reports,
     requests,
+    sign_in,
+    sign_in_page,
     stripe,
+    vault,
     wallet,
     webhooks,
 )
+from appliance.api.audited import Audited
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
@@ -60,6 +71,17 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(webhooks.router)
     app.include_router(alerts.router)
     app.include_router(reports.router)
+    app.include_router(sign_in.router)
+    app.include_router(sign_in_page.router)
+    app.include_router(organizations.router)
+    app.include_router(appliance.router)
+    app.include_router(api_keys.router)
+    app.include_router(vault.router)
+    app.include_router(rate_limits.router)
+    app.include_router(filters.router)
+    app.include_router(credits.router)
+    app.include_router(docs.router)
+    app.add_middleware(Audited, services=services)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

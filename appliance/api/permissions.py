@@ -4,12 +4,28 @@ from typing import Final
 
 from fastapi import Request
 
+from appliance.api.audited import actor_of, begin
+from appliance.api.links import caller_of
 from appliance.api.paths import PERMISSIONS
 from appliance.api.services import Services
-from appliance.core.access import Identity, require_manage, require_read, require_write
+from appliance.api.signed_in import check_csrf, find_signed_in
+from appliance.core.access import (
+    AUTHENTICATE,
+    Identity,
+    require_configure,
+    require_govern,
+    require_manage,
+    require_read,
+    require_write,
+)
 from appliance.errors import Refusal
 
-REQUIRED: Final = {"read": require_read, "write": require_write, "manage": require_manage}
+REQUIRED: Final = {
+    "read": require_read, "write": require_write, "manage": require_manage,
+    "configure": require_configure, "govern": require_govern,
+}  # fmt: skip
+# Who did what is written down (api/audited.py).
+AUDITED: Final = ("manage", "configure", "govern")
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 
 
@@ -26,12 +42,40 @@ async def guard(request: Request) -> None:
         peer = request.client.host if request.client else ""
         address = services.access.caller_address(peer, request.headers.raw)
         services.wallets.check_admin(headers.get(b"authorization"), address)
+        if request.method != "GET":
+            begin(request, None, "admin_key", address)
     elif permission in REQUIRED:
-        identity = services.access.admit(headers, host)
+        identity = await _admitted(request, services, headers, host)
         REQUIRED[permission](identity)
-        request.state.identity = identity
+        if permission in AUDITED and request.method != "GET":
+            begin(request, identity, actor_of(identity), caller_of(request).address)
+    elif permission == "session":
+        await _admitted(request, services, headers, host, session_only=True)
     else:
         _guard_metrics(services, headers, host, request.client.host if request.client else "")
+
+
+async def _admitted(
+    request: Request,
+    services: Services,
+    headers: dict[bytes, bytes],
+    host: bytes,
+    *,
+    session_only: bool = False,
+) -> Identity:
+    """By the cookie of a session that counts, else by a key."""
+    services.access.check(headers, host)
+    found = await find_signed_in(request, headers)
+    if found is not None:
+        check_csrf(request, headers, found.csrf)
+        request.state.signed_in = found
+        identity = found.identity
+    elif session_only:
+        raise Refusal(401, "sign_in_needed", "Sign in first.", headers=AUTHENTICATE)
+    else:
+        identity = services.access.admit(headers, host)
+    request.state.identity = identity
+    return identity
 
 
 def _guard_metrics(

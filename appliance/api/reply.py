@@ -32,9 +32,9 @@ DOORS: Final = (
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def reply(data: object, *, stale_by_ms: float | None = None) -> Response:
+def reply(data: object, status: int = 200, *, stale_by_ms: float | None = None) -> Response:
     """`data` in the envelope. `stale_by_ms` is there only when the answer may lack something."""
-    return bare({"data": data, "error": None, **_stale(stale_by_ms)})
+    return bare({"data": data, "error": None, **_stale(stale_by_ms)}, status)
 
 
 async def reply_rows(rows: Iterable[dict[str, Any]], *, stale_by_ms: float | None) -> Response:

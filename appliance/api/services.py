@@ -8,8 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from appliance.api.services_accounts import Accounts
 from appliance.api.services_hql import Hql
 from appliance.api.services_notices import Notices
+from appliance.api.services_settings import Settings
 from appliance.api.services_webhooks import Webhooks
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
@@ -215,3 +217,5 @@ class Services:
     hql: Hql
     webhooks: Webhooks
     notices: Notices
+    accounts: Accounts
+    settings: Settings

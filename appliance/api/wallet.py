@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api import openapi_wallet as openapi
+from appliance.api.audited import note_of
 from appliance.api.incoming import read_object
 from appliance.api.permissions import identity_of
 from appliance.api.reply import bare
@@ -98,6 +99,10 @@ async def modify_balance(request: Request) -> Response:
     account = await _account(request, request.path_params["org"])
     way: Literal["credit", "debit"] = "credit" if kind == "credit" else "debit"
     applied = await _wallets(request).modify(account, way, amount_pico, event_id, reason)
+    note_of(
+        request, account.region, account.org, f"wallet.{way}", amount_pico=amount_pico,
+        reason=reason, applied=applied,
+    )  # fmt: skip
     return await _state(request, account, applied=applied)
 
 
@@ -109,6 +114,10 @@ async def allow(request: Request) -> Response:
     model = _text(body, "model", required=True)
     account = await _account(request, request.path_params["org"])
     applied = await _wallets(request).allow(account, provider, model)
+    note_of(
+        request, account.region, account.org, "wallet.allow", provider=provider, model=model,
+        applied=applied,
+    )  # fmt: skip
     return await _state(request, account, applied=applied)
 
 

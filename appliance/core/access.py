@@ -98,7 +98,8 @@ class AccessRules:
 class Identity:
     """On whose account a request runs. `org` is empty when it belongs to nobody: the key store
     could not say whose, so the request is forwarded with its own credential and counted. `limited`:
-    the text of its key asks for the rate limits of its organisation (`-rl-`, proxy.md 1.7)."""
+    the text of its key asks for the rate limits of its organisation (`-rl-`, proxy.md 1.7). `user`
+    and `role`: of a person who is signed in, else ""."""
 
     org: bytes = DEFAULT_ORGANIZATION
     key_id: str = ""
@@ -107,6 +108,8 @@ class Identity:
     stream_usage: str = ""
     failed_open: bool = False
     limited: bool = False
+    user: str = ""
+    role: str = ""
 
     @property
     def may_read(self) -> bool:
@@ -122,6 +125,17 @@ class Identity:
     def may_manage(self) -> bool:
         """Whether it may change what an organisation keeps: prompts, webhooks, datasets, keys."""
         return self.permission == "rw"
+
+    @property
+    def may_configure(self) -> bool:
+        """Whether it may change settings and keys, and delete what was recorded: a key that reads
+        and writes, an owner or an admin."""
+        return self.permission == "rw" and self.role in ("", "owner", "admin")
+
+    @property
+    def may_govern(self) -> bool:
+        """Whether it may say who belongs to the organisation: nobody's key does."""
+        return self.role in ("owner", "admin")
 
 
 DEFAULT_IDENTITY: Final = Identity()
@@ -287,16 +301,45 @@ def require_read(identity: Identity) -> None:
 def require_write(identity: Identity) -> None:
     """For what adds to records: a key made for reading adds nothing (`backend.md 1.1`)."""
     if not identity.may_write:
+        if identity.role:
+            raise _role_too_low("A viewer adds nothing", "member")
         raise Refusal(403, "key_read_only", "This key may only read: use one that may write.")
 
 
 def require_manage(identity: Identity) -> None:
     """For changes to an organisation: a key that only reads, or only writes, makes none."""
     if not identity.may_manage:
+        if identity.role:
+            raise _role_too_low("A viewer changes nothing", "member")
         raise Refusal(
             403, "key_not_manager",
             "This changes what the organisation keeps: use a key that may read and write.",
         )  # fmt: skip
+
+
+def require_configure(identity: Identity) -> None:
+    """For settings, keys and deletion: not for a member or a viewer."""
+    if not identity.may_configure:
+        if identity.role:
+            raise _role_too_low("This changes settings or keys, or deletes", "admin")
+        require_manage(identity)
+
+
+def require_govern(identity: Identity) -> None:
+    """For saying who belongs here: a person who is signed in, as a key has no name to answer
+    with."""
+    if not identity.may_govern:
+        if identity.role:
+            raise _role_too_low("This says who belongs to the organisation", "admin")
+        raise Refusal(
+            403, "sign_in_needed",
+            "Only an owner or admin who is signed in may do this; on the machine itself use "
+            "helicone-appliance users.",
+        )  # fmt: skip
+
+
+def _role_too_low(what: str, role: str) -> Refusal:
+    return Refusal(403, "role_too_low", f"{what}: it takes the role {role}, or more.")
 
 
 def key_hash(credentials: Credentials) -> str:

@@ -4,9 +4,11 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
+from weakref import finalize
 
 import trio
 
@@ -18,11 +20,13 @@ from appliance.api.services_webhooks import Tried
 from appliance.core.access import AccessRules, Identity, check_caller, cors_headers
 from appliance.core.forwarded import Caller
 from appliance.core.hql_errors import hql_error
+from appliance.core.keys import KeyInfo, hash_key
 from appliance.core.links import base_url
 from appliance.core.outbound import check_destination
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.core.urls import HostList
 from appliance.errors import Refusal
+from appliance.services_accounts import AccountsOf
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Position
@@ -262,9 +266,11 @@ class House:
 
     last: Reply
     leaves = False  # whether the client goes once its request is read
-    _directory: TemporaryDirectory[str] | None = None
 
-    def __init__(self, wallets: Any = None) -> None:
+    def __init__(
+        self, wallets: Any = None, settings: Any = None, directory: Path | None = None
+    ) -> None:
+        self._place = directory
         self.analytics = opened(None)
         self.operations = FakeOperations()
         self.access = FakeAccess()
@@ -275,25 +281,34 @@ class House:
         self.hql = FakeHql()
         self.webhooks = FakeWebhooks()
         self.notices = FakeNotices()
+        keys = {hash_key(text[7:].decode()): identity for text, identity in KEYS.items()}
+        infos = {
+            hashed: KeyInfo(identity.org, identity.key_id, identity.permission)
+            for hashed, identity in keys.items()
+        }
+        self.accounts = AccountsOf({"us": lambda: b"c" * 32}, infos.get)
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
             self.links,
             hql=self.hql,
             webhooks=self.webhooks,
             notices=self.notices,
+            accounts=self.accounts,
+            settings=settings,
         )  # fmt: skip
         self.app = create_app(services)
 
     def _open_tables(self) -> StateTables:
         """A state store in memory would be one for each connection."""
-        self._directory = TemporaryDirectory()
-        return StateTables.open(Path(self._directory.name) / "state.sqlite")
+        if self._place is not None:
+            return StateTables.open(self._place / "state.sqlite")
+        folder = mkdtemp()
+        finalize(self, rmtree, folder, ignore_errors=True)
+        return StateTables.open(Path(folder) / "state.sqlite")
 
     def close(self) -> None:
         """What it holds of files."""
         self.analytics.close()
-        if self._directory is not None:
-            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()

@@ -1,0 +1,191 @@
+"""What the schema says of keys, rate limits, saved filters and credits."""
+
+from typing import Final
+
+from appliance.api.openapi_parts import (
+    FLAG,
+    NOTHING,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    UUID,
+    WHOLE,
+    Schema,
+    in_path,
+    in_query,
+    listing,
+    one_of,
+    route,
+    thing,
+)
+
+_NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
+_SECRET: Final[Schema] = {"type": "string", "format": "password", "maxLength": 8192}
+_NULL: Final[Schema] = {"type": "string", "nullable": True, "description": "always null"}
+_PERMISSIONS: Final = one_of("rw", "r", "w")
+
+# -- keys of the organisation
+
+_KEY: Final = thing(
+    {"id": UUID, "api_key_name": TEXT, "key_permissions": _PERMISSIONS, "organization_id": UUID,
+     "rate_limited": {"type": "boolean", "nullable": True}, "created_at": TIME,
+     "soft_delete": FLAG}
+)  # fmt: skip
+_HASHED: Final = thing({"id": UUID, "hashedKey": TEXT})
+KEYS: Final = route(listing(_KEY))
+CREATE_KEY: Final = route(
+    thing({"id": UUID, "apiKey": {"type": "string", "description": "told this once"},
+           "hashedKey": TEXT}),
+    request=thing(
+        {"api_key_name": _NAME, "key_permissions": {**_PERMISSIONS, "default": "rw"},
+         "rate_limited": {"type": "boolean", "default": False,
+                          "description": "under the stored rate limits of the organisation"}},
+        required=("api_key_name",),
+    ),
+    enveloped=False,
+)  # fmt: skip
+_BY_KEY: Final = in_path("key_id")
+CHANGE_KEY: Final = route(
+    _HASHED, request=thing({"api_key_name": _NAME}), parameters=[_BY_KEY], enveloped=False
+)
+DROP_KEY: Final = route(_HASHED, parameters=[_BY_KEY], enveloped=False)
+
+# -- providers' keys
+
+PROVIDER_KEY_FIELDS: Final = (
+    "providerKey", "providerSecretKey", "providerKeyName", "base_url", "config", "byokEnabled",
+)  # fmt: skip
+_PROVIDER_KEY: Final = thing(
+    {"id": UUID, "org_id": UUID, "provider_name": TEXT, "provider_key_name": TEXT,
+     "provider_key": _NULL, "provider_secret_key": _NULL, "auth_type": TEXT,
+     "byok_enabled": FLAG, "base_url": TEXT, "config": {"type": "object"},
+     "needs_key": {"type": "boolean", "description": "out of use until it is entered again"},
+     "created_at": TIME, "entered_at": TIME}
+)  # fmt: skip
+_CHANGES: Final = {
+    "providerKey": _SECRET, "providerSecretKey": _SECRET,
+    "providerKeyName": {"type": "string", "maxLength": 200}, "base_url": TEXT,
+    "config": {"type": "object", "additionalProperties": {"type": "string"}}, "byokEnabled": FLAG,
+}  # fmt: skip
+_BY_PROVIDER_KEY: Final = in_path("provider_key_id")
+PROVIDER_KEYS: Final = route(listing(_PROVIDER_KEY), enveloped=False)
+ADD_PROVIDER_KEY: Final = route(
+    _PROVIDER_KEY,
+    request=thing(
+        {"providerName": TEXT, "authType": one_of("key", "session_token"), **_CHANGES},
+        required=("providerName", "providerKey"),
+    ),
+    enveloped=False,
+)
+PROVIDER_KEY: Final = route(_PROVIDER_KEY, parameters=[_BY_PROVIDER_KEY], enveloped=False)
+CHANGE_PROVIDER_KEY: Final = route(
+    _PROVIDER_KEY,
+    request=thing(_CHANGES, required=()),
+    parameters=[_BY_PROVIDER_KEY],
+    enveloped=False,
+)
+_PROXY_KEY: Final = thing(
+    {"id": UUID, "name": TEXT, "provider_key_id": UUID, "limits": listing(TEXT),
+     "created_at": TIME}
+)  # fmt: skip
+PROXY_KEYS: Final = route(listing(_PROXY_KEY), enveloped=False)
+ADD_PROXY_KEY: Final = route(
+    thing({"proxyKeyId": UUID, "proxyKey": {"type": "string", "description": "told this once"}}),
+    request=thing(
+        {"providerKeyId": UUID, "proxyKeyName": _NAME,
+         "limits": {"type": "array", "items": TEXT, "maxItems": 20}},
+        required=("providerKeyId", "proxyKeyName"),
+    ),
+    enveloped=False,
+)  # fmt: skip
+DROP_PROXY_KEY: Final = route(_PROXY_KEY, parameters=[in_path("proxy_key_id")], enveloped=False)
+
+_VAULT_KEY: Final = thing(
+    {"id": UUID, "provider_key": _NULL, "provider_name": TEXT, "provider_key_name": TEXT}
+)
+VAULT_ADD: Final = route(
+    thing({"id": UUID}),
+    request=thing(
+        {"provider": TEXT, "key": _SECRET, "name": {"type": "string", "maxLength": 200}},
+        required=("provider", "key"),
+    ),
+)
+VAULT_KEYS: Final = route(listing(_VAULT_KEY))
+VAULT_KEY: Final = route(_VAULT_KEY, parameters=[_BY_PROVIDER_KEY])
+VAULT_UPDATE: Final = route(
+    NOTHING,
+    request=thing(
+        {"key": _SECRET, "name": {"type": "string", "maxLength": 200}, "active": FLAG},
+        required=(),
+    ),
+    parameters=[_BY_PROVIDER_KEY],
+)
+
+# -- rate limits
+
+_RULE: Final = {
+    "name": _NAME,
+    "quota": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 10**12},
+    "window_seconds": {"type": "integer", "minimum": 60, "maximum": 31_536_000},
+    "unit": one_of("requests", "cents"),
+    "segment": {"type": "string", "description": "global, user, or a property's name"},
+}
+_SHOWN_RULE: Final = thing(
+    {"id": UUID, **_RULE, "name": TEXT, "quota": {"type": "number"}, "window_seconds": WHOLE,
+     "policy": TEXT, "created_at": TIME, "updated_at": TIME}
+)  # fmt: skip
+_BY_RULE: Final = in_path("rule_id")
+LIMITS: Final = route(listing(_SHOWN_RULE))
+LIMIT: Final = route(_SHOWN_RULE, parameters=[_BY_RULE])
+ADD_LIMIT: Final = route(
+    _SHOWN_RULE,
+    request=thing(_RULE, required=("name", "quota", "window_seconds", "unit")),
+    status=201,
+)
+CHANGE_LIMIT: Final = route(_SHOWN_RULE, request=thing(_RULE, required=()), parameters=[_BY_RULE])
+DROP_LIMIT: Final = route(NOTHING, parameters=[_BY_RULE])
+
+# -- saved filters
+
+_ANY: Final[Schema] = {"description": "any JSON of at most 64 KiB"}
+_FILTER: Final = thing({"id": UUID, "name": TEXT, "filter": _ANY, "createdAt": TIME})
+_BY_FILTER: Final = in_path("filter_id")
+FILTERS: Final = route(listing(_FILTER))
+FILTER: Final = route(_FILTER, parameters=[_BY_FILTER])
+ADD_FILTER: Final = route(
+    thing({"id": UUID}), request=thing({"name": _NAME, "filter": _ANY}), status=201
+)
+CHANGE_FILTER: Final = route(
+    NOTHING,
+    request=thing(
+        {"name": _NAME, "filter": _ANY,
+         "filters": thing({"name": _NAME, "filter": _ANY}, required=())},
+        required=(),
+    ),
+    parameters=[_BY_FILTER],
+)  # fmt: skip
+DROP_FILTER: Final = route(NOTHING, parameters=[_BY_FILTER])
+
+# -- credits
+
+_CENTS: Final[Schema] = {"type": "number", "description": "cents of USD"}
+BALANCE: Final = route(thing({"totalCreditsPurchased": _CENTS, "balance": _CENTS}))
+PAYMENTS: Final = route(
+    thing(
+        {"purchases": listing(
+            thing({"id": UUID, "createdAt": WHOLE, "credits": _CENTS,
+                   "referenceId": TEXT_OR_NULL})
+        ), "total": WHOLE, "page": WHOLE, "pageSize": WHOLE}
+    ),
+    parameters=[
+        in_query("page", {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0}),
+        in_query("pageSize", {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}),
+    ],
+)  # fmt: skip
+TOTAL_SPEND: Final = route(thing({"totalSpend": _CENTS}))
+BREAKDOWN: Final = route(
+    thing({"models": listing({"type": "object"}), "totalCost": {"type": "number"},
+           "timeRange": thing({"start": TIME, "end": TIME})}),
+    parameters=[in_query("timeRange", {**one_of("7d", "30d", "90d", "all"), "default": "30d"})],
+)  # fmt: skip
+INVOICES: Final = route(listing({"type": "object"}))

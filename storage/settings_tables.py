@@ -1,0 +1,22 @@
+"""Tables of settings beside keys: what rate limits are called, saved filters."""
+
+import sqlite3
+
+
+def m008_rate_policy_names(connection: sqlite3.Connection) -> None:
+    """What people call a rate limit, and when it was changed last. NULL: never."""
+    connection.execute("ALTER TABLE rate_policies ADD COLUMN name TEXT NOT NULL DEFAULT ''")
+    connection.execute("ALTER TABLE rate_policies ADD COLUMN updated_at_us INTEGER")
+
+
+def m009_saved_filters(connection: sqlite3.Connection) -> None:
+    """`filter` is JSON as the UI wrote it (backend.md 2.4)."""
+    connection.execute(
+        "CREATE TABLE saved_filters (id TEXT PRIMARY KEY, "
+        "organization_id TEXT NOT NULL REFERENCES organizations (id), name TEXT NOT NULL, "
+        "filter TEXT NOT NULL, created_at_us INTEGER NOT NULL, updated_at_us INTEGER NOT NULL) "
+        "STRICT"
+    )
+    connection.execute(
+        "CREATE INDEX saved_filters_of_organization ON saved_filters (organization_id)"
+    )
