@@ -31,6 +31,8 @@ from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
 from appliance.core.urls import is_loopback
 from appliance.errors import Refusal
+from appliance.services_edits import EditsOf
+from appliance.services_export import ExportsOf
 from appliance.services_links import LinksOf
 from appliance.services_wallet import WalletsOf
 from storage.frames import Position
@@ -222,6 +224,8 @@ def services_of(server: Server) -> Services:
         WalletsOf(server),
         {name: region.tables for name, region in server.regions.items()},
         LinksOf(server.regions, server.house.proxies, server.config.public_url),
+        EditsOf(server.regions),
+        ExportsOf(server.regions),
     )
 
 

@@ -21,7 +21,14 @@ from storage.closing import close_connection
 from storage.frames import Position
 from storage.manifest import LakeView
 from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
-from storage.query import Query, begin_reading, is_fatal, reading_statement, translated
+from storage.query import (
+    Query,
+    begin_reading,
+    copying_statement,
+    is_fatal,
+    reading_statement,
+    translated,
+)
 from storage.rows import TABLES
 from storage.schema import (
     BASE,
@@ -167,13 +174,23 @@ class Analytics:
         """Nothing before `upto` has rows: stored with the next batch. Does not block."""
         self.position = max(self.position, upto)
 
-    def query(self, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None) -> Query:
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        limit: int | None = None,
+        into: Path | None = None,
+    ) -> Query:
         """Checks that `sql` is one reading statement; it runs when the query is first read from.
-        Raises QueryFailed."""
+        `into`: its rows go into this Parquet file, their number is the answer. Raises
+        QueryFailed."""
         with translated():
             cursor = self._connection.cursor()
         try:
             statement = reading_statement(cursor, sql)
+            if into is not None:
+                statement = copying_statement(cursor, sql, into)
             with translated():
                 self._memory.make_room(cursor)
         except BaseException:

@@ -8,11 +8,22 @@ import trio
 from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
-from appliance.api import health, models, requests, stripe, wallet
+from appliance.api import (
+    health,
+    models,
+    request_edits,
+    request_export,
+    request_live,
+    request_parts,
+    requests,
+    stripe,
+    wallet,
+)
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_http_exception, on_refusal
 from appliance.api.services import Services
+from appliance.api.streamed import Streams
 from appliance.api.turns import Turns
 from appliance.errors import Refusal
 
@@ -38,9 +49,15 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
+    app.state.live_streams = Streams()
+    app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.include_router(health.router)
     app.include_router(models.router)
+    app.include_router(request_live.router)  # before the paths with an id
     app.include_router(requests.router)
+    app.include_router(request_edits.router)
+    app.include_router(request_parts.router)
+    app.include_router(request_export.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)

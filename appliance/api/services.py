@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
+from appliance.api.services_edits import Edits
+from appliance.api.services_export import Exports
 from appliance.core.access import Identity
 from appliance.core.forwarded import Caller
 from appliance.core.ledger_credits import CreditState
@@ -209,3 +211,5 @@ class Services:
     wallets: Wallets
     tables: Mapping[str, Tables]  # by region
     links: Links
+    edits: Edits
+    exports: Exports

@@ -15,6 +15,9 @@ from appliance.errors import Refusal
 
 READS_AT_ONCE: Final = 4  # as many as there are threads that read for them
 WAIT_S: Final = 15.0
+# Streams go on for as long as their client likes, hold a page at a time, and have counts of their
+# own (`streamed.py`).
+STREAMS: Final = frozenset(("/v1/request/live", "/v1/export"))
 
 
 class Turns:
@@ -27,7 +30,8 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        path = scope["path"] if scope["type"] == "http" else ""
+        if not path.startswith("/v1/") or path in STREAMS:
             await self._app(scope, receive, send)
             return
         turn = object()  # a task may serve several requests

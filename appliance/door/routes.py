@@ -33,6 +33,7 @@ HOSTS_REMEMBERED_MAX: Final = 4096
 # Rule 1, beside the UI's files.
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
+    b"/v1/feedback": "rest",
 }  # fmt: skip
 # A key of the administration must reach no provider, whatever else a path below these is.
 OWN_PREFIXES: Final = (
@@ -48,7 +49,7 @@ INTAKE_PATHS: Final = frozenset(
     prefix + b"/" + kind + b"/v1/log"
     for prefix in (b"", b"/v1/trace", b"/v1/gateway")
     for kind in (b"custom", b"oai", b"anthropic", b"googleapis")
-) | {b"/v1/traces", b"/v1/log/request", b"/v1/feedback"}
+) | {b"/v1/traces", b"/v1/log/request"}
 # HTTP/2 leaves the method's form to us: a space in it would be a second request line upstream.
 METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 WHOLE_KEY: Final = re.compile(rb"[sp]k-helicone-[a-z0-9-]{31}")

@@ -4,9 +4,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
+import trio
+
+from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
@@ -15,9 +18,10 @@ from appliance.core.forwarded import Caller
 from appliance.core.links import base_url
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.errors import Refusal
+from appliance.services_edits import KINDS, payload_of
 from storage.analytics import Analytics
 from storage.batch import Batch
-from storage.frames import Position
+from storage.frames import Frame, Position
 from storage.state_tables import StateTables
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
 
@@ -149,6 +153,49 @@ class FakeLinks:
         check_signed(b"us" * 16, path, query, self.now_s)
 
 
+@dataclass
+class FakeEdits:
+    """Straight into the database, by way of the frame that the journal would hold."""
+
+    analytics: Analytics
+    stale_by_ms: float | None = None
+    times: int = 0
+
+    async def add(self, region: str, org: bytes, edits: Any) -> float | None:
+        batch = Batch()
+        for edit in edits:
+            self.times += 1
+            position = Position(9, self.times)
+            payload = payload_of(edit, T0_US + self.times)
+            frame = Frame(position, position, KINDS[edit.kind], 0, 0, org, payload)
+            batch.add(FrameDeriver(derive=None, read_parts=None)(frame), 0)  # type: ignore[arg-type]
+        self.analytics.ingest(batch, Position(1, self.analytics.position.offset + 1))
+        return self.stale_by_ms
+
+
+@dataclass
+class FakeExports:
+    """Real files; what comes while somebody waits is put in by `arrivals`."""
+
+    analytics: Analytics
+    arrivals: list[Any] = field(default_factory=list)
+
+    async def parquet(
+        self, region: str, sql: str, parameters: Any, *, bytes_expected: int
+    ) -> BinaryIO:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            with self.analytics.query(sql, parameters, into=path) as query:
+                query.fetch()
+            return path.open("rb")
+
+    async def changed(self, region: str, wait_s: float) -> None:
+        if self.arrivals:
+            self.arrivals.pop(0)()
+        else:
+            await trio.sleep_forever()
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -162,9 +209,11 @@ class House:
         self.models = FakeModels()
         self.tables = {"us": Tables(self._open_tables)}
         self.links = FakeLinks()
+        self.edits = FakeEdits(self.analytics)
+        self.exports = FakeExports(self.analytics)
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links,
+            self.links, self.edits, self.exports,
         )  # fmt: skip
         self.app = create_app(services)
 
@@ -207,7 +256,13 @@ class House:
         }  # fmt: skip
         reply = self.last = Reply(0, {}, b"")
 
+        told = False
+
         async def receive() -> Any:
+            nonlocal told
+            if told:
+                await trio.sleep_forever()  # the client stays
+            told = True
             return {"type": "http.request", "body": data, "more_body": False}
 
         async def send(message: Any) -> None:
