@@ -125,6 +125,12 @@ class Journal(Drain):
             self._stats.late_records += 1
             self._late_sequence = max(self._late_sequence, sequence)
 
+    async def wait_written(self) -> None:
+        """Until every frame that was appended before this call has left memory."""
+        sequence = self._sequence
+        while not self._is_written(sequence):
+            await self._settled.park()
+
     async def wait_synced_past(self, position: Position) -> None:
         while self._synced <= position:
             await self._settled.park()

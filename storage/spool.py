@@ -148,6 +148,11 @@ class Spool:
         return self._last_written if segment is None else Position(segment.number, segment.end)
 
     @property
+    def holds_back(self) -> bool:
+        """Whether frames wait in memory for a slow or failing disk."""
+        return not self._is_written(self._sequence)
+
+    @property
     def synced(self) -> Position:
         """First byte after the last frame that an fsync covers; never goes back."""
         return self._synced

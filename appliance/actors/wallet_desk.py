@@ -149,6 +149,7 @@ class WalletDesk:
 
     async def flags(self, rows_max: int = 100) -> list[dict[str, Any]]:
         """What somebody should look at, the newest first."""
+        await self._wallet.stored()  # balances come from memory, and the two must add up
         return await self._wallet.read(lambda store: store.flags(rows_max))
 
     async def check(self) -> list[str]:

@@ -66,6 +66,7 @@ class Tap:
             self._write()
         elif self._late or len(x.not_applied) != self._noted:  # something broke after the reply
             self._write()
+        self._settle()
         try:
             self.capture.release()
             if x.body.spill is not None:
@@ -130,6 +131,8 @@ class Tap:
             except Exception as error:
                 fence.broke(x, RECORD, error)
                 return
+            finally:
+                self._settle()
             if part and not x.degraded:  # since this exchange began; seen if no head has left yet
                 x.reply_headers.append((REPLY_DEGRADED, part.encode()))
 
@@ -146,15 +149,22 @@ class Tap:
     def _write(self) -> Ticket | None:
         self.sealed = True
         x = self.x
+        ticket = None
         try:
-            return self._record_whole_or_bare()
+            ticket = self._record_whole_or_bare()
         except Exception as error:
             fence.broke(x, RECORD, error)
-            return None
-        finally:
-            self._noted = len(x.not_applied)
-            if x.payment is not None:  # behind the frame: after a crash it says what was paid
-                fence.open_now(x, BUDGETS, None, NoneType, x.payment.settle, x)
+        self._noted = len(x.not_applied)
+        if ticket is None:
+            self._settle()
+        return ticket
+
+    def _settle(self) -> None:
+        """Behind the frame: after a crash it says what was paid. Where the disk is waited for, not
+        before the wait is over: the ledger must not have what the journal lost. May be repeated."""
+        x = self.x
+        if x.payment is not None:
+            fence.open_now(x, BUDGETS, None, NoneType, x.payment.settle, x)
 
     def _record_whole_or_bare(self) -> Ticket | None:
         try:

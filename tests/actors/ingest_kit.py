@@ -66,10 +66,10 @@ def edit(number: int, name: str, value: Any) -> bytes:
     return msgspec.msgpack.encode({"exchange_id": exchange_id(number), **fields})
 
 
-def open_journal(root: Path) -> Journal:
+def open_journal(root: Path, **parts: Any) -> Journal:
     (root / "journal").mkdir(exist_ok=True)
     options = JournalOptions(sync_interval_s=0.002, reserve_bytes=0)
-    return Journal.open(root, region="us", options=options, keyring=None)
+    return Journal.open(root, region="us", options=options, keyring=None, **parts)
 
 
 def append(journal: Journal, *numbers: int, flags: int = 0, **meta: Any) -> None:
@@ -105,7 +105,7 @@ async def running(
     """Everything closed in order at the end: the journal, then ingest."""
     path, quarantine = root / "analytics.duckdb", root / "quarantine"
     quarantine.mkdir(exist_ok=True)
-    journal = open_journal(root)
+    journal = open_journal(root, **arguments.pop("journal", {}))
     ingest = Ingest(
         journal,
         root,

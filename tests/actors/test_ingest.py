@@ -38,6 +38,8 @@ from tests.actors.ingest_kit import (
     running,
 )
 from tests.storage.analytics_rows import ORG, T0_US, exchange_id, opened
+from tests.storage.journal_kit import Clock
+from tests.storage.test_journal_slow import SlowDisk
 
 
 async def test_frames_become_rows_with_their_bodies(tmp_path: Path) -> None:
@@ -342,3 +344,31 @@ async def test_real_exchanges_are_derived_and_shown(tmp_path: Path) -> None:
             2.5, "openai", None,
         )]  # fmt: skip
         assert await house.ask("SELECT response FROM bodies") == [(reply.decode(),)]
+
+
+async def test_a_reader_waits_for_records_that_a_slow_disk_holds_back(tmp_path: Path) -> None:
+    """Their replies have left: an answer without them says that it lacks something."""
+    clock = Clock()
+    disk = SlowDisk(clock)
+    parts = {"disk": disk, "clock": clock}
+    async with running(tmp_path, journal=parts) as house, trio.open_nursery() as nursery:
+        disk.seconds = 1.0
+        append(house.journal, 1)
+        disk.hold_write.clear()
+        append(house.journal, 2)
+        assert house.journal.holds_back
+        stale_ms = await house.ingest.caught_up(0.05)
+        assert stale_ms is not None
+        assert stale_ms >= 50.0
+        asked: list[float | None] = []
+
+        async def ask() -> None:
+            asked.append(await house.ingest.caught_up(15))
+
+        nursery.start_soon(ask)
+        disk.hold_write.set()
+        with trio.fail_after(20):
+            while not asked:
+                await trio.lowlevel.checkpoint()
+        assert asked == [None]
+        assert await house.ask() == [(2, 2)]

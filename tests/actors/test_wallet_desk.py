@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from appliance.actors import wallet_desk as module
 from appliance.actors.wallet import WalletDown
@@ -176,3 +177,22 @@ async def test_pages_name_what_they_refuse(path: Path) -> None:
             await rig.desk.page(ORG, "api_keys")
         assert await rig.desk.check() == []
         rig.wallet.release(hold)
+
+
+async def test_what_was_flagged_just_now_is_shown(path: Path) -> None:
+    """A balance that has the charge, beside flags without it, would not add up."""
+    async with running(path) as rig:
+        await rig.desk.top_up(ORG, 5 * USD, "evt")
+        hold = await held(rig, credits_call())
+        rig.trouble.append("slow")
+        rig.wallet.settle(hold, None)  # the input part, flagged; nobody waits for the disk
+        shown: list[int] = []
+
+        async def look() -> None:
+            shown.append(len(await rig.desk.flags()))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(look)
+            await trio.testing.wait_all_tasks_blocked()
+            rig.go.set()
+        assert shown == [1]

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from appliance.config import load_config
-from appliance.control_client import ControlClient
+from appliance.control_client import ControlClient, ControlError
 from tests import PROGRAM_PATH
 from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider
@@ -165,7 +165,12 @@ class Appliance:
             return self.query_offline(sql)
         until_s = time.monotonic() + FRESH_S
         while True:
-            rows, stale = self._query_once(sql)
+            try:
+                rows, stale = self._query_once(sql)
+            except ControlError as error:  # as it says: try again
+                if error.code != "analytics_closed" or time.monotonic() > until_s:
+                    raise
+                continue
             if not stale or time.monotonic() > until_s:
                 return rows
 

@@ -11,12 +11,15 @@ import trio
 
 from appliance.actors.recorder import INLINE_BYTES_MAX, Recorder
 from appliance.core.ask_types import Asks
+from appliance.core.derive import Bill
 from appliance.exchange import Attempt, Body, Exchange
+from appliance.features.pay import Call, Payment
 from appliance.features.tap import FLAG_SUPERSEDES, Tap
 from storage.blobs import Blobs
 from storage.frames import PART_BLOB, PART_INLINE, Part, decode_exchange, unpack
 from storage.spool import Ticket
 from tests.features.reply_kit import Diary, exchange_of
+from tests.features.test_pay import Purse, hold_named
 
 
 class Store:
@@ -265,3 +268,59 @@ async def test_a_running_attempt_lasts_until_now(store: Store) -> None:
     first, second = store.frames[0][0]["attempts"]
     assert first["latency_us"] >= 5_000_000
     assert second["latency_us"] == 7
+
+
+def paying(tap: Tap) -> Any:
+    """The tap's exchange is paid from a wallet that remembers."""
+    purse: Any = Purse(strict=False)
+    payment = Payment(purse, lambda *_: pytest.fail("asked"))  # type: ignore[arg-type]
+    payment.enter(hold_named(b"h1"), Call("openai", "gpt-x", "", pass_through=False))
+    payment._bill = Bill(5, 0)
+    tap.x.payment = payment
+    return purse
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_the_ledger_waits_where_the_record_does(store: Store, cancelled: bool) -> None:
+    """A frame on its way to a slow disk is lost by a kill: no cost may be on file before it."""
+    asked, written = trio.Event(), trio.Event()
+
+    async def settle(_: object) -> None:
+        asked.set()
+        await written.wait()
+
+    store.settle = settle  # type: ignore[method-assign]
+    tap = tap_of(store)
+    purse = paying(tap)
+
+    async def call() -> None:
+        with tap:
+            await tap.seal("complete")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(call)
+        await asked.wait()
+        assert (len(store.frames), purse.told) == (1, [])
+        if cancelled:
+            nursery.cancel_scope.cancel()
+        else:
+            written.set()
+    assert purse.told == [("h1", 5)]
+    assert store.frames[0][0]["holds"] == [[b"h1", 5]]
+
+
+async def test_the_ledger_follows_a_written_record_at_once(store: Store) -> None:
+    store.append = lambda *a, **k: Store.append(store, *a, **k) and None  # type: ignore[method-assign]
+    with tap_of(store) as tap:
+        purse = paying(tap)
+        tap._write()
+        assert purse.told == [("h1", 5)]
+    assert purse.told == [("h1", 5)]
+
+
+async def test_a_call_that_breaks_off_is_settled(store: Store) -> None:
+    tap = tap_of(store)
+    purse = paying(tap)
+    with pytest.raises(OSError), tap:
+        raise OSError
+    assert purse.told == [("h1", 5)]
