@@ -240,6 +240,20 @@ class ModelsOf:
         gateway = await self._server.house.gateway()
         return gateway.registry.listed(multimodal=multimodal)
 
+    async def prices(self) -> list[dict[str, Any]]:
+        """Of the registry's rates; loads the gateway."""
+        await self._server.house.gateway()
+        from appliance.providers.registry_pages import price_page
+
+        return price_page()
+
+    async def registry(self) -> list[dict[str, Any]]:
+        """The models as Helicone's public page has them; loads the gateway."""
+        gateway = await self._server.house.gateway()
+        from appliance.providers.registry_pages import registry_page
+
+        return registry_page(gateway.registry)
+
 
 class Gauges:
     """What is measured by looking: asked whenever somebody reads the metrics."""

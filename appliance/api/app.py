@@ -9,14 +9,21 @@ from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 
 from appliance.api import (
+    catalog,
+    evals,
     health,
+    metrics,
     models,
+    properties,
     request_edits,
     request_export,
     request_live,
     request_parts,
     requests,
+    savings,
+    sessions,
     stripe,
+    users,
     wallet,
 )
 from appliance.api.pages import PageHeaders
@@ -58,6 +65,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(request_edits.router)
     app.include_router(request_parts.router)
     app.include_router(request_export.router)
+    for part in (sessions, users, properties, metrics, evals, savings, catalog):
+        app.include_router(part.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)

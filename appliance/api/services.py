@@ -155,6 +155,12 @@ class Models(Protocol):
         """The entries of `GET /v1/models`: those that a name alone reaches; or of them those of
         `GET /v1/models/multimodal`."""
 
+    async def prices(self) -> list[dict[str, Any]]:
+        """The rows of `GET /api/llm-costs`."""
+
+    async def registry(self) -> list[dict[str, Any]]:
+        """The models of `GET /v1/public/model-registry/models`."""
+
 
 class Account(NamedTuple):
     """Whose wallet: an organisation in its region."""
@@ -190,6 +196,9 @@ class Wallets(Protocol):
 
     async def allow(self, account: Account, provider: str, model: str) -> bool:
         """Take a model off the disallow list. False: it was not there."""
+
+    async def budgets(self, account: Account) -> list[dict[str, Any]]:
+        """Budgets with what is spent and held, in USD as text."""
 
     def webhook_secret(self) -> str:
         """By what Stripe's events are signed. Raises Refusal 500 when there is none."""

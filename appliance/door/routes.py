@@ -33,7 +33,7 @@ HOSTS_REMEMBERED_MAX: Final = 4096
 # Rule 1, beside the UI's files.
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
-    b"/v1/feedback": "rest",
+    b"/v1/feedback": "rest", b"/api/llm-costs": "rest",
 }  # fmt: skip
 # A key of the administration must reach no provider, whatever else a path below these is.
 OWN_PREFIXES: Final = (

@@ -9,4 +9,4 @@ from tests.api.kit import House
 def house() -> Iterator[House]:
     built = House()
     yield built
-    built.analytics.close()
+    built.close()

@@ -18,6 +18,9 @@ from appliance.core.forwarded import Caller
 from appliance.core.links import base_url
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.errors import Refusal
+from appliance.providers.registry import ModelRegistry
+from appliance.providers.registry_pages import price_page, registry_page
+from appliance.providers.table import ProviderTable
 from appliance.services_edits import KINDS, payload_of
 from storage.analytics import Analytics
 from storage.batch import Batch
@@ -131,6 +134,12 @@ class FakeModels:
             {"id": name, "object": "model", "created": 1, "owned_by": "maker"} for name in names
         ]
 
+    async def prices(self) -> list[dict[str, Any]]:
+        return price_page()
+
+    async def registry(self) -> list[dict[str, Any]]:
+        return registry_page(ModelRegistry(ProviderTable.built_in()))
+
 
 @dataclass
 class FakeLinks:
@@ -200,6 +209,8 @@ class House:
     """The app and what stands behind it."""
 
     last: Reply
+    _state: StateTables | None = None
+    _directory: TemporaryDirectory[str] | None = None
 
     def __init__(self, wallets: Any = None) -> None:
         self.analytics = opened(None)
@@ -220,7 +231,15 @@ class House:
     def _open_tables(self) -> StateTables:
         """A state store in memory would be one for each connection."""
         self._directory = TemporaryDirectory()
-        return StateTables.open(Path(self._directory.name) / "state.sqlite")
+        self._state = StateTables.open(Path(self._directory.name) / "state.sqlite")
+        return self._state
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.analytics.close()
+        if self._state is not None and self._directory is not None:
+            self._state.close()
+            self._directory.cleanup()
 
     def add(self, *rows: tuple[Any, ...], bodies: tuple[tuple[Any, ...], ...] = ()) -> None:
         batch = Batch()
