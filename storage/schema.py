@@ -6,7 +6,7 @@ Only text is made here; nothing is executed. Catalog `store` is written to; with
 # ruff: noqa: S608 - every name put into SQL here is a constant of ours
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.manifest import LakeView
 from storage.rows import TABLES
@@ -62,6 +62,8 @@ class ViewState:
 def create_views(state: ViewState) -> Iterator[str]:
     for name, select in (
         ("requests", _requests(state)),
+        # For whoever asks for nothing that an edit could have changed, and is not to pay for it.
+        ("unedited_requests", _requests(replace(state, edited=False))),
         ("bodies", _bodies(state)),
         ("frames", _frames(state)),
     ):

@@ -19,6 +19,7 @@ from appliance.api.ask import Ask, maps
 from appliance.api.fields import bounded, choice, path_text
 from appliance.api.metrics import series
 from appliance.api.reply import NO_STORE, bare, reply
+from appliance.api.request_query import source_of
 from appliance.api.scope import Chart, Span, where
 from appliance.api.services import Services
 from appliance.core import metric_definitions as defined
@@ -113,7 +114,7 @@ async def _statuses(request: Request, provider: str, frame: str) -> Response:
     condition = where(ask.org, both, parameters, more=more)
     sql = (
         f"SELECT r.provider, r.request_created_at >= CAST({since} AS TIMESTAMP),"
-        f" {', '.join(STATUS.values())} FROM requests AS r WHERE {condition} GROUP BY 1, 2"
+        f" {', '.join(STATUS.values())} FROM {source_of(condition)} WHERE {condition} GROUP BY 1, 2"
     )
     found: dict[str, dict[bool, dict[str, Any]]] = {}
     for name, is_recent, *figures in await ask.rows(sql, parameters.values):

@@ -18,7 +18,8 @@ from appliance.core.filters import Parameters
 EXPORT_COLUMNS: Final = (*COLUMNS, "session_id", "session_path", "session_name")
 _LIVE_COLUMNS: Final = ", ".join(f"r.{name}" for name in COLUMNS)
 LIVE_START_SQL: Final = (
-    "SELECT recorded_at, exchange_id FROM requests WHERE organization_id = CAST($1 AS UUID)"
+    "SELECT recorded_at, exchange_id FROM unedited_requests"
+    " WHERE organization_id = CAST($1 AS UUID)"
     " ORDER BY recorded_at DESC, exchange_id DESC LIMIT 1"
 )
 _FIRST: Final = (datetime(1970, 1, 1), UUID(int=0))
@@ -36,11 +37,10 @@ class Span(NamedTuple):
 
 
 def page_statement(span: Span, rows_max: int) -> Statement:
-    """The next rows behind `after`."""
+    """The next exchanges behind `after`; their rows are read by `rows_statement`."""
     parameters = Parameters()
-    columns = ", ".join(f"r.{name}" for name in EXPORT_COLUMNS)
     return (
-        f"SELECT {columns} FROM requests AS r WHERE {_where(span, parameters)}"
+        f"SELECT r.exchange_id FROM unedited_requests AS r WHERE {_where(span, parameters)}"
         f" ORDER BY r.exchange_id LIMIT {rows_max:d}",
         parameters.values,
     )
@@ -65,7 +65,8 @@ def size_statement(span: Span) -> Statement:
     where = _where(span, parameters)
     return (
         "SELECT count(*), CAST(coalesce(sum(coalesce(r.request_bytes, 0)"
-        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM requests AS r WHERE {where}",
+        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM unedited_requests AS r"
+        f" WHERE {where}",
         parameters.values,
     )
 

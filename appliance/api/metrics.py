@@ -17,6 +17,7 @@ from appliance.api import openapi_metrics as openapi
 from appliance.api.ask import Ask, maps
 from appliance.api.fields import choice
 from appliance.api.reply import reply
+from appliance.api.request_query import source_of
 from appliance.api.scope import Chart, chart_of, node_of, page, time_filter, where
 from appliance.core import metric_definitions as defined
 from appliance.core.filters import Parameters
@@ -62,8 +63,8 @@ async def series(
     parameters = Parameters()
     condition = where(ask.org, chart.span, parameters, node=node_of(body))
     sql = (
-        f"SELECT {chart.sql} AS time, {_listed(figures)} FROM requests AS r WHERE {condition}"
-        " GROUP BY 1"
+        f"SELECT {chart.sql} AS time, {_listed(figures)} FROM {source_of(condition)}"
+        f" WHERE {condition} GROUP BY 1"
     )
     found = {row[0]: row[1:] for row in await ask.rows(sql, parameters.values)}
     nothing = (0,) * len(figures)
@@ -78,7 +79,7 @@ async def split_series(
 ) -> list[dict[str, Any]]:
     """A count for each span and each value of `key`, filled with zeros for the values there are."""
     sql = (
-        f"SELECT {chart.sql} AS time, {key} AS key, {defined.REQUESTS} FROM requests AS r"
+        f"SELECT {chart.sql} AS time, {key} AS key, {defined.REQUESTS} FROM {source_of(condition)}"
         f" WHERE {condition} GROUP BY 1, 2"
     )
     rows = await ask.rows(sql, parameters.values)
@@ -99,7 +100,7 @@ async def grouped(
     condition = where(ask.org, time_filter(body), parameters, node=node_of(body))
     names = list(figures)
     sql = (
-        f"SELECT {key} AS key, {_listed(figures)} FROM requests AS r WHERE {condition}"
+        f"SELECT {key} AS key, {_listed(figures)} FROM {source_of(condition)} WHERE {condition}"
         f" GROUP BY 1 ORDER BY {names[0]} DESC, key{page(body, default)}"
     )
     return maps(["key", *names], await ask.rows(sql, parameters.values))
@@ -210,7 +211,7 @@ async def metric(request: Request) -> Response:
 async def _figures(ask: Ask, body: dict[str, Any], figures: Mapping[str, str]) -> dict[str, Any]:
     parameters = Parameters()
     condition = where(ask.org, time_filter(body), parameters, node=node_of(body))
-    sql = f"SELECT {_listed(figures)} FROM requests AS r WHERE {condition}"
+    sql = f"SELECT {_listed(figures)} FROM {source_of(condition)} WHERE {condition}"
     row: Sequence[Any] = await ask.one(sql, parameters.values)
     return dict(zip(figures, row, strict=True))
 

@@ -36,6 +36,7 @@ from appliance.api.request_find import (
     records_of,
     texts_of,
 )
+from appliance.api.request_query import rows_statement
 from appliance.api.request_rows import bodies_of, helicone_request, id_text
 from appliance.api.services import Row, Services
 from appliance.api.streamed import Streamed, Streams, Write
@@ -114,6 +115,7 @@ class Export:
         self._identity = identity_of(request)
         self._span = span
         self._bodies = bodies
+        self._at_end = False
         self._rows_max = PAGE_ROWS_WITH_BODIES if bodies else PAGE_ROWS
 
     async def ndjson(self, write: Write) -> None:
@@ -156,15 +158,24 @@ class Export:
                     await write(b"".join(pieces))
                     pieces, size = [], 0
             await write(b"".join(pieces))
-            if len(rows) < self._rows_max:
+            if self._at_end:
                 return
 
     async def _page(self) -> list[Row]:
         sql, parameters = page_statement(self._span, self._rows_max)
-        rows = list((await self._records.query(self._identity.region, sql, parameters)).rows)
-        if rows:
-            self._span = self._span._replace(after=id_text(rows[-1][EXCHANGE_ID]))
-        return rows
+        region = self._identity.region
+        keys = [
+            id_text(row[0]) for row in (await self._records.query(region, sql, parameters)).rows
+        ]
+        if not keys:
+            return []
+        self._span = self._span._replace(after=keys[-1])
+        self._at_end = len(keys) < self._rows_max
+        statement = rows_statement(keys, EXPORT_COLUMNS)
+        return sorted(
+            (await self._records.query(region, *statement)).rows,
+            key=lambda row: id_text(row[EXCHANGE_ID]),
+        )
 
     async def _texts(self, keys: list[str], bytes_max: int) -> dict[str, Row]:
         return await texts_of(self._records, self._identity, keys, bytes_max)

@@ -31,6 +31,7 @@ from appliance.api.request_query import (
     has_cursor,
     list_statement,
     many_statement,
+    rows_statement,
 )
 from appliance.api.request_rows import (
     COLUMNS,
@@ -63,13 +64,15 @@ async def query_requests(request: Request) -> Response:
     sql, parameters = list_statement(body, identity.org)
     counting = count_statement(body, identity.org) if flag(body, "total") else None
     stale_by_ms = await records.caught_up(identity.region)
-    found = await records.query(identity.region, sql, parameters)
+    found = await rows_of(
+        records, identity, (await records.query(identity.region, sql, parameters)).rows
+    )
     beside: dict[str, object] = {}
     if has_cursor(body):
-        beside["next_cursor"] = _next_cursor(found.rows, body)
+        beside["next_cursor"] = _next_cursor(found, body)
     if counting is not None:
         beside["total"] = (await records.query(identity.region, *counting)).rows[0][0]
-    return await _rows_reply(request, identity, records, found.rows, stale_by_ms, beside)
+    return await _rows_reply(request, identity, records, found, stale_by_ms, beside)
 
 
 @router.post("/v1/request/query-ids", **openapi.BY_IDS)
@@ -128,6 +131,17 @@ async def signed_bodies(request: Request) -> Response:
         raise not_found(exchange_id)
     bodies = bodies_of(*texts[exchange_id][:4])
     return bare({"request": bodies[0], "response": bodies[1]})
+
+
+async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> list[Row]:
+    """The rows of a page, in the order of its ids."""
+    keys = [id_text(row[0]) for row in ids]
+    if not keys:
+        return []
+    rows = (await records.query(identity.region, *rows_statement(keys))).rows
+    by_id = {id_text(row[EXCHANGE_ID]): row for row in rows}
+    # One that was deleted between the two looks is left out.
+    return [by_id[key] for key in keys if key in by_id]
 
 
 def _next_cursor(rows: Sequence[Row], body: dict[str, Any]) -> str | None:

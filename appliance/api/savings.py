@@ -14,6 +14,7 @@ from appliance.api.ask import Ask, maps
 from appliance.api.metrics import series
 from appliance.api.permissions import identity_of
 from appliance.api.reply import reply
+from appliance.api.request_query import source_of
 from appliance.api.request_rows import id_text
 from appliance.api.scope import chart_of, iso, node_of, page, time_filter, where
 from appliance.api.services import Account, Services
@@ -48,7 +49,7 @@ async def cache_metrics(request: Request) -> Response:
     body = await ask.body()
     parameters = Parameters()
     condition = where(ask.org, time_filter(body), parameters, node=node_of(body))
-    sql = f"SELECT {', '.join(CACHE.values())} FROM requests AS r WHERE {condition}"
+    sql = f"SELECT {', '.join(CACHE.values())} FROM {source_of(condition)} WHERE {condition}"
     (row,) = maps(tuple(CACHE), await ask.rows(sql, parameters.values))
     return reply(row, stale_by_ms=ask.stale_by_ms)
 
@@ -73,7 +74,7 @@ async def cache_top_requests(request: Request) -> Response:
     sql = (
         "SELECT r.cache_reference_id, any_value(r.model), any_value(r.provider), count(*) AS hits,"
         f" min(r.request_created_at), max(r.request_created_at), {defined.COST_SAVED},"
-        f" {defined.TIME_SAVED_MS} FROM requests AS r WHERE {condition}"
+        f" {defined.TIME_SAVED_MS} FROM {source_of(condition)} WHERE {condition}"
         f" GROUP BY 1 ORDER BY hits DESC, 1{page(body)}"
     )
     rows = maps(TOP, await ask.rows(sql, parameters.values))
@@ -96,7 +97,7 @@ async def rate_limits_blocked(request: Request) -> Response:
     )
     sql = (
         f"SELECT {chart.sql} AS time, coalesce(r.user_id, '') AS user, count(*)"
-        f" FROM requests AS r WHERE {condition} GROUP BY GROUPING SETS ((time), (user))"
+        f" FROM {source_of(condition)} WHERE {condition} GROUP BY GROUPING SETS ((time), (user))"
     )
     rows = await ask.rows(sql, parameters.values)
     times = {row[0]: row[2] for row in rows if row[0] is not None}

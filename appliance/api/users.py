@@ -14,6 +14,7 @@ from appliance.api.fields import choice, known, texts
 from appliance.api.group_filter import compile_groups, split_filter
 from appliance.api.histograms import histogram_sql, histograms
 from appliance.api.reply import reply
+from appliance.api.request_query import source_of
 from appliance.api.scope import iso, node_of, page, time_filter, where
 from appliance.core import metric_definitions as defined
 from appliance.core.filters import Field, Parameters
@@ -99,7 +100,7 @@ async def query_spending(request: Request) -> Response:
     condition = where(ask.org, time_filter(body), parameters, more=more)
     sql = (
         f"SELECT r.user_id, {defined.PROMPT_TOKENS}, {defined.COMPLETION_TOKENS},"
-        f" {defined.REQUESTS}, {defined.COST} FROM requests AS r WHERE {condition}"
+        f" {defined.REQUESTS}, {defined.COST} FROM {source_of(condition)} WHERE {condition}"
         f" GROUP BY 1 ORDER BY 5 DESC, 1 LIMIT {USERS_MAX}"
     )
     names = ("user_id", "prompt_tokens", "completion_tokens", "count", "cost")
@@ -112,8 +113,8 @@ def users_relation(body: dict[str, Any], org: bytes, parameters: Parameters) -> 
     condition = where(org, time_filter(body), parameters, node=rows, more=[defined.HAS_USER])
     having = compile_groups(groups, TABLE, _FIELDS, parameters)
     return (
-        f"SELECT * FROM (SELECT {_USER} FROM requests AS r WHERE {condition} GROUP BY r.user_id)"
-        f" AS u WHERE {having}"
+        f"SELECT * FROM (SELECT {_USER} FROM {source_of(condition)} WHERE {condition}"
+        f" GROUP BY r.user_id) AS u WHERE {having}"
     )
 
 
@@ -134,7 +135,7 @@ async def _count(ask: Ask, relation: str, parameters: Parameters) -> int:
 
 async def _has_users(ask: Ask) -> bool:
     sql = (
-        "SELECT 1 FROM requests AS r WHERE r.organization_id = CAST($1 AS UUID)"
+        "SELECT 1 FROM unedited_requests AS r WHERE r.organization_id = CAST($1 AS UUID)"
         f" AND {defined.HAS_USER} LIMIT 1"
     )
     return bool(await ask.rows(sql, [ask.org.hex()]))
