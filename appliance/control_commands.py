@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
@@ -108,7 +109,23 @@ async def run_query(
 async def _run_once(
     analytics: Analytics, sql: str, parameters: tuple[Any, ...], take: Take
 ) -> None:
-    query = analytics.query(sql, parameters)
+    await _drive(analytics.query(sql, parameters), take)
+
+
+async def run_copy(region: Region, sql: str, parameters: tuple[Any, ...], path: Path) -> None:
+    """Have DuckDB write the rows of a reading query into a Parquet file. Cancelling interrupts it.
+    Raises Refusal."""
+
+    async def nothing(_columns: object, _rows: object) -> None:
+        """The answer is a number of rows."""
+
+    try:
+        await _drive(analytics_of(region).query(sql, parameters, into=path), nothing)
+    except FAILURES as error:
+        raise refusal_of(error) from None
+
+
+async def _drive(query: Query, take: Take) -> None:
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         ended = trio.Event()

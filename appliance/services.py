@@ -34,6 +34,8 @@ from appliance.core.urls import is_loopback
 from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
 from appliance.services_accounts import COOKIE_PURPOSE, AccountsOf
+from appliance.services_edits import EditsOf
+from appliance.services_export import ExportsOf
 from appliance.services_hql import hql_of
 from appliance.services_notices import NoticesOf
 from appliance.services_settings import SettingsOf
@@ -252,6 +254,8 @@ def services_of(server: Server) -> Services:
         settings=SettingsOf(
             server.rings, server.keys, server.config.retention_days, server.config.retention_bytes
         ),
+        edits=EditsOf(server.regions),
+        exports=ExportsOf(server.regions),
     )
 
 
@@ -265,6 +269,20 @@ class ModelsOf:
         """The entries of the list; loads the gateway."""
         gateway = await self._server.house.gateway()
         return gateway.registry.listed(multimodal=multimodal)
+
+    async def prices(self) -> list[dict[str, Any]]:
+        """Of the registry's rates; loads the gateway."""
+        await self._server.house.gateway()
+        from appliance.providers.registry_pages import price_page
+
+        return price_page()
+
+    async def registry(self) -> list[dict[str, Any]]:
+        """The models as Helicone's public page has them; loads the gateway."""
+        gateway = await self._server.house.gateway()
+        from appliance.providers.registry_pages import registry_page
+
+        return registry_page(gateway.registry)
 
 
 class Gauges:

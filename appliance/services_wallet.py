@@ -13,6 +13,7 @@ import trio
 
 from appliance.actors.wallet_batch import WalletDown
 from appliance.api.services import Account
+from appliance.commands_wallet import list_budgets
 from appliance.core.admin_access import AdminGate
 from appliance.core.keys import DEFAULT_ORGANIZATION
 from appliance.core.ledger_credits import DISALLOWED_MAX, CreditState
@@ -104,6 +105,10 @@ class WalletsOf:
     async def allow(self, account: Account, provider: str, model: str) -> bool:
         """Take a model off the disallow list."""
         return await _asked(self._desk(account).allow(account.org, provider, model))
+
+    async def budgets(self, account: Account) -> list[dict[str, Any]]:
+        """As the command lists them."""
+        return await list_budgets(self._desk(account), account.org, {})
 
     # -- Stripe
 

@@ -27,6 +27,7 @@ from storage.query import (
     Query,
     Reading,
     begin_reading,
+    copying_statement,
     is_fatal,
     reading_statement,
     translated,
@@ -165,13 +166,23 @@ class Analytics:
         """Nothing before `upto` has rows: stored with the next batch. Does not block."""
         self.position = max(self.position, upto)
 
-    def query(self, sql: str, parameters: Sequence[Any] = (), *, limit: int | None = None) -> Query:
+    def query(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        *,
+        limit: int | None = None,
+        into: Path | None = None,
+    ) -> Query:
         """Checks that `sql` is one reading statement; it runs when the query is first read from.
-        Raises QueryFailed."""
+        `into`: its rows go into this Parquet file, their number is the answer. Raises
+        QueryFailed."""
         with translated():
             cursor = self._connection.cursor()
         try:
             statement = reading_statement(cursor, sql)
+            if into is not None:
+                statement = copying_statement(cursor, sql, into)
             with translated():
                 self._memory.make_room(cursor)
         except BaseException:

@@ -7,6 +7,7 @@ import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -196,6 +197,17 @@ def reading_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb
             raise QueryFailed("EXPLAIN must come first")
         reading_statement(connection, inner)
     return statements[0]
+
+
+def copying_statement(
+    connection: duckdb.DuckDBPyConnection, sql: str, path: Path
+) -> duckdb.Statement:
+    """What writes the rows of `sql`, which was checked to only read, into a Parquet file."""
+    target = str(path).replace("'", "''")
+    copy = f"COPY ({sql}) TO '{target}' (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480)"
+    with translated():
+        (statement,) = connection.extract_statements(copy)
+    return statement
 
 
 def begin_reading(cursor: duckdb.DuckDBPyConnection) -> None:

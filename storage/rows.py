@@ -111,7 +111,8 @@ BODY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("frame_offset", "BIGINT"),
 )
 
-# kind is `score`, `feedback` or `property`; a score's value is in number, a property's in text.
+# kind is `score`, `feedback` or `property`; a score's value is in number, a property's in text. The
+# text of a score that was given as true or false is `boolean`.
 EDIT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("organization_id", "UUID"),
     ("exchange_id", "UUID"),

@@ -6,7 +6,7 @@ Only text is made here; nothing is executed. Catalog `store` is written to; with
 # ruff: noqa: S608 - every name put into SQL here is a constant of ours
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.manifest import LakeView
 from storage.rows import TABLES
@@ -62,6 +62,8 @@ class ViewState:
 def create_views(state: ViewState) -> Iterator[str]:
     for name, select in (
         ("requests", _requests(state)),
+        # For whoever asks for nothing that an edit could have changed, and is not to pay for it.
+        ("unedited_requests", _requests(replace(state, edited=False))),
         ("bodies", _bodies(state)),
         ("frames", _frames(state)),
     ):
@@ -157,6 +159,8 @@ def _requests(state: ViewState) -> str:
         ("coalesce(e.scores, MAP {})" if state.edited else "MAP {}")
         + "::MAP(VARCHAR, DOUBLE) AS scores",
         ("e.feedback" if state.edited else "NULL::BOOLEAN") + " AS feedback",
+        ("e.feedback_at" if state.edited else "NULL::TIMESTAMP") + " AS feedback_at",
+        ("e.boolean_scores" if state.edited else "NULL::VARCHAR[]") + " AS boolean_scores",
     ]
     rows = everything(state, "requests", _names("requests"))
     join = f" LEFT JOIN ({_edited(state)}) AS e USING (exchange_id)" if state.edited else ""
@@ -167,7 +171,8 @@ def _edited(state: ViewState) -> str:
     """One row per edited exchange: the newest edit of each name counts, NULL takes it away."""
     edits = everything(state, "edits", _names("edits"))
     newest = (
-        "SELECT exchange_id, kind, name, arg_max(struct_pack(t := text, n := number),"
+        "SELECT exchange_id, kind, name, max(edited_at) AS edited_at,"
+        " arg_max(struct_pack(t := text, n := number),"
         " struct_pack(a := edited_at, b := segment, c := frame_offset)) AS value"
         f" FROM ({edits}) WHERE exchange_id IS NOT NULL GROUP BY ALL"
     )
@@ -178,7 +183,9 @@ def _edited(state: ViewState) -> str:
         " map_from_entries(list(struct_pack(k := name, v := value.t))"
         " FILTER (kind = 'property' AND value.t IS NOT NULL)) AS properties,"
         " list(name) FILTER (kind = 'property' AND value.t IS NULL) AS removed,"
-        " any_value(value.n <> 0) FILTER (kind = 'feedback') AS feedback"
+        " any_value(value.n <> 0) FILTER (kind = 'feedback') AS feedback,"
+        " any_value(edited_at) FILTER (kind = 'feedback') AS feedback_at,"
+        " list(name) FILTER (kind = 'score' AND value.t = 'boolean') AS boolean_scores"
         f" FROM ({newest}) GROUP BY exchange_id"
     )
 

@@ -198,7 +198,7 @@ def _edit_row(frame: Frame) -> Row:
     edit = msgspec.msgpack.decode(frame.payload)
     value = edit["value"]
     number = float(value) if frame.kind != KIND_PROPERTY and value is not None else None
-    text = str(value) if frame.kind == KIND_PROPERTY and value is not None else None
+    text = str(value) if frame.kind == KIND_PROPERTY and value is not None else edit.get("text")
     return (
         frame.org, edit["exchange_id"], edit.get("request_id"), EDIT_KINDS[frame.kind],
         edit["name"], text, number, edit["edited_at_us"], *frame.position,

@@ -174,6 +174,10 @@ class Ingest:
         while self.position <= position and not self._closing:
             await self._progress.wait()
 
+    async def wait_advanced(self) -> None:
+        """Until more is in than was at this call, or the database was opened anew."""
+        await self._progress.wait()
+
     async def renew(self) -> None:
         """Make the database anew from lake and journal; returns when it holds all that it held.
         Readers find none meanwhile. After a deletion: DuckDB leaves old bytes in its file."""

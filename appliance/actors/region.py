@@ -190,6 +190,8 @@ class Region:
 
     def find_recent(self, org: bytes, request_id: str) -> Position | None:
         """Where the newest exchange of this id lies, if its row is not in the database yet."""
+        # Later edits are the database's: a row that is there must not be read from its frame.
+        self._recent.forget(self.ingest.position)
         return self._recent.find(org, request_id)
 
     def read_rows(self, position: Position) -> FrameRows | None:

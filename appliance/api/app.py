@@ -13,20 +13,31 @@ from appliance.api import (
     alerts,
     api_keys,
     appliance,
+    catalog,
     credits,
     docs,
+    evals,
     filters,
     health,
     hql,
     hql_saved,
+    metrics,
     models,
     organizations,
+    properties,
     rate_limits,
     reports,
+    request_edits,
+    request_export,
+    request_live,
+    request_parts,
     requests,
+    savings,
+    sessions,
     sign_in,
     sign_in_page,
     stripe,
+    users,
     vault,
     wallet,
     webhooks,
@@ -36,6 +47,7 @@ from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
 from appliance.api.services import Services
+from appliance.api.streamed import Streams
 from appliance.api.turns import Turns
 from appliance.errors import Refusal
 
@@ -61,11 +73,19 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
+    app.state.live_streams = Streams()
+    app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.include_router(health.router)
     app.include_router(models.router)
+    app.include_router(request_live.router)  # before the paths with an id
     app.include_router(requests.router)
     app.include_router(hql.router)
     app.include_router(hql_saved.router)
+    app.include_router(request_edits.router)
+    app.include_router(request_parts.router)
+    app.include_router(request_export.router)
+    for part in (sessions, users, properties, metrics, evals, savings, catalog):
+        app.include_router(part.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.include_router(webhooks.router)

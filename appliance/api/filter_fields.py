@@ -18,6 +18,11 @@ THREAT: Final = "coalesce(r.threat, nullif(r.status = -4, FALSE))"
 NOT_CACHED_ID: Final = "00000000-0000-0000-0000-000000000000"
 REFERENCE: Final = f"coalesce(r.cache_reference_id, CAST('{NOT_CACHED_ID}' AS UUID))"
 REQUEST_MODEL: Final = "coalesce(r.request_model, r.model)"
+# By our name, and by Helicone's for what was given as true or false, feedback among it.
+SCORE: Final = (
+    "coalesce(map_extract_value(r.scores, regexp_replace({key}, '-hcone-bool$', '')),"
+    " CASE WHEN {key} = 'helicone-score-feedback' THEN CAST(r.feedback AS DOUBLE) END)"
+)
 
 WIDE: Final[dict[str, Field]] = {
     "request_id": Field("uuid", "r.request_id"),
@@ -54,7 +59,7 @@ WIDE: Final[dict[str, Field]] = {
     "properties": Field("text", "map_extract_value(r.properties, {key})", nested=True),
     "search_properties": Field("key", "r.properties", nested=True),
     "property_key": Field("key", "r.properties"),
-    "scores": Field("score", "map_extract_value(r.scores, {key})", nested=True),
+    "scores": Field("score", SCORE, nested=True),
     "search_scores": Field("key", "r.scores", nested=True),
 }
 

@@ -5,6 +5,8 @@ Written down here because the endpoints read and write JSON themselves: no model
 
 from typing import Any, Final
 
+from appliance.api.openapi_parts import INTEGER, TEXT, UUID, route
+
 _TEXT: Final = {"type": "string", "nullable": True}
 _NUMBER: Final = {"type": "number", "nullable": True}
 _ANY: Final[dict[str, Any]] = {"description": "JSON where the body is JSON, else text"}
@@ -21,10 +23,13 @@ _ROW: Final = {
         "response_status": {"type": "integer"},
         "properties": {"type": "object", "additionalProperties": {"type": "string"}},
         "scores": {"type": "object", "additionalProperties": {"type": "number"}},
+        "feedback_rating": {"type": "boolean", "nullable": True},
+        "asset_ids": {"type": "array", "items": {"type": "string", "format": "uuid"}},
+        "asset_urls": {"type": "object", "additionalProperties": {"type": "string"}},
         **dict.fromkeys(
             ("request_path", "request_user_id", "request_model", "model", "response_model",
              "provider", "prompt_id", "prompt_version", "country_code", "target_url", "outcome",
-             "usage_source"),
+             "usage_source", "signed_body_url", "feedback_created_at"),
             _TEXT,
         ),
         **dict.fromkeys(
@@ -37,6 +42,24 @@ _ROW: Final = {
     "additionalProperties": True,
 }  # fmt: skip
 
+_BY_IDS: Final = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["requestIds"],
+                "properties": {
+                    "requestIds": {
+                        "type": "array",
+                        "maxItems": 1000,
+                        "items": {"type": "string", "format": "uuid"},
+                    }
+                },
+            }
+        }
+    },
+}
 _QUERY: Final = {
     "required": True,
     "content": {
@@ -58,6 +81,12 @@ _QUERY: Final = {
                     },
                     "isScored": {"type": "boolean"},
                     "isCached": {"type": "boolean"},
+                    "cursor": {
+                        "type": "string",
+                        "nullable": True,
+                        "description": "next_cursor of an earlier answer, in place of offset",
+                    },
+                    "total": {"type": "boolean", "description": "count all that are found"},
                 },
             }
         }
@@ -72,6 +101,12 @@ def _answer(data: dict[str, Any]) -> dict[str, Any]:
         "properties": {
             "data": data,
             "error": _TEXT,
+            "next_cursor": {
+                "type": "string",
+                "nullable": True,
+                "description": "of a list in the order of time: where the next page begins",
+            },
+            "total": {"type": "integer", "description": "where it was asked for"},
             "stale_by_ms": {
                 "type": "number",
                 "description": "there when the newest exchanges may be missing",
@@ -92,6 +127,7 @@ def _route(data: dict[str, Any], **extra: Any) -> dict[str, Any]:  # noqa: ANN40
 
 
 LIST: Final = _route({"type": "array", "items": _ROW}, requestBody=_QUERY)
+BY_IDS: Final = _route({"type": "array", "items": _ROW}, requestBody=_BY_IDS)
 COUNT: Final = _route({"type": "integer"}, requestBody=_QUERY)
 ONE: Final = _route(
     _ROW,
@@ -105,3 +141,11 @@ ONE: Final = _route(
         {"name": "includeBody", "in": "query", "schema": {"type": "boolean", "default": False}},
     ],
 )
+BODIES: Final = route(
+    {"type": "object", "required": ["request", "response"],
+     "properties": {"request": _ANY, "response": _ANY}},
+    path={"region": TEXT, "exchange_id": UUID},
+    query={"expires": INTEGER, "signature": TEXT},
+    bare=True,
+    errors=(403, 404, 410, 422, 503),
+)  # fmt: skip

@@ -16,8 +16,10 @@ from appliance.api.openapi_parts import (
     in_query,
     listing,
     one_of,
-    route,
     thing,
+)
+from appliance.api.openapi_parts import (
+    settings_route as route,
 )
 from appliance.core.passwords import CHARACTERS_MAX, CHARACTERS_MIN
 from appliance.core.roles import ROLES

@@ -1,4 +1,4 @@
-"""Pieces of the schema at /download/swagger.json that several resources share."""
+"""Building blocks of the schema: an object, a list, an answer in the envelope, a route."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -7,13 +7,109 @@ Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
 TEXT_OR_NULL: Final[Schema] = {"type": "string", "nullable": True}
-WHOLE: Final[Schema] = {"type": "integer"}
+NUMBER: Final[Schema] = {"type": "number"}
+NUMBER_OR_NULL: Final[Schema] = {"type": "number", "nullable": True}
+INTEGER: Final[Schema] = {"type": "integer"}
 FLAG: Final[Schema] = {"type": "boolean"}
 UUID: Final[Schema] = {"type": "string", "format": "uuid"}
 TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+NOTHING: Final[Schema] = {"nullable": True, "description": "null"}
+FILTER: Final[Schema] = {
+    "description": '"all", {}, a leaf {table: {field: {operator: value}}}, or '
+    '{left, operator: "and" | "or", right}'
+}
+WHOLE: Final[Schema] = INTEGER
 TIME_OR_NULL: Final[Schema] = {"type": "string", "format": "date-time", "nullable": True}
-NOTHING: Final[Schema] = {"type": "object", "nullable": True, "description": "null"}
 REGION: Final[Schema] = {"type": "string", "enum": ["us", "eu"]}
+WRONG: Final = {
+    400: "The body is not JSON",
+    401: "The key is missing or unknown",
+    403: "The key may not do this",
+    404: "There is no such thing in this organisation",
+    410: "The link's time is over",
+    413: "The body is too large",
+    415: "The coding of the body cannot be taken off",
+    422: "A field is not what it should be; the message names it",
+    503: "A store cannot answer now",
+}
+
+
+def obj(
+    properties: Mapping[str, Schema], required: Sequence[str] = (), *, open_: bool = False
+) -> Schema:
+    """An object; `open_` when it may have fields that are not named."""
+    found: Schema = {"type": "object", "properties": dict(properties)}
+    if required:
+        found["required"] = list(required)
+    if open_:
+        found["additionalProperties"] = True
+    return found
+
+
+def rows(properties: Mapping[str, Schema]) -> Schema:
+    """A list of objects that have all of these."""
+    return listed(obj(properties, tuple(properties)))
+
+
+def listed(item: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": item}
+
+
+def envelope(data: Schema) -> Schema:
+    """`{data, error}`."""
+    return obj(
+        {
+            "data": data,
+            "error": TEXT_OR_NULL,
+            "stale_by_ms": {
+                "type": "number",
+                "description": "there when the newest exchanges may be missing",
+            },
+        },
+        ("data", "error"),
+        open_=True,
+    )
+
+
+def route(
+    data: Schema,
+    *,
+    body: Schema | None = None,
+    path: Mapping[str, Schema] | None = None,
+    query: Mapping[str, Schema] | None = None,
+    bare: bool = False,
+    media: str = "application/json",
+    errors: Sequence[int] = (400, 401, 403, 404, 413, 415, 422, 503),
+) -> dict[str, Any]:
+    """Arguments of a router's decorator. `bare`: the answer has no envelope."""
+    error = {"application/json": {"schema": envelope({"nullable": True})}}
+    shown = data if bare or media != "application/json" else envelope(data)
+    extra: dict[str, Any] = {}
+    parameters = [_parameter("path", name, kind) for name, kind in (path or {}).items()]
+    parameters += [_parameter("query", name, kind) for name, kind in (query or {}).items()]
+    if parameters:
+        extra["parameters"] = parameters
+    if body is not None:
+        extra["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+    return {
+        "responses": {
+            200: {"description": "OK", "content": {media: {"schema": shown}}},
+            **{code: {"description": WRONG[code], "content": error} for code in errors},
+        },
+        "openapi_extra": extra,
+    }
+
+
+def _parameter(place: str, name: str, schema: Schema) -> Schema:
+    told = {key: value for key, value in schema.items() if key != "description"}
+    found: Schema = {"name": name, "in": place, "required": place == "path", "schema": told}
+    if "description" in schema:
+        found["description"] = schema["description"]
+    return found
 
 
 def one_of(*values: str) -> Schema:
@@ -31,7 +127,7 @@ def listing(item: Schema) -> Schema:
     return {"type": "array", "items": item}
 
 
-def body(schema: Schema, *, required: bool = True) -> Schema:
+def body_of(schema: Schema, *, required: bool = True) -> Schema:
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
@@ -43,11 +139,7 @@ def in_query(name: str, schema: Schema, description: str = "") -> Schema:
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-def envelope(data: Schema) -> Schema:
-    return thing({"data": data, "error": TEXT_OR_NULL})
-
-
-def route(
+def settings_route(
     data: Schema,
     *,
     request: Schema | None = None,
@@ -59,7 +151,7 @@ def route(
     schema = envelope(data) if enveloped else data
     extra: Schema = {}
     if request is not None:
-        extra["requestBody"] = body(request)
+        extra["requestBody"] = body_of(request)
     if parameters:
         extra["parameters"] = list(parameters)
     answer = {"description": "OK", "content": {"application/json": {"schema": schema}}}

@@ -15,8 +15,10 @@ from appliance.api.openapi_parts import (
     in_query,
     listing,
     one_of,
-    route,
     thing,
+)
+from appliance.api.openapi_parts import (
+    settings_route as route,
 )
 
 _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}

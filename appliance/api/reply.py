@@ -37,8 +37,11 @@ def reply(data: object, status: int = 200, *, stale_by_ms: float | None = None) 
     return bare({"data": data, "error": None, **_stale(stale_by_ms)}, status)
 
 
-async def reply_rows(rows: Iterable[dict[str, Any]], *, stale_by_ms: float | None) -> Response:
-    """A list in the envelope, encoded in slices so that others get their turn."""
+async def reply_rows(
+    rows: Iterable[dict[str, Any]], *, stale_by_ms: float | None, **beside: object
+) -> Response:
+    """A list in the envelope, encoded in slices so that others get their turn. `beside`: more
+    fields of the envelope."""
     pieces: list[bytes] = []
     size = 0
     for number, row in enumerate(rows, 1):
@@ -47,7 +50,7 @@ async def reply_rows(rows: Iterable[dict[str, Any]], *, stale_by_ms: float | Non
         if number % SLICE_ROWS == 0 or size > SLICE_BYTES:
             size = 0
             await trio.lowlevel.checkpoint()
-    tail = _encode({"error": None, **_stale(stale_by_ms)})
+    tail = _encode({"error": None, **beside, **_stale(stale_by_ms)})
     return Response(b'{"data":[' + b",".join(pieces) + b"]," + tail[1:], 200, NO_STORE, JSON)
 
 

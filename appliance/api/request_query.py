@@ -4,8 +4,11 @@ Pure. The organisation is always part of the condition; no other's rows can come
 """
 # ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
 
+from collections.abc import Sequence
 from typing import Any, Final
 
+from appliance.api.assets import ASSET_COUNT
+from appliance.api.cursors import decode_cursor
 from appliance.api.filter_fields import CACHED, REQUEST_TABLES
 from appliance.api.incoming import flag, integer, invalid
 from appliance.api.request_rows import COLUMNS
@@ -33,27 +36,74 @@ SORT_KEYS: Final = {
     "response_text": "t.response",
 }
 NEWEST_FIRST: Final = "r.request_created_at DESC, r.exchange_id DESC"
+OLDEST_FIRST: Final = "r.request_created_at ASC, r.exchange_id ASC"
 TEXTS: Final = (
     f" LEFT JOIN (SELECT exchange_id, left(request, {SORT_TEXT_CHARACTERS}) AS request,"
     f" left(response, {SORT_TEXT_CHARACTERS}) AS response FROM bodies) AS t"
     " ON t.exchange_id = r.exchange_id"
 )
 
+# Columns that edits change.
+EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
+
 Statement = tuple[str, list[Any]]
 
 
 def list_statement(body: dict[str, Any], org: bytes) -> Statement:
-    """One page of rows. Raises Refusal 422."""
+    """The exchanges of one page, in its order. Whole rows are read for these alone: to sort a
+    million of them with all their columns takes more memory than a reader has. Raises Refusal
+    422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
     order = _order(body.get("sort"), parameters)
+    if body.get("cursor"):
+        where += f" AND {_after(body, order, parameters)}"
     limit = integer(body, "limit", LIMIT_DEFAULT, LIMIT_MAX)
     offset = integer(body, "offset", 0, OFFSET_MAX)
     join = TEXTS if order.startswith("t.") else ""
     return (
-        f"SELECT {_columns()} FROM requests AS r{join} WHERE {where}"
+        f"SELECT r.exchange_id FROM {source_of(where, order)}{join} WHERE {where}"
         f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
         parameters.values,
+    )
+
+
+def rows_statement(exchange_ids: list[str], columns: Sequence[str] = COLUMNS) -> Statement:
+    """Their rows, in no order; the bounds let row groups without any of them be skipped."""
+    return (
+        f"SELECT {', '.join(f'r.{name}' for name in columns)} FROM requests AS r"
+        " WHERE r.exchange_id IN $1::UUID[]"
+        " AND r.exchange_id BETWEEN CAST($2 AS UUID) AND CAST($3 AS UUID)",
+        [exchange_ids, min(exchange_ids), max(exchange_ids)],
+    )
+
+
+def source_of(*parts: str) -> str:
+    """What to select from where these parts of a statement say all that it asks of a row: the join
+    with edits costs every query that has no use for it."""
+    edited = any(name in part for part in parts for name in EDITED)
+    return f"{'requests' if edited else 'unedited_requests'} AS r"
+
+
+def has_cursor(body: dict[str, Any]) -> bool:
+    """Whether the list is in an order that a cursor can go on in: that of time."""
+    order = _order(body.get("sort"), Parameters())
+    return order in (NEWEST_FIRST, OLDEST_FIRST)
+
+
+def _after(body: dict[str, Any], order: str, parameters: Parameters) -> str:
+    """Rows behind the cursor's. The bound on the time alone lets whole row groups be skipped."""
+    if order not in (NEWEST_FIRST, OLDEST_FIRST):
+        invalid("cursor", "goes with sort.created_at alone; use offset with other orders")
+    if body.get("offset"):
+        invalid("offset", "a cursor says where to go on; leave it out")
+    place = decode_cursor(body["cursor"])
+    sign = "<" if order == NEWEST_FIRST else ">"
+    at = f"CAST({parameters.add(place.created_at)} AS TIMESTAMP)"
+    behind = f"CAST({parameters.add(place.exchange_id.hex())} AS UUID)"
+    return (
+        f"r.request_created_at {sign}= {at}"
+        f" AND (r.request_created_at {sign} {at} OR r.exchange_id {sign} {behind})"
     )
 
 
@@ -61,7 +111,7 @@ def count_statement(body: dict[str, Any], org: bytes) -> Statement:
     """How many rows the same filter finds. Raises Refusal 422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
-    return f"SELECT count(*) FROM requests AS r WHERE {where}", parameters.values
+    return f"SELECT count(*) FROM {source_of(where)} WHERE {where}", parameters.values
 
 
 def one_statement(request_id: str, org: bytes) -> Statement:
@@ -70,6 +120,16 @@ def one_statement(request_id: str, org: bytes) -> Statement:
         f"SELECT {_columns()} FROM requests AS r WHERE r.organization_id = CAST($1 AS UUID)"
         f" AND r.request_id = CAST($2 AS UUID) ORDER BY {NEWEST_FIRST} LIMIT 1",
         [org.hex(), request_id],
+    )
+
+
+def many_statement(request_ids: list[str], org: bytes) -> Statement:
+    """The newest exchange of each of these ids, the newest first."""
+    return (
+        f"SELECT {_columns()} FROM requests AS r WHERE r.organization_id = CAST($1 AS UUID)"
+        " AND r.request_id IN $2::UUID[] QUALIFY row_number() OVER"
+        f" (PARTITION BY r.request_id ORDER BY {NEWEST_FIRST}) = 1 ORDER BY {NEWEST_FIRST}",
+        [org.hex(), request_ids],
     )
 
 
@@ -83,8 +143,8 @@ def bodies_statement(exchange_ids: list[str], bytes_max: int) -> Statement:
         " AND CAST($3 AS UUID)),"
         " fitting AS (SELECT exchange_id FROM (SELECT exchange_id,"
         " sum(bytes) OVER (ORDER BY exchange_id DESC) AS bytes FROM sizes) WHERE bytes <= $4)"
-        " SELECT exchange_id, request, response, request_type, response_type FROM bodies"
-        " WHERE exchange_id IN (FROM fitting) AND exchange_id BETWEEN CAST($2 AS UUID)"
+        f" SELECT exchange_id, request, response, request_type, response_type, {ASSET_COUNT}"
+        " FROM bodies WHERE exchange_id IN (FROM fitting) AND exchange_id BETWEEN CAST($2 AS UUID)"
         " AND CAST($3 AS UUID)",
         [exchange_ids, min(exchange_ids), max(exchange_ids), bytes_max],
     )
@@ -121,6 +181,8 @@ def _order(sort: Any, parameters: Parameters) -> str:  # noqa: ANN401 - JSON of 
     for key, sql in SORT_KEYS.items():
         if key in sort:
             direction = _direction(sort[key], f"sort.{key}")
+            if key == "created_at":
+                return OLDEST_FIRST if direction == "ASC" else NEWEST_FIRST
             return f"{sql} {direction} NULLS LAST, {NEWEST_FIRST}"
     properties = sort.get("properties")
     if properties is None:

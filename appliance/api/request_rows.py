@@ -24,7 +24,8 @@ COLUMNS: Final = (
     "prompt_cache_read_tokens", "prompt_cache_write_tokens", "prompt_audio_tokens",
     "completion_audio_tokens", "reasoning_tokens", "usage_source", "cost_usd", "user_id",
     "properties", "scores", "feedback", "prompt_id", "prompt_version", "request_path", "target_url",
-    "request_referrer", "country_code", "request_bytes", "response_bytes",
+    "request_referrer", "country_code", "request_bytes", "response_bytes", "cache_enabled",
+    "cache_reference_id", "feedback_at", "boolean_scores",
 )  # fmt: skip
 PICO: Final = Decimal("0.000000000001")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,6 +35,11 @@ TOO_LARGE: Final = {
     "GET /v1/request/{id}?includeBody=true has this one."
 }
 BASE64: Final = ";base64"
+# How Helicone marks a score that was given as true or false (`backend.md 4.2`).
+BOOLEAN_SUFFIX: Final = "-hcone-bool"
+FEEDBACK_SCORE: Final = "helicone-score-feedback"
+
+NO_ASSETS: Final[Mapping[str, str]] = {}
 
 Row = Mapping[str, Any]
 Bodies = tuple[Any, Any]
@@ -50,7 +56,7 @@ def derived_row(values: Sequence[Any]) -> dict[str, Any]:
     row = {name: value for (name, _), value in zip(REQUEST_COLUMNS, values, strict=True)}
     cost_pico = row["cost_pico"]
     row["cost_usd"] = None if cost_pico is None else cost_pico * PICO
-    return row | {"scores": {}, "feedback": None}
+    return row | {"scores": {}, "feedback": None, "feedback_at": None, "boolean_scores": None}
 
 
 def derived_bodies(values: Sequence[Any]) -> Bodies:
@@ -66,7 +72,13 @@ def bodies_of(
     return _body(request, request_type), _body(response, response_type)
 
 
-def helicone_request(row: Row, bodies: Bodies) -> dict[str, Any]:
+def helicone_request(
+    row: Row,
+    bodies: Bodies,
+    *,
+    signed_body_url: str | None = None,
+    assets: Mapping[str, str] = NO_ASSETS,
+) -> dict[str, Any]:
     """Every field of the contract; what is not known here is null or empty, as its type says."""
     get = row.get
     cost = _cost(get("cost_usd"))
@@ -96,15 +108,16 @@ def helicone_request(row: Row, bodies: Bodies) -> dict[str, Any]:
         "costUSD": cost,
         "prompt_id": get("prompt_id"),
         "prompt_version": get("prompt_version"),
-        "feedback_created_at": None,
+        "feedback_created_at": _time(get("feedback_at")),
         "feedback_id": None,
         "feedback_rating": get("feedback"),
+        "signed_body_url": signed_body_url,
         "llmSchema": None,
         "country_code": get("country_code"),
-        "asset_ids": [],
-        "asset_urls": {},
-        "assets": [],
-        "scores": get("scores") or {},
+        "asset_ids": list(assets),
+        "asset_urls": assets,
+        "assets": list(assets),
+        "scores": shown_scores(row),
         "properties": properties,
         "target_url": get("target_url"),
         # all zeros is the contract's word for a miss
@@ -117,6 +130,19 @@ def helicone_request(row: Row, bodies: Bodies) -> dict[str, Any]:
         "size_bytes": (get("request_bytes") or 0) + (get("response_bytes") or 0),
         "outcome": get("outcome"),
     }
+
+
+def shown_scores(row: Row) -> dict[str, float]:
+    """With Helicone's names for what was given as true or false, feedback among it."""
+    boolean = frozenset(row.get("boolean_scores") or ())
+    scores = {
+        name + BOOLEAN_SUFFIX if name in boolean else name: value
+        for name, value in (row.get("scores") or {}).items()
+    }
+    feedback = row.get("feedback")
+    if feedback is not None:
+        scores[FEEDBACK_SCORE] = int(feedback)
+    return scores
 
 
 def id_text(value: UUID | bytes | str) -> str:

@@ -1,29 +1,43 @@
-"""What was recorded, one by one: queries, the count, and one request by its id."""
+"""What was recorded, one by one: queries, the count, one request by its id, several by theirs, and
+the links under which their bodies can be fetched without a key.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api import openapi
-from appliance.api.incoming import path_uuid, query_flag, read_object
+from appliance.api.cursors import encode_cursor
+from appliance.api.fields import uuids
+from appliance.api.incoming import flag, path_uuid, query_flag, read_object
+from appliance.api.links import check_link
 from appliance.api.permissions import identity_of
-from appliance.api.reply import error_reply, reply, reply_rows
+from appliance.api.reply import bare, reply, reply_rows
+from appliance.api.request_find import (
+    ONE_BODY_BYTES_MAX,
+    PAGE_BODY_BYTES_MAX,
+    find_request,
+    not_found,
+    records_of,
+    texts_of,
+)
+from appliance.api.request_links import LinksTo
 from appliance.api.request_query import (
-    bodies_statement,
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
     count_statement,
+    has_cursor,
     list_statement,
-    one_statement,
+    many_statement,
+    rows_statement,
 )
 from appliance.api.request_rows import (
     COLUMNS,
     NOT_ASKED,
     TOO_LARGE,
-    Bodies,
     bodies_of,
-    derived_bodies,
-    derived_row,
     helicone_request,
     id_text,
     view_row,
@@ -31,43 +45,51 @@ from appliance.api.request_rows import (
 from appliance.api.services import Records, Row
 from appliance.core.access import Identity
 
-# Bodies in one answer: a page of a list, and one request (two sides of at most 64 MiB decoded).
-PAGE_BODY_BYTES_MAX: Final = 32 * 1024 * 1024
-ONE_BODY_BYTES_MAX: Final = 256 * 1024 * 1024
-
 EXCHANGE_ID: Final = COLUMNS.index("exchange_id")
+CREATED_AT: Final = COLUMNS.index("request_created_at")
+IDS_MAX: Final = 1000
+MISSING: Final = (None, None, None, None, 0)
 
 router = APIRouter(tags=["requests"], default_response_class=Response)
-
-
-def _records(request: Request) -> Records:
-    records: Records = request.app.state.services.records
-    return records
 
 
 @router.post("/v1/request/query-clickhouse", **openapi.LIST)
 @router.post("/v1/request/query", **openapi.LIST)
 async def query_requests(request: Request) -> Response:
-    """Requests that a filter finds, the newest first unless `sort` says otherwise."""
-    identity, records = identity_of(request), _records(request)
-    sql, parameters = list_statement(await read_object(request), identity.org)
+    """Requests that a filter finds, the newest first unless `sort` says otherwise. Lists in the
+    order of time bring `next_cursor`: sent back as `cursor` it gives the rows behind these, also
+    where others came meanwhile. `total: true` counts all that the filter finds."""
+    identity, records = identity_of(request), records_of(request)
+    body = await read_object(request)
+    sql, parameters = list_statement(body, identity.org)
+    counting = count_statement(body, identity.org) if flag(body, "total") else None
     stale_by_ms = await records.caught_up(identity.region)
-    found = await records.query(identity.region, sql, parameters)
-    ids = [id_text(values[EXCHANGE_ID]) for values in found.rows]
-    texts = await _texts(records, identity, ids, PAGE_BODY_BYTES_MAX)
+    found = await rows_of(
+        records, identity, (await records.query(identity.region, sql, parameters)).rows
+    )
+    beside: dict[str, object] = {}
+    if has_cursor(body):
+        beside["next_cursor"] = _next_cursor(found, body)
+    if counting is not None:
+        beside["total"] = (await records.query(identity.region, *counting)).rows[0][0]
+    return await _rows_reply(request, identity, records, found, stale_by_ms, beside)
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for key, values in zip(ids, found.rows, strict=True):
-            bodies = bodies_of(*texts[key]) if key in texts else (TOO_LARGE, TOO_LARGE)
-            yield helicone_request(view_row(values), bodies)
 
-    return await reply_rows(rows(), stale_by_ms=stale_by_ms)
+@router.post("/v1/request/query-ids", **openapi.BY_IDS)
+async def query_ids(request: Request) -> Response:
+    """Requests by their ids, the newest first; of an id that was given more than once the newest.
+    Ids that are not on record here are left out."""
+    identity, records = identity_of(request), records_of(request)
+    ids = uuids(await read_object(request), "requestIds", values_max=IDS_MAX)
+    stale_by_ms = await records.caught_up(identity.region)
+    rows = (await records.query(identity.region, *many_statement(ids, identity.org))).rows
+    return await _rows_reply(request, identity, records, rows, stale_by_ms, {})
 
 
 @router.post("/v1/request/count/query", **openapi.COUNT)
 async def count_requests(request: Request) -> Response:
     """How many requests a filter finds."""
-    identity, records = identity_of(request), _records(request)
+    identity, records = identity_of(request), records_of(request)
     sql, parameters = count_statement(await read_object(request), identity.org)
     stale_by_ms = await records.caught_up(identity.region)
     found = await records.query(identity.region, sql, parameters)
@@ -78,57 +100,77 @@ async def count_requests(request: Request) -> Response:
 async def read_request(request: Request) -> Response:
     """One request by its id, as soon as its response has ended; the newest, if the id was given
     more than once."""
-    identity, records = identity_of(request), _records(request)
+    identity, records = identity_of(request), records_of(request)
     request_id = path_uuid(request, "request_id")
     include_body = query_flag(request, "includeBody")
-    found = await _recent(records, identity, request_id)
-    if found is None:
-        found = await _recorded(records, identity, request_id, include_body)
-    if found is None:
-        # A frame that a slow disk was handed, or a strict one, has no place that could be known.
-        await records.caught_up(identity.region)
-        found = await _recorded(records, identity, request_id, include_body)
-    if found is None:
-        return error_reply(404, f"There is no request with the id {request_id}.")
-    row, bodies = found
-    return reply(helicone_request(row, bodies if include_body else (NOT_ASKED, NOT_ASKED)))
+    found = await find_request(records, identity, request_id, include_body=include_body)
+    links = LinksTo(request, identity.region)
+    key = id_text(found.row["exchange_id"])
+    shown = found.bodies if include_body else (NOT_ASKED, NOT_ASKED)
+    return reply(
+        helicone_request(
+            found.row, shown, signed_body_url=links.bodies(key),
+            assets=links.assets(key, found.assets),
+        )
+    )  # fmt: skip
 
 
-async def _recent(
-    records: Records, identity: Identity, request_id: str
-) -> tuple[dict[str, Any], Bodies] | None:
-    """From the journal, while the database does not have it yet."""
-    position = records.find_recent(identity.region, identity.org, request_id)
-    if position is None:
+@router.get("/v1/signed/{region}/bodies/{exchange_id}", **openapi.BODIES)
+async def signed_bodies(request: Request) -> Response:
+    """Both bodies of one exchange as `{request, response}`: JSON where they are JSON, else text.
+    The URL is a row's `signed_body_url`, which counts for a day and needs no key."""
+    region, records = check_link(request), records_of(request)
+    exchange_id = path_uuid(request, "exchange_id")
+    # Whose it is was said when the link was made: it names one exchange of one organisation.
+    whose = Identity(region=region)
+    texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX)
+    if not texts:
+        await records.caught_up(region)
+        texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX)
+    if not texts:
+        raise not_found(exchange_id)
+    bodies = bodies_of(*texts[exchange_id][:4])
+    return bare({"request": bodies[0], "response": bodies[1]})
+
+
+async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> list[Row]:
+    """The rows of a page, in the order of its ids."""
+    keys = [id_text(row[0]) for row in ids]
+    if not keys:
+        return []
+    rows = (await records.query(identity.region, *rows_statement(keys))).rows
+    by_id = {id_text(row[EXCHANGE_ID]): row for row in rows}
+    # One that was deleted between the two looks is left out.
+    return [by_id[key] for key in keys if key in by_id]
+
+
+def _next_cursor(rows: Sequence[Row], body: dict[str, Any]) -> str | None:
+    """None at the end of the list, as far as it can be seen."""
+    limit = body.get("limit")
+    if not rows or len(rows) < min(LIMIT_DEFAULT if limit is None else int(limit), LIMIT_MAX):
         return None
-    try:
-        row, body = await records.read_rows(identity.region, position)
-    except LookupError:
-        # rolled, or deleted, in the meantime: the database knows
-        return None
-    return derived_row(row), derived_bodies(body)
+    return encode_cursor(rows[-1][CREATED_AT], rows[-1][EXCHANGE_ID])
 
 
-async def _recorded(
-    records: Records, identity: Identity, request_id: str, include_body: bool
-) -> tuple[dict[str, Any], Bodies] | None:
-    found = await records.query(identity.region, *one_statement(request_id, identity.org))
-    if not found.rows:
-        return None
-    row = view_row(found.rows[0])
-    key = id_text(row["exchange_id"])
-    if not include_body:
-        return row, (None, None)
-    texts = await _texts(records, identity, [key], ONE_BODY_BYTES_MAX)
-    return row, bodies_of(*texts[key]) if key in texts else (None, None)
+async def _rows_reply(
+    request: Request,
+    identity: Identity,
+    records: Records,
+    found: Sequence[Row],
+    stale_by_ms: float | None,
+    beside: dict[str, object],
+) -> Response:
+    ids = [id_text(values[EXCHANGE_ID]) for values in found]
+    texts = await texts_of(records, identity, ids, PAGE_BODY_BYTES_MAX)
+    links = LinksTo(request, identity.region)
 
+    def rows() -> Iterator[dict[str, Any]]:
+        for key, values in zip(ids, found, strict=True):
+            *four, count = texts.get(key) or MISSING
+            bodies = bodies_of(*four) if key in texts else (TOO_LARGE, TOO_LARGE)
+            yield helicone_request(
+                view_row(values), bodies, signed_body_url=links.bodies(key),
+                assets=links.assets(key, count),
+            )  # fmt: skip
 
-async def _texts(
-    records: Records, identity: Identity, exchange_ids: list[str], bytes_max: int
-) -> dict[str, Row]:
-    """Both bodies and their types, by exchange, as far as they fit."""
-    if not exchange_ids:
-        return {}
-    sql, parameters = bodies_statement(exchange_ids, bytes_max)
-    found = await records.query(identity.region, sql, parameters)
-    return {id_text(key): tuple(texts) for key, *texts in found.rows}
+    return await reply_rows(rows(), stale_by_ms=stale_by_ms, **beside)

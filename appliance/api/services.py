@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from appliance.api.services_accounts import Accounts
+from appliance.api.services_edits import Edits
+from appliance.api.services_export import Exports
 from appliance.api.services_hql import Hql
 from appliance.api.services_notices import Notices
 from appliance.api.services_settings import Settings
@@ -158,6 +160,12 @@ class Models(Protocol):
         """The entries of `GET /v1/models`: those that a name alone reaches; or of them those of
         `GET /v1/models/multimodal`."""
 
+    async def prices(self) -> list[dict[str, Any]]:
+        """The rows of `GET /api/llm-costs`."""
+
+    async def registry(self) -> list[dict[str, Any]]:
+        """The models of `GET /v1/public/model-registry/models`."""
+
 
 class Account(NamedTuple):
     """Whose wallet: an organisation in its region."""
@@ -194,6 +202,9 @@ class Wallets(Protocol):
     async def allow(self, account: Account, provider: str, model: str) -> bool:
         """Take a model off the disallow list. False: it was not there."""
 
+    async def budgets(self, account: Account) -> list[dict[str, Any]]:
+        """Budgets with what is spent and held, in USD as text."""
+
     def webhook_secret(self) -> str:
         """By what Stripe's events are signed. Raises Refusal 500 when there is none."""
 
@@ -219,3 +230,5 @@ class Services:
     notices: Notices
     accounts: Accounts
     settings: Settings
+    edits: Edits
+    exports: Exports

@@ -17,6 +17,9 @@ READS_AT_ONCE: Final = 4  # as many as there are threads that read for them
 WAIT_S: Final = 15.0
 # User SQL runs elsewhere, for half a minute at most, and its actor bounds how much of it waits.
 OWN_TURNS: Final = ("/v1/helicone-sql/",)
+# Streams go on for as long as their client likes, hold a page at a time, and have counts of their
+# own (`streamed.py`).
+STREAMS: Final = frozenset(("/v1/request/live", "/v1/export"))
 
 
 class Turns:
@@ -29,8 +32,8 @@ class Turns:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        path = scope.get("path", "")
-        if scope["type"] != "http" or not path.startswith("/v1/") or path.startswith(OWN_TURNS):
+        path = scope["path"] if scope["type"] == "http" else ""
+        if not path.startswith("/v1/") or path.startswith(OWN_TURNS) or path in STREAMS:
             await self._app(scope, receive, send)
             return
         turn = object()  # a task may serve several requests

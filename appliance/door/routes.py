@@ -34,6 +34,7 @@ HOSTS_REMEMBERED_MAX: Final = 4096
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
     b"/sign-in": "rest",
+    b"/v1/feedback": "rest", b"/api/llm-costs": "rest",
 }  # fmt: skip
 # A key of the administration must reach no provider, whatever else a path below these is.
 OWN_PREFIXES: Final = (
@@ -59,7 +60,6 @@ INTAKE_PATHS: Final[dict[bytes, str]] = {
     b"/v1/trace/log": "spans",
     b"/v1/trace/log-python": "spans-python",
     b"/v1/traces": "traces",
-    b"/v1/feedback": "feedback",
 }
 # HTTP/2 leaves the method's form to us: a space in it would be a second request line upstream.
 METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -80,7 +80,6 @@ TRACE_PATHS: Final = (
     "and /v1/trace/log-python (protobuf)."
 )
 NOT_BUILT: Final = {
-    "feedback": "Send feedback to POST /v1/request/{id}/feedback.",
     "generate": "Generate by prompt id is not part of this version.",
 }
 
@@ -196,8 +195,6 @@ def _to_intake(method: bytes, path: bytes) -> Route:
     found = Route(Kind.INTAKE, 3, intake=INTAKE_PATHS.get(path, ""))
     if not found.intake:
         found.refusal = Refusal(404, "not_found", TRACE_PATHS)
-    elif found.intake == "feedback":
-        found.refusal = _not_built("feedback")
     elif method != b"POST":
         found.refusal = Refusal(
             405, "method_not_allowed", "Logs and traces are sent with POST.",

@@ -78,9 +78,9 @@ class ModelRegistry:
         self._names: dict[str, str] = {}
         self._ids: dict[tuple[str, str], Endpoint] = {}
         endpoints: dict[str, list[Endpoint]] = {}
-        for endpoint in map(_endpoint, _lines(REGISTRY)):
+        for endpoint in map(_endpoint, registry_lines(REGISTRY)):
             endpoints.setdefault(endpoint.model, []).append(endpoint)
-        lines = _lines(MODELS)
+        lines = registry_lines(MODELS)
         for line in lines:
             name, date = line["model"], line["released"] or GATHERED
             created_s = int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
@@ -200,7 +200,7 @@ def card_of(provider: str, provider_model_id: str) -> Card | None:
 @cache
 def _lines_by_id() -> dict[tuple[str, str], dict[str, str]]:
     """The first line of each id that has rates."""
-    lines = [line for line in _lines(REGISTRY) if line["rates"]]
+    lines = [line for line in registry_lines(REGISTRY) if line["rates"]]
     return {(line["provider"], line["id"].lower()): line for line in reversed(lines)}
 
 
@@ -228,6 +228,7 @@ def _rates(line: Mapping[str, str]) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in line["rates"].split())
 
 
-def _lines(name: str) -> list[dict[str, str]]:
+def registry_lines(name: str) -> list[dict[str, str]]:
+    """A table of facts as it lies in the package."""
     text = files("appliance.providers").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
-from tempfile import mkdtemp
-from typing import Any
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any, BinaryIO
 from uuid import UUID
 from weakref import finalize
 
 import trio
 
+from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
@@ -26,10 +27,14 @@ from appliance.core.outbound import check_destination
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.core.urls import HostList
 from appliance.errors import Refusal
+from appliance.providers.registry import ModelRegistry
+from appliance.providers.registry_pages import price_page, registry_page
+from appliance.providers.table import ProviderTable
 from appliance.services_accounts import AccountsOf
+from appliance.services_edits import KINDS, payload_of
 from storage.analytics import Analytics
 from storage.batch import Batch
-from storage.frames import Position
+from storage.frames import Frame, Position
 from storage.notice_tables import Notice
 from storage.report_tables import ReportRow
 from storage.state_tables import StateTables
@@ -141,6 +146,12 @@ class FakeModels:
         return [
             {"id": name, "object": "model", "created": 1, "owned_by": "maker"} for name in names
         ]
+
+    async def prices(self) -> list[dict[str, Any]]:
+        return price_page()
+
+    async def registry(self) -> list[dict[str, Any]]:
+        return registry_page(ModelRegistry(ProviderTable.built_in()))
 
 
 @dataclass
@@ -261,6 +272,49 @@ class FakeNotices:
         return ["no mail server"] if channels.emails and not self.has_mail else []
 
 
+@dataclass
+class FakeEdits:
+    """Straight into the database, by way of the frame that the journal would hold."""
+
+    analytics: Analytics
+    stale_by_ms: float | None = None
+    times: int = 0
+
+    async def add(self, region: str, org: bytes, edits: Any) -> float | None:
+        batch = Batch()
+        for edit in edits:
+            self.times += 1
+            position = Position(9, self.times)
+            payload = payload_of(edit, T0_US + self.times)
+            frame = Frame(position, position, KINDS[edit.kind], 0, 0, org, payload)
+            batch.add(FrameDeriver(derive=None, read_parts=None)(frame), 0)  # type: ignore[arg-type]
+        self.analytics.ingest(batch, Position(1, self.analytics.position.offset + 1))
+        return self.stale_by_ms
+
+
+@dataclass
+class FakeExports:
+    """Real files; what comes while somebody waits is put in by `arrivals`."""
+
+    analytics: Analytics
+    arrivals: list[Any] = field(default_factory=list)
+
+    async def parquet(
+        self, region: str, sql: str, parameters: Any, *, bytes_expected: int
+    ) -> BinaryIO:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.parquet"
+            with self.analytics.query(sql, parameters, into=path) as query:
+                query.fetch()
+            return path.open("rb")
+
+    async def changed(self, region: str, wait_s: float) -> None:
+        if self.arrivals:
+            self.arrivals.pop(0)()
+        else:
+            await trio.sleep_forever()
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -287,6 +341,8 @@ class House:
             for hashed, identity in keys.items()
         }
         self.accounts = AccountsOf({"us": lambda: b"c" * 32}, infos.get)
+        self.edits = FakeEdits(self.analytics)
+        self.exports = FakeExports(self.analytics)
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
             self.links,
@@ -295,6 +351,8 @@ class House:
             notices=self.notices,
             accounts=self.accounts,
             settings=settings,
+            edits=self.edits,
+            exports=self.exports,
         )  # fmt: skip
         self.app = create_app(services)
 

@@ -62,7 +62,7 @@ async def test_a_row_has_every_field_of_the_contract(house: House) -> None:
         assert reply.json["error"] is None
         assert "stale_by_ms" not in reply.json
         (row,) = reply.json["data"]
-        assert set(row) == CONTRACT | {"usage_source", "outcome"}
+        assert set(row) == CONTRACT | {"usage_source", "outcome", "signed_body_url"}
         expected = {
             "request_id": request_id(1),
             "request_created_at": "2026-01-01T00:00:00.000000Z",
@@ -150,7 +150,7 @@ async def test_edits_show(house: House) -> None:
     )
     house.analytics.ingest(edits, Position(1, 9))
     row = (await house.get(f"/v1/request/{request_id(1)}")).json["data"]
-    assert row["scores"] == {"quality": 0.5}
+    assert row["scores"] == {"quality": 0.5, "helicone-score-feedback": 1}
     assert row["properties"]["tenant"] == "acme"
     assert row["feedback_rating"] is True
     for flag, numbers in ((True, [1]), (False, [2])):

@@ -38,7 +38,7 @@ from tests.door.asking import BEARER, HELICONE, KEY, TABLE, go
         ("POST", "/v1/trace/log-python", {}, Kind.INTAKE, 3),
         ("POST", "/v1/traces", {}, Kind.INTAKE, 3),
         ("POST", "/v1/log/request", {}, Kind.INTAKE, 3),
-        ("POST", "/v1/feedback", BEARER, Kind.INTAKE, 3),
+        ("POST", "/v1/feedback", BEARER, Kind.OWN, 1),
         # 5 a provider's prefix, any method
         ("POST", "/v1/gateway/oai/v1/chat/completions", {}, Kind.PROXY, 5),
         ("GET", "/v1/gateway/anthropic/v1/models", {}, Kind.PROXY, 5),

@@ -1,0 +1,114 @@
+"""The statements of the export and of the live stream: rows by their place, a page at a time.
+
+Pure. An exchange's id begins with the time at which it began: the order of ids is that of time, it
+never changes, and a page that begins behind an id needs no sorting of what lies before.
+"""
+# ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from appliance.api.request_query import Statement
+from appliance.api.request_rows import COLUMNS
+from appliance.core.filters import Parameters
+
+EXPORT_COLUMNS: Final = (*COLUMNS, "session_id", "session_path", "session_name")
+_LIVE_COLUMNS: Final = ", ".join(f"r.{name}" for name in COLUMNS)
+LIVE_START_SQL: Final = (
+    "SELECT recorded_at, exchange_id FROM unedited_requests"
+    " WHERE organization_id = CAST($1 AS UUID)"
+    " ORDER BY recorded_at DESC, exchange_id DESC LIMIT 1"
+)
+_FIRST: Final = (datetime(1970, 1, 1), UUID(int=0))
+
+
+class Span(NamedTuple):
+    """Which exchanges; "" and None where nothing is asked."""
+
+    org: bytes
+    since: datetime | None
+    until: datetime
+    user: str = ""
+    session: str = ""
+    after: str = ""  # an exchange's id
+
+
+def page_statement(span: Span, rows_max: int) -> Statement:
+    """The next exchanges behind `after`; their rows are read by `rows_statement`."""
+    parameters = Parameters()
+    return (
+        f"SELECT r.exchange_id FROM unedited_requests AS r WHERE {_where(span, parameters)}"
+        f" ORDER BY r.exchange_id LIMIT {rows_max:d}",
+        parameters.values,
+    )
+
+
+def whole_statement(span: Span, *, bodies: bool) -> Statement:
+    """All rows with all columns that people see, for a file that is made in one go."""
+    parameters = Parameters()
+    where = _where(span, parameters)
+    if not bodies:
+        return f"SELECT r.* FROM requests AS r WHERE {where}", parameters.values
+    return (
+        "SELECT r.*, b.request, b.response, b.request_type, b.response_type FROM requests AS r"
+        f" LEFT JOIN bodies AS b ON b.exchange_id = r.exchange_id WHERE {where}",
+        parameters.values,
+    )
+
+
+def size_statement(span: Span) -> Statement:
+    """How many rows, and how many bytes of bodies."""
+    parameters = Parameters()
+    where = _where(span, parameters)
+    return (
+        "SELECT count(*), CAST(coalesce(sum(coalesce(r.request_bytes, 0)"
+        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM unedited_requests AS r"
+        f" WHERE {where}",
+        parameters.values,
+    )
+
+
+def live_statement(
+    org: bytes,
+    after: tuple[datetime | None, UUID | None],
+    user: str,
+    session: str,
+    rows_max: int,
+) -> Statement:
+    """What was recorded behind a place; `recorded_at` never goes back."""
+    parameters = Parameters()
+    at = parameters.add(after[0] or _FIRST[0])
+    behind = parameters.add(str(after[1] or _FIRST[1]))
+    where = (
+        f"r.organization_id = CAST({parameters.add(org.hex())} AS UUID)"
+        f" AND r.recorded_at >= CAST({at} AS TIMESTAMP)"
+        f" AND (r.recorded_at > CAST({at} AS TIMESTAMP)"
+        f" OR r.exchange_id > CAST({behind} AS UUID))"
+    ) + _whose(user, session, parameters)
+    return (
+        f"SELECT {_LIVE_COLUMNS} FROM requests AS r WHERE {where}"
+        f" ORDER BY r.recorded_at, r.exchange_id LIMIT {rows_max:d}",
+        parameters.values,
+    )
+
+
+def _where(span: Span, parameters: Parameters) -> str:
+    parts = f"r.organization_id = CAST({parameters.add(span.org.hex())} AS UUID)"
+    parts += f" AND r.request_created_at < CAST({parameters.add(span.until)} AS TIMESTAMP)"
+    if span.since is not None:
+        parts += f" AND r.request_created_at >= CAST({parameters.add(span.since)} AS TIMESTAMP)"
+    if span.after:
+        parts += f" AND r.exchange_id > CAST({parameters.add(span.after)} AS UUID)"
+    return parts + _whose(span.user, span.session, parameters)
+
+
+def _whose(user: str, session: str, parameters: Parameters) -> str:
+    parts = ""
+    if user:
+        parts += f" AND r.user_id = {parameters.add(user)}"
+    if session:
+        parts += f" AND r.session_id = {parameters.add(session)}"
+    return parts
