@@ -29,6 +29,7 @@ from appliance.actors.supervisor import Supervisor
 from appliance.actors.wallet_recovery import settle_left
 from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
+from appliance.assembly_export import exports_of
 from appliance.banner import banner, local_url, server_url
 from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
@@ -162,6 +163,11 @@ class Server:
             self.actors.add(f"cache{tail}", region.cache)
             self.actors.add(f"provider-keys{tail}", keys[name])
             self.actors.add(f"wallet{tail}", region.wallet)
+        for name, export in exports_of(config, regions, parts.dialling).items():
+            self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
+            house.metrics.gauges.append(partial(export.gauges, name))
+        self.actors.add("posthog", house.posthog)
+        house.metrics.gauges.append(house.posthog.gauges)
         self.listeners = listeners
         self.began_s = time.monotonic()
         self.ready = False

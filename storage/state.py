@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from storage.export_tables import m030_export_positions
 from storage.ledger_tables import m002_ledger, m004_payments
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
@@ -89,6 +90,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m003_provider_keys,
     m004_payments,
     m005_rate_policies,
+    m030_export_positions,
 )
 
 
