@@ -371,12 +371,12 @@ def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
 
 
 def intake_of(
-    recorder: Recorder, ids: ExchangeIds, table: ProviderTable, bytes_max: int, posthog: PostHog
+    config: Config, recorder: Recorder, ids: ExchangeIds, table: ProviderTable, posthog: PostHog
 ) -> Intake:
     """Log intake. Loaded when the first log comes."""
     from appliance.features.intake import Intake
 
-    return Intake(recorder, ids, table.by_id, bytes_max, posthog.note)
+    return Intake(recorder, ids, table.by_id, config.intake_bytes_max, posthog.note)
 
 
 async def registry_of(gateway: OnDemand[Gateway]) -> ModelRegistry:
@@ -404,8 +404,7 @@ def house_of(
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     ids = ExchangeIds()
     posthog = posthog_of(regions, parts.dialling)
-    most = config.intake_bytes_max
-    intake = OnDemand(partial(intake_of, recorder, ids, parts.table, most, posthog))
+    intake = OnDemand(partial(intake_of, config, recorder, ids, parts.table, posthog))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
