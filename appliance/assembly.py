@@ -21,12 +21,14 @@ from appliance.actors.google_tokens import REPLY_BYTES_MAX, GoogleTokens
 from appliance.actors.key_ring import KeyRing
 from appliance.actors.key_rings import KeyRings
 from appliance.actors.metrics import Metrics
+from appliance.actors.posthog import PostHog
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.rate_limiter import BUCKET_BYTES, BUCKETS_MAX
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
+from appliance.assembly_export import posthog_of
 from appliance.assembly_guard import guard_route, guards_of
 from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
@@ -171,6 +173,16 @@ class Dialling:
         own = self._policy.deny_own
         policy = AddressPolicy(allow=allow, deny_own=own, option="webhook_allow")
         return DialSettings(policy, proxies=self._proxies)
+
+    def for_clients(self) -> DialSettings:
+        """For an address that a client names beside its target."""
+        return DialSettings(self._policy, TlsSettings(), self._proxies)
+
+    def for_operator(self, url: str) -> DialSettings:
+        """For an address that the configuration names: the operator's own word, so it may be
+        private. Raises ValueError for what is no URL."""
+        policy = replace(self._policy, allow=(*self._policy.allow, parse_target(url).netloc))
+        return DialSettings(policy, TlsSettings(), self._proxies)
 
     def read_files(self) -> None:
         """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
@@ -365,11 +377,13 @@ def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
     )  # fmt: skip
 
 
-def intake_of(recorder: Recorder, ids: ExchangeIds, table: ProviderTable, bytes_max: int) -> Intake:
+def intake_of(
+    config: Config, recorder: Recorder, ids: ExchangeIds, table: ProviderTable, posthog: PostHog
+) -> Intake:
     """Log intake. Loaded when the first log comes."""
     from appliance.features.intake import Intake
 
-    return Intake(recorder, ids, table.by_id, bytes_max)
+    return Intake(recorder, ids, table.by_id, config.intake_bytes_max, posthog.note)
 
 
 async def registry_of(gateway: OnDemand[Gateway]) -> ModelRegistry:
@@ -396,8 +410,8 @@ def house_of(
     pool = Pool(dial_wire)
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     ids = ExchangeIds()
-    most = config.intake_bytes_max
-    intake = OnDemand(partial(intake_of, recorder, ids, parts.table, most))
+    posthog = posthog_of(regions, parts.dialling)
+    intake = OnDemand(partial(intake_of, config, recorder, ids, parts.table, posthog))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
@@ -415,6 +429,7 @@ def house_of(
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
         intake,
+        posthog,
         Limits(
             limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
         ),

@@ -56,12 +56,11 @@ __all__ = [
 ]  # fmt: skip
 
 ADDRESS = r"[A-Za-z0-9.:_-]{1,255}"
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}"
+HEADER_VALUE = r"[\t\x20-\x7e]{0,8192}"
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 # Options whose features come later: names are reserved, so that files need not change then.
-NOT_BUILT = re.compile(
-    r"otlp(\..*)?"
-    r"|providers\.[^.]+\.deadlines\.client_[a-z]+"
-)
+NOT_BUILT = re.compile(r"providers\.[^.]+\.deadlines\.client_[a-z]+")
 FILES_RESERVED = 256  # journal, stores, helper, log: what is no connection
 CONNECTIONS_DEFAULT_MAX = 16_384
 CONNECTION_BYTES = 40 * KIB  # parser, buffers and task of one connection at rest
@@ -311,6 +310,10 @@ def check_together(config: Config) -> None:
             f"record_bytes_max = {show_size(config.record_bytes_max)}: allowed is at most "
             f"body_bytes_max ({show_size(config.body_bytes_max)})"
         )
+    if config.otlp is not None:
+        for name, value in (config.otlp.headers or {}).items():
+            if not re.fullmatch(HEADER_NAME, name) or not re.fullmatch(HEADER_VALUE, value):
+                raise ConfigError(f"otlp.headers: {name!r} is no header of HTTP, or its value none")
     check_prices(config.prices, "prices")
     for name, provider in config.providers.items():
         check_prices(provider.prices, f"providers.{name}.prices")

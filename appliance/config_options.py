@@ -226,6 +226,8 @@ class Otlp:
 
     endpoint: str = opt(url("http", "https"), "", "OTLP over HTTP", required=True)
     headers: Mapping[str, str] | None = opt(mapping(), None, "sent along", secret=True)
+    bodies: bool = opt(boolean(), False, "send requests and replies too, 64 KiB a side")
+    eu: bool = opt(boolean(), False, "export the EU region's calls as well")
 
 
 def is_name(word: str) -> bool:

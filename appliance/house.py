@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.metrics import Metrics
+from appliance.actors.posthog import PostHog
 from appliance.actors.recorder import Recorder
 from appliance.config import Config
 from appliance.core.derive import PriceOf
@@ -47,6 +48,7 @@ class House:
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     intake: Callable[[], Awaitable[Intake]]
+    posthog: PostHog
     limits: Limits
     guards: Guards
     wallets: Wallets

@@ -9,6 +9,7 @@ from types import NoneType
 import trio
 
 from appliance.config import Deadlines as Timing
+from appliance.core.ids import uuid_text
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import CLIENTS_OWN, Aim, Body, Exchange, Headers, Watch, monotonic
 from appliance.features.admit import admit, is_preflight
@@ -121,11 +122,19 @@ async def handle(x: Exchange, house: House) -> None:
             raise
         if x.payment is not None:
             await open_within(x, BUDGETS, OPEN_S, None, NoneType, x.payment.look(x, tap))
+    if x.asks.posthog_key:
+        open_now(x, "posthog", None, NoneType, capture, x, house)
     try:
         house.metrics.exchange(x, monotonic() - x.started_s)
     except Exception as error:
         tell("metrics", error)
         house.metrics.count("feature_failures_total", feature="metrics")
+
+
+def capture(x: Exchange, house: House) -> None:
+    """PostHog is told of this call once its row is in."""
+    asks = x.asks
+    house.posthog.note(x.region, uuid_text(x.exchange_id), asks.posthog_key, asks.posthog_host)
 
 
 async def admitted(x: Exchange, house: House) -> bool:

@@ -30,6 +30,7 @@ from appliance.actors.supervisor import Supervisor
 from appliance.actors.wallet_recovery import settle_left
 from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
+from appliance.assembly_export import exports_of
 from appliance.assembly_hooks import hooks_of, sender
 from appliance.banner import banner, local_url, server_url
 from appliance.commands_users import first_link
@@ -175,6 +176,11 @@ class Server:
                 self.actors.add(f"{actor_name}{tail}", actor)
         self.sandbox = Sandbox()
         self.actors.add("sandbox", self.sandbox)
+        for name, export in exports_of(config, regions, parts.dialling).items():
+            self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
+            house.metrics.gauges.append(partial(export.gauges, name))
+        self.actors.add("posthog", house.posthog)
+        house.metrics.gauges.append(house.posthog.gauges)
         self.listeners = listeners
         self.began_s = time.monotonic()
         self.ready = False

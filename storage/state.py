@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from storage.account_tables import m006_accounts, m007_audit
 from storage.alert_tables import m053_alerts
 from storage.analysis_tables import m040_analysis
+from storage.export_tables import m030_export_positions
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
 from storage.notice_tables import m052_notices
@@ -105,6 +106,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m008_rate_policy_names,
     m009_saved_filters,
     m020_saved_queries,
+    m030_export_positions,
     m040_analysis,
     m050_schedule,
     m051_webhooks,

@@ -39,6 +39,7 @@ VALUES = {
     "smtp.host": "mail.example.com", "smtp.port": "25", "smtp.security": "tls",
     "smtp.username": "joe", "smtp.password": "secret", "smtp.sender": "joe@example.com",
     "otlp.endpoint": "http://127.0.0.1:4318", "otlp.headers": "x-team=blue",
+    "otlp.bodies": "true", "otlp.eu": "true",
     "providers.mine.base_url": "http://localhost:11434/v1", "providers.mine.auth": "bearer",
     "providers.mine.api_key_env": "MY_KEY", "providers.mine.dialect": "openai",
     "providers.mine.name": "MINE", "providers.mine.hosts": "llm.example.com",
@@ -55,7 +56,8 @@ BESIDE = {
     "guard_model.provider": {"guard_model.model": "m"},
     "guard_model.model": {"guard_model.provider": "openai"},
     "guard_model.deadline": {"guard_model.provider": "openai", "guard_model.model": "m"},
-    "otlp.headers": {"otlp.endpoint": "http://127.0.0.1:4318"},
+    **{f"otlp.{n}": {"otlp.endpoint": "http://127.0.0.1:4318"} for n in ("headers", "bodies",
+                                                                        "eu")},
 }  # fmt: skip
 # Any text will do for these; or the text is a name whose file is looked for later.
 FREE = {"ready_file", "data_dir", "eu_data_dir", "tls_cert", "tls_key", "smtp.username",

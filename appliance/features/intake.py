@@ -50,6 +50,10 @@ MAKERS = {
 }
 
 
+# Region, exchange, and what was asked for: key and host.
+Capture = Callable[[str, str, str, str], None]
+
+
 class Provider(Protocol):
     """A row of the provider table."""
 
@@ -103,8 +107,11 @@ class Intake:
         ids: ExchangeIds,
         find_provider: Callable[[str], Provider | None],
         bytes_max: int,
+        capture: Capture,
     ) -> None:
-        """`find_provider`: by its id or an alias, in any case."""
+        """`find_provider`: by its id or an alias, in any case. `capture`: a call of which PostHog
+        is to be told."""
+        self._capture = capture
         self._recorder = recorder
         self._ids = ids
         self._bytes_max = bytes_max
@@ -234,7 +241,10 @@ class Intake:
             (told.response, asks.omit_response),
         ):
             sides.append([] if omitted else await recorder.parts_of(x.region, data, facts))
-        return recorder.append(x.region, x.org, facts, sides[0], sides[1])
+        ticket = recorder.append(x.region, x.org, facts, sides[0], sides[1])
+        if asks.posthog_key:
+            self._capture(x.region, uuid_text(exchange_id), asks.posthog_key, asks.posthog_host)
+        return ticket
 
 
 def facts_of(

@@ -21,14 +21,21 @@ PASSED_OVER_BYTES_MAX = 64 * 1024
 
 
 async def post(
-    url: str, settings: DialSettings, *, content_type: str, body: bytes, reply_bytes_max: int
+    url: str,
+    settings: DialSettings,
+    *,
+    content_type: str,
+    body: bytes,
+    reply_bytes_max: int,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[int, bytes]:
-    """Status and body of the reply, over a connection of its own. Raises UpstreamFailed; Refusal
-    for an address that may not be dialled; ValueError for what is no URL."""
+    """Status and body of the reply. `headers` go along as they are; none may hold the end of a
+    line. Raises UpstreamFailed; Refusal for an address that may not be
+    dialled; ValueError for what is no URL."""
     target = parse_target(url)
     connection = await _connect(target, settings, None)
     try:
-        head = _head(target, target.path or "/", content_type, body, {}, keep=False)
+        head = _head(target, _path_of(url), content_type, body, headers or {}, keep=False)
         try:
             reply = await _exchange(connection, head, body)
         except Stale:

@@ -199,3 +199,4 @@ def test_names_of_steps_are_in_order() -> None:
     names = [step.__name__ for step in MIGRATIONS]
     numbers = [int(name[1:4]) for name in names]
     assert numbers == sorted(set(numbers))
+    assert all(name[0] == "m" and name[4] == "_" for name in names)
