@@ -65,6 +65,7 @@ from storage.state import State
 
 if TYPE_CHECKING:
     from appliance.features.gateway import Gateway
+    from appliance.features.intake import Intake
     from appliance.providers.registry import ModelRegistry
 
 
@@ -357,6 +358,13 @@ def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
     )  # fmt: skip
 
 
+def intake_of(recorder: Recorder, ids: ExchangeIds, table: ProviderTable, bytes_max: int) -> Intake:
+    """Log intake. Loaded when the first log comes."""
+    from appliance.features.intake import Intake
+
+    return Intake(recorder, ids, table.by_id, bytes_max)
+
+
 async def registry_of(gateway: OnDemand[Gateway]) -> ModelRegistry:
     """What is known of models; loads the gateway."""
     return (await gateway()).registry
@@ -380,6 +388,9 @@ def house_of(
     limiters = {name: region.limiter for name, region in regions.items()}
     pool = Pool(dial_wire)
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
+    ids = ExchangeIds()
+    most = config.intake_bytes_max
+    intake = OnDemand(partial(intake_of, recorder, ids, parts.table, most))
     gate = Gate(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
@@ -390,12 +401,13 @@ def house_of(
         pool,
         recorder,
         deadlines_of(config, parts.table),
-        ExchangeIds(),
+        ids,
         parts.dialling,
         partial(route_to, parts.routing),
         keys,
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
+        intake,
         Limits(
             limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
         ),

@@ -172,6 +172,9 @@ class Config:
         doc_default="the smaller of 64 MiB and an eighth of memory_bytes_max",
     )  # fmt: skip
     body_bytes_max: int = opt(size(KIB, 4 * GIB), 512 * MIB, "largest request body (else 413)")
+    intake_bytes_max: int = opt(
+        size(64 * KIB, 64 * MIB), 10 * MIB, "largest log or trace that is sent here (else 413)"
+    )
     message_bytes_max: int = opt(
         size(KIB, GIB), 16 * MIB, "largest WebSocket message, either way (else close code 1009)"
     )

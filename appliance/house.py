@@ -28,6 +28,7 @@ from appliance.upstream.pool import Pool
 
 if TYPE_CHECKING:
     from appliance.features.gateway import Gateway
+    from appliance.features.intake import Intake
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class House:
     keys: Rings
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
+    intake: Callable[[], Awaitable[Intake]]
     limits: Limits
     guards: Guards
     wallets: Wallets

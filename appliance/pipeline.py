@@ -62,6 +62,7 @@ from appliance.fence import (
 )
 from appliance.house import House
 from appliance.pipeline_gateway import through_gateway
+from appliance.pipeline_intake import take_in
 from appliance.wire import Woken
 
 BUDGETS = "budgets"
@@ -85,6 +86,9 @@ async def handle(x: Exchange, house: House) -> None:
     Closed unless a line says otherwise: what breaks is refused, and named on record. Open, by
     `open_now` and `open_within`: all that the provider's answer can do without (`fence.py`).
     """
+    if x.route.takes_in:
+        await take_in(x, house)
+        return
     x.reply.watch.enter("prepare", PREPARE_S)
     try:
         preflighted = await admitted(x, house)

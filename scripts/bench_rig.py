@@ -200,15 +200,16 @@ def start_appliance(
     plain: bool = False,
     data: Path | None = None,
     provider: str = "",
+    top: str = "",
     port: int = 0,
 ) -> Running:
-    """`helicone-appliance serve`, its OpenAI row pointed at `upstream_url`. With a `port` of the
-    caller's it is not waited for."""
+    """`helicone-appliance serve`, its OpenAI row pointed at `upstream_url`; `top` is more
+    of its configuration. With a `port` of the caller's it is not waited for."""
     folder.mkdir(parents=True, exist_ok=True)
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     conf = folder / "bench.toml"
-    conf.write_text(f'[providers.openai]\nbase_url = "{upstream_url}"\n{provider}')
+    conf.write_text(f'{top}[providers.openai]\nbase_url = "{upstream_url}"\n{provider}')
     command, environ = program(plain=plain)
     process = subprocess.Popen(
         [
@@ -281,10 +282,14 @@ def run_wrk(
     headers: dict[str, str],
     differing: bool = False,
     body: str = CHAT_REQUEST,
+    pause_ms: float = 0,
 ) -> Load:
-    """One round of wrk, one thread. `differing`: no two heads in a row are the same."""
+    """One round of wrk, one thread. `differing`: no two heads in a row are the same. `pause_ms`:
+    how long a connection rests before each request."""
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
+    if pause_ms:
+        lines += f"\nfunction delay() return {pause_ms:.0f} end"
     script.write_text(LUA % (body, lines + (DIFFERING if differing else "")))
     out = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), url],

@@ -53,6 +53,8 @@ ROOM_BYTES_MIN = 512 * 1024
 # where smaller ones gather in the log.
 ROOM_BYTES_USUAL = 4608 * 1024
 ROOM_BYTES_IN_LOG = 2560 * 1024
+# A row group of rows that each have three ids of their own does not fit either, whatever its text.
+ROOM_SPANS = ROW_GROUP_ROWS // 4
 CHECKPOINT_BYTES = 5 * 2**20
 
 
@@ -140,7 +142,8 @@ class Analytics:
         compared = bool(batch.rewritten or batch.superseding or batch.deletions)
         gathers = len(batch) < ROW_GROUP_ROWS and batch.text_bytes >= ROOM_BYTES_IN_LOG
         much = len(batch) > ROW_GROUP_ROWS or batch.text_bytes >= self.room_from_bytes
-        room = large or compared or gathers or much
+        many_ids = batch.spans >= ROOM_SPANS
+        room = large or compared or gathers or much or many_ids
         try:
             self._take_in(batch, upto, room=room)
         except AnalyticsFailed as failure:

@@ -18,6 +18,7 @@ _REQUEST, _RESPONSE = (
     [name for name, _ in BODY_COLUMNS].index(name) for name in ("request", "response")
 )
 assert _RESPONSE == _REQUEST + 1
+_TRACE = _NAMES.index("trace_id")
 _ERROR = _NAMES.index("derive_error")
 ROW_BYTES_MAX = 2**30
 TOO_LARGE = "MemoryError: the bodies are too large for the database's memory"
@@ -46,6 +47,7 @@ class Batch:
         self.superseding: dict[bytes, Position] = {}
         self.text_bytes = 0
         self.largest_bytes = 0  # of text in one row
+        self.spans = 0  # rows with ids of OpenTelemetry, which no other row has
         self.blocks: dict[str, Block] = {}
         self.restored_rows = 0  # of one that was built in another process
         self._exchanges: dict[bytes, tuple[Row, Row]] = {}
@@ -81,6 +83,8 @@ class Batch:
             (*body[:_REQUEST], *texts, *body[_RESPONSE + 1 :]),
         )
         self.text_bytes += size
+        if request[_TRACE] is not None:
+            self.spans += 1
         if size > self.largest_bytes:
             self.largest_bytes = size
 

@@ -26,6 +26,7 @@ def describe(batch: Batch, buffers: list[memoryview]) -> Description:
         "rows": len(batch),
         "text_bytes": batch.text_bytes,
         "largest_bytes": batch.largest_bytes,
+        "spans": batch.spans,
         "edits": len(batch.edits),
         "deletions": batch.deletions,
         "rewritten": list(batch.rewritten),
@@ -45,6 +46,7 @@ def restore(description: Mapping[str, Any], memory: bytearray) -> Batch:
     batch.restored_rows = description["rows"]
     batch.text_bytes = description["text_bytes"]
     batch.largest_bytes = description["largest_bytes"]
+    batch.spans = description["spans"]
     batch.edits = [()] * description["edits"]
     batch.deletions = [tuple(row) for row in description["deletions"]]
     batch.rewritten = set(description["rewritten"])

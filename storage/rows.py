@@ -5,9 +5,17 @@ table where it has one (`backend.md 4.1`). Values in a row: a UUID is 16 bytes, 
 integer of microseconds since the epoch, a MAP a dict, a STRUCT a dict; other forms cost more.
 """
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Columns that files of an earlier version lack: since which they are there.
-ADDED_IN: dict[tuple[str, str], int] = {("requests", "threat"): 2, ("bodies", "prompt_template"): 2}
+ADDED_IN: dict[tuple[str, str], int] = {
+    ("requests", "threat"): 2,
+    ("bodies", "prompt_template"): 2,
+    ("requests", "source"): 3,
+    ("requests", "step"): 3,
+    ("requests", "trace_id"): 3,
+    ("requests", "span_id"): 3,
+    ("requests", "parent_span_id"): 3,
+}
 
 ATTEMPT_TYPE = (
     "STRUCT(target VARCHAR, provider VARCHAR, model VARCHAR, status INTEGER, "
@@ -75,6 +83,14 @@ REQUEST_COLUMNS: tuple[tuple[str, str], ...] = (
     ("saved_cost_pico", "BIGINT"),
     # Whether the guard took the prompt for an attack; NULL where it was not asked.
     ("threat", "BOOLEAN"),
+    # How it came: `log`, `otlp` or `import`, NULL for what passed through the proxy; and what it
+    # was, if no model's call (`tool`, `vector_db`, `data`, …; NULL for one).
+    ("source", "VARCHAR"),
+    ("step", "VARCHAR"),
+    # Of OpenTelemetry, in lower-case hexadecimal.
+    ("trace_id", "VARCHAR"),
+    ("span_id", "VARCHAR"),
+    ("parent_span_id", "VARCHAR"),
     ("derive_error", "VARCHAR"),
     ("segment", "INTEGER"),
     ("frame_offset", "BIGINT"),

@@ -324,6 +324,18 @@ class Recorder:
                 request = self._request_parts(body, facts)
             if not omit_response:
                 response = self._response_parts(capture, facts)
+        return self.append(region, org, facts, request, response, flags)
+
+    def append(
+        self,
+        region: str,
+        org: bytes,
+        facts: dict[str, Any],
+        request: list[Part],
+        response: list[Part],
+        flags: int = 0,
+    ) -> Ticket | None:
+        """The frame of an exchange whose bodies are parts already."""
         payload = encode_exchange(facts, request, response)
         self.recorded += 1
         store = self.stores[region]
@@ -331,6 +343,23 @@ class Recorder:
         if ticket is None or ticket.is_written:
             store.note_recent(org, facts["request_id"], len(payload))
         return ticket
+
+    async def parts_of(self, region: str, data: bytes, facts: dict[str, Any]) -> list[Part]:
+        """A body that is there as a whole. Fails open: what the disk does not take is not kept, and
+        `facts` say so."""
+        if len(data) <= INLINE_BYTES_MAX:
+            return self._packer.pack(data)
+        sink = self.stores[region].blob_sink()
+        try:
+            await sink.write(data)
+            return sink.parts()
+        except OSError:
+            sink.abort()
+            note_unkept(facts)
+            return []
+        except BaseException:
+            sink.abort()
+            raise
 
     def _request_parts(self, body: Body, facts: dict[str, Any]) -> list[Part]:
         if body.spill is None:

@@ -32,6 +32,7 @@ from appliance.api.reply import on_bug, on_http_exception, on_refusal
 from appliance.api.services import Services
 from appliance.api.streamed import Streams
 from appliance.api.turns import Turns
+from appliance.api.while_there import WhileThere
 from appliance.errors import Refusal
 
 
@@ -69,6 +70,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(part.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
+    app.add_middleware(WhileThere)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

@@ -140,8 +140,8 @@ def _request_row(
         facts.outcome,
         get("error"),
         None if duration_us is None else duration_us / 1000,
-        # Streams only (proxy.md 8.5).
-        ttfb_us / 1000 if facts.is_stream and ttfb_us is not None else None,
+        # Streams only (proxy.md 8.5), and whatever a log says.
+        ttfb_us / 1000 if ttfb_us is not None and (facts.is_stream or get("source")) else None,
         *_tokens(usage),
         usage_source,
         cost_pico,
@@ -172,6 +172,11 @@ def _request_row(
         None if saved_us is None else saved_us / 1000,
         None if saved_us is None else _saved_cost(meta, price),
         get("threat"),
+        get("source"),
+        facts.step,
+        get("trace_id"),
+        get("span_id"),
+        get("parent_span_id"),
         None,
     )
 
@@ -229,6 +234,9 @@ def _is_special(usage: Usage) -> bool:
 def _price(meta: Mapping[str, Any], facts: Facts, price: PriceOf) -> Priced:
     """An unknown price is None. What was not used costs 0: no provider charges for it."""
     usage = facts.usage
+    declared = meta.get("declared_cost_pico")
+    if type(declared) is int:  # whoever logged the call has said what it cost
+        return Priced(declared if declared <= BIGINT_MAX else None, "provider", "")
     if usage is None:
         status = facts.status
         used = status is not None and 200 <= status < 300

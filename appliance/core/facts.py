@@ -63,6 +63,7 @@ class Facts(NamedTuple):
     status: int | None
     is_stream: bool
     notes: tuple[str, ...]
+    step: str | None = None
 
 
 def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
@@ -77,6 +78,10 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
     whole = outcome == "complete" and not get("response_truncated")
     response_type = get("response_type") or ""
     reply = _reply(decoded_response, response, response_type, whole=whole)
+    step: str | None = None
+    if get("source"):
+        reply = _logged(reply)
+        step = get("step") or model_name.step_name(asked)
     if outcome == "client_gone" and get("response_coding") and reply.is_events:
         # SDKs hang up at the terminal event: the relay cannot see it pass in a coded stream.
         if TerminalScanner(get("dialect") or "").feed(decoded_response.data):
@@ -90,11 +95,13 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
     if request_model is None and asked is None and decoded_request.data[:1] == b"{":
         found = salvage_string(decoded_request.data, b"model")
         request_model = model_name.clean_name(found)
-    response_model = model_name.reply_name(reply.documents)
+    response_model = None if step else model_name.reply_name(reply.documents)
     if get("model") and not request_model and not response_model:
         request_model = model_name.clean_name(get("model"))
     override = model_name.clean_name(get("model_override"))
-    usage, source = _usage(meta, asked, decoded_request, reply, outcome)
+    usage, source = _kept_usage(meta)
+    if usage is None and step is None:
+        usage, source = _usage(meta, asked, decoded_request, reply, outcome)
     return Facts(
         decoded_request,
         decoded_response,
@@ -110,7 +117,19 @@ def read_facts(meta: Meta, request: bytes, response: bytes) -> Facts:
         status_of(outcome, get("http_status"), get("error")),
         _is_stream(meta, asked, reply, path),
         _notes(decoded_request, decoded_response),
+        step,
     )  # fmt: skip
+
+
+def _logged(reply: Reply) -> Reply:
+    """The reply of a call that was told of: text is as good as JSON, and a stream's events may lie
+    beside what was made of them (proxy.md 9.4)."""
+    documents = reply.documents
+    first = documents[0] if len(documents) == 1 else None
+    chunks = first.get("streamed_data") if type(first) is dict else None
+    if type(chunks) is list and chunks:
+        return Reply([*chunks, first], True)
+    return reply._replace(malformed=False)
 
 
 def _sent_model(attempts: object) -> str | None:
@@ -156,6 +175,8 @@ def summarise(meta: Meta, request: bytes, response: bytes) -> dict[str, Any]:
     model = facts.response_model or facts.request_model
     if model:
         summary["model"] = model
+    if facts.step:
+        summary["step"] = facts.step
     if facts.usage is not None:
         summary["usage"] = {**usage_to_map(facts.usage), "source": facts.usage_source}
     return summary
@@ -211,9 +232,6 @@ def _is_stream(meta: Meta, asked: object, reply: Reply, path: str) -> bool:
 def _usage(
     meta: Meta, asked: object, request: Decoded, reply: Reply, outcome: str
 ) -> tuple[Usage | None, str]:
-    kept, source = _kept_usage(meta)
-    if kept is not None:
-        return kept, source
     if outcome in UNUSED_OUTCOMES:
         return None, "none"
     provider = meta.get("gateway_provider") or (meta.get("provider") or "").lower()

@@ -58,6 +58,12 @@ def special_name(document: dict[str, object]) -> str | None:
     return None
 
 
+def step_name(document: object) -> str | None:
+    """What a logged call was, if no model's."""
+    kind = document.get("_type") if type(document) is dict else None
+    return kind if kind in ("tool", "vector_db", "data") else None
+
+
 def reply_name(documents: Sequence[object]) -> str | None:
     """The model that says it answered, in a body or in the first events of a stream."""
     for index in range(min(len(documents), STREAM_EVENTS_LOOKED_AT)):

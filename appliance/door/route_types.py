@@ -72,6 +72,7 @@ class Route:
     region: str = ""
     target_from_client: bool = False
     falls_back: bool = False
+    intake: str = ""  # what is told of here, in place of being called
     refusal: Refusal | None = None
 
     @property
@@ -83,6 +84,11 @@ class Route:
     def is_gateway(self) -> bool:
         """Whether the body's model says where it goes, or a router does (`router_name`)."""
         return self.kind is Kind.GATEWAY
+
+    @property
+    def takes_in(self) -> bool:
+        """Whether it tells of calls, and is none itself."""
+        return self.kind is Kind.INTAKE
 
     @property
     def switches(self) -> bool:

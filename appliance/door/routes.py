@@ -44,12 +44,22 @@ OWN_PREFIXES: Final = (
 MODEL_LISTS: Final = frozenset({
     b"/v1/models", b"/models", b"/v1/models/multimodal", b"/models/multimodal",
 })  # fmt: skip
-# Rule 3.
-INTAKE_PATHS: Final = frozenset(
-    prefix + b"/" + kind + b"/v1/log"
-    for prefix in (b"", b"/v1/trace", b"/v1/gateway")
-    for kind in (b"custom", b"oai", b"anthropic", b"googleapis")
-) | {b"/v1/traces", b"/v1/log/request"}
+# Rule 3: what each path takes in, and whose calls they are where the body does not say
+# (backend.md 3.1, 3.2; the last three of /v1/trace/custom are Jawn's own, which says OpenAI).
+INTAKE_PATHS: Final[dict[bytes, str]] = {
+    **{
+        prefix + b"/" + kind.encode() + b"/v1/log": kind
+        for prefix in (b"", b"/v1/trace", b"/v1/gateway")
+        for kind in ("custom", "oai", "anthropic", "googleapis")
+    },
+    b"/v1/trace/custom/log": "jawn",
+    b"/v1/trace/custom/v1/log": "jawn",
+    b"/v1/trace/custom/log/typed": "typed",
+    b"/v1/log/request": "message",
+    b"/v1/trace/log": "spans",
+    b"/v1/trace/log-python": "spans-python",
+    b"/v1/traces": "traces",
+}
 # HTTP/2 leaves the method's form to us: a space in it would be a second request line upstream.
 METHOD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 WHOLE_KEY: Final = re.compile(rb"[sp]k-helicone-[a-z0-9-]{31}")
@@ -63,8 +73,12 @@ DOORS: Final = (
     "(oai, anthropic, groq, …); any path with Helicone-Target-URL; /v1/… with a provider's key; "
     "/{provider}/…; /healthcheck, /metrics, /docs and the REST API under /v1."
 )
+TRACE_PATHS: Final = (
+    "There is nothing at this path. Logs: /custom/v1/log, /oai/v1/log, /anthropic/v1/log, "
+    "/googleapis/v1/log and /v1/trace/custom/log; OpenTelemetry: /v1/traces, /v1/trace/log (JSON) "
+    "and /v1/trace/log-python (protobuf)."
+)
 NOT_BUILT: Final = {
-    "intake": "Log intake is not part of this version. Calls that go through the proxy are logged.",
     "generate": "Generate by prompt id is not part of this version.",
 }
 
@@ -150,7 +164,7 @@ def _match(
 ) -> Route:
     """Rules 3 to 10."""
     if path in INTAKE_PATHS or path.startswith(b"/v1/trace/"):
-        return Route(Kind.INTAKE, 3, refusal=_not_built("intake"))
+        return _to_intake(method, path)
     facts = routing.hosts.get(host)
     if facts is None:
         facts = _remember_host(host, routing)
@@ -172,6 +186,19 @@ def _match(
     if found is None:
         found = _by_credential(method, path, query, key, headers, routing)
     found.region = facts.region
+    return found
+
+
+def _to_intake(method: bytes, path: bytes) -> Route:
+    """Rule 3."""
+    found = Route(Kind.INTAKE, 3, intake=INTAKE_PATHS.get(path, ""))
+    if not found.intake:
+        found.refusal = Refusal(404, "not_found", TRACE_PATHS)
+    elif method != b"POST":
+        found.refusal = Refusal(
+            405, "method_not_allowed", "Logs and traces are sent with POST.",
+            headers={"Allow": "POST"},
+        )  # fmt: skip
     return found
 
 

@@ -168,6 +168,7 @@ PLAIN_ROW = {
     "saved_latency_ms": None,
     "saved_cost_pico": None,
     "threat": None,
+    **dict.fromkeys(("source", "step", "trace_id", "span_id", "parent_span_id")),
     "derive_error": None,
     "segment": 3,
     "frame_offset": 4096,

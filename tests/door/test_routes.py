@@ -28,7 +28,7 @@ from tests.door.asking import BEARER, HELICONE, KEY, TABLE, go
         ("POST", "/stripe/webhook", {}, Kind.OWN, 1),
         ("GET", "/wallets", BEARER, Kind.NOT_FOUND, 10),
         ("GET", "/admin/users", BEARER, Kind.NOT_FOUND, 10),
-        # 3 log intake, reserved
+        # 3 log intake
         ("POST", "/custom/v1/log", {}, Kind.INTAKE, 3),
         ("POST", "/oai/v1/log", {}, Kind.INTAKE, 3),
         ("POST", "/anthropic/v1/log", {}, Kind.INTAKE, 3),
@@ -129,10 +129,11 @@ def test_rules(method: str, target: str, headers: dict[str, str], kind: Kind, ru
     found = go(target, headers, method=method)
     assert (found.kind, found.rule) == (kind, rule)
     assert found.lane == ("full" if kind is Kind.OWN else "fast")
-    answered = {Kind.INTAKE: 501, Kind.NOT_FOUND: 404}
-    if kind in answered:
+    if kind is Kind.NOT_FOUND:
         assert found.refusal is not None
-        assert found.refusal.status == answered[kind]
+        assert found.refusal.status == 404
+    elif kind is Kind.INTAKE:
+        assert (found.refusal is None) == (found.intake != "feedback")
     elif kind is Kind.GATEWAY:
         assert (found.refusal is None) == (not found.router_name)
     else:
@@ -159,6 +160,34 @@ def test_preflights_know_what_they_ask_about(target: str, method: str, proxied: 
 
 def test_options_without_preflight_are_the_providers() -> None:
     assert go("/v1/gateway/oai/v1/x", method="OPTIONS").kind is Kind.PROXY
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1/trace", "/v1/gateway"])
+@pytest.mark.parametrize("kind", ["custom", "oai", "anthropic", "googleapis"])
+def test_logs_of_every_kind_below_every_prefix(prefix: str, kind: str) -> None:
+    """backend.md 3.2, the last line; with a provider's key or a Helicone key, whatever the host."""
+    wanted = "jawn" if (prefix, kind) == ("/v1/trace", "custom") else kind
+    for headers in ({}, BEARER, HELICONE):
+        found = go(f"{prefix}/{kind}/v1/log", headers)
+        assert (found.kind, found.lane, found.intake) == (Kind.INTAKE, "fast", wanted)
+        assert found.refusal is None
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "words"),
+    [
+        ("GET", "/oai/v1/log", 405, "POST"),
+        ("PUT", "/v1/traces", 405, "POST"),
+        ("POST", "/v1/trace/nothing", 404, "/v1/traces"),
+        ("GET", "/v1/trace/", 404, "/custom/v1/log"),
+    ],
+)
+def test_what_is_not_taken_in(method: str, target: str, status: int, words: str) -> None:
+    found = go(target, method=method)
+    assert found.kind is Kind.INTAKE
+    assert found.refusal is not None
+    assert found.refusal.status == status
+    assert words in found.refusal.message
 
 
 def test_router_names() -> None:

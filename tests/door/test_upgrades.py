@@ -78,7 +78,7 @@ def test_a_resource_of_azure_leads_nowhere_else(resource: str) -> None:
         ("/v1/realtime?x", {"__helicone-mock-response": "x"}, "websocket_only"),
         ("/ai/v1/chat/completions", {}, "websocket_no_provider"),
         ("/router/fast/realtime", {}, "router_unknown"),
-        ("/oai/v1/log", {}, "intake_not_built"),
+        ("/oai/v1/log", {}, "method_not_allowed"),
     ],
 )
 def test_refusals(target: str, headers: dict[str, str], code: str) -> None:

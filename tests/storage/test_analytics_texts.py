@@ -84,11 +84,23 @@ def test_whole_batches_of_large_texts_fit_and_their_room_is_given_back(
         analytics.close()
 
 
-@pytest.mark.parametrize("size", [KIB, 2 * KIB, 8 * KIB, 20 * KIB, 85 * KIB, 120 * KIB])
+SPAN = {
+    "source": "otlp",
+    "step": "tool",
+    "session_id": "",
+    "trace_id": "",
+    "span_id": "",
+    "parent_span_id": "",
+}
+
+
+@pytest.mark.parametrize("span", [{}, SPAN], ids=["proxied", "spans"])
+@pytest.mark.parametrize("size", [200, KIB, 2 * KIB, 8 * KIB, 20 * KIB, 85 * KIB, 120 * KIB])
 def test_whole_batches_that_are_hard_to_compress_get_a_readers_memory_where_they_need_it(
-    tmp_path: Path, size: int
+    tmp_path: Path, size: int, span: dict[str, str]
 ) -> None:
-    """What a proxy at its top speed hands over: replies of one size, 5 MiB of them at once."""
+    """What a proxy at its top speed hands over: replies of one size, 5 MiB of them at once; and
+    spans, each with ids that no other has."""
     options = IngestOptions()
     rows, batches = min(options.text_bytes_max // (size + 200) + 1, options.rows_max), 10
     analytics = opened(tmp_path / "analytics.duckdb")
@@ -98,7 +110,8 @@ def test_whole_batches_that_are_hard_to_compress_get_a_readers_memory_where_they
             for at in range(number * rows, (number + 1) * rows):
                 texts = {"request": text(200), "response": text(size)}
                 body = body_row(at, frame_offset=at, **texts)
-                batch.add_exchange(request_row(at, frame_offset=at), body, 0)
+                ids = {name: value or os.urandom(16).hex() for name, value in span.items()}
+                batch.add_exchange(request_row(at, frame_offset=at, **ids), body, 0)
             analytics.ingest(batch, Position(1, number + 1))
             assert not analytics._memory._is_raised
         sql = "SELECT count(*), sum(length(response)) FROM bodies WHERE request LIKE '%end.'"

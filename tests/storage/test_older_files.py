@@ -16,7 +16,11 @@ from storage.roll import roll
 from storage.rows import ADDED_IN, SCHEMA_VERSION
 from tests.storage.lake_kit import Derive, exchange, lake_rows, open_lake, write_segment
 
-BOTH = [("requests", "threat"), ("bodies", "prompt_template")]
+ADDED = [
+    ("requests", "threat"),
+    ("bodies", "prompt_template"),
+    *(("requests", name) for name in ("source", "step", "trace_id", "span_id", "parent_span_id")),
+]
 
 
 def older_lake(root: Path) -> Lake:
@@ -37,11 +41,11 @@ def older_lake(root: Path) -> Lake:
 
 
 def test_every_added_column_is_known() -> None:
-    assert set(ADDED_IN) == set(BOTH)
+    assert set(ADDED_IN) == set(ADDED)
     assert max(ADDED_IN.values()) == SCHEMA_VERSION
 
 
-@pytest.mark.parametrize(("table", "column"), BOTH)
+@pytest.mark.parametrize(("table", "column"), ADDED)
 def test_they_are_read_beside_newer_ones(tmp_path: Path, table: str, column: str) -> None:
     lake = older_lake(tmp_path)
     assert lake_rows(lake, table, column) == [(None,)] * 3
