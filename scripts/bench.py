@@ -19,6 +19,7 @@ import bench_limits
 import bench_memory
 import bench_million
 import bench_requests
+import bench_rest
 import bench_stream
 import bench_wallet
 from bench_report import Report
@@ -37,6 +38,7 @@ PARTS: dict[str, tuple[Part, str]] = {
     "wallet": (bench_wallet.wallet, "holds and settles, 200 at once, on a real file"),
     "memory": (bench_memory.fresh, "start, memory over --requests, idle connections"),
     "million": (bench_million.million, "the same on 1,000,000 exchanges after a kill; group-by"),
+    "rest": (bench_rest.rest, "the REST API over as many, alone and beside the proxy"),
 }
 
 

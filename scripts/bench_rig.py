@@ -282,10 +282,14 @@ def run_wrk(
     headers: dict[str, str],
     differing: bool = False,
     body: str = CHAT_REQUEST,
+    pause_ms: float = 0,
 ) -> Load:
-    """One round of wrk, one thread. `differing`: no two heads in a row are the same."""
+    """One round of wrk, one thread. `differing`: no two heads in a row are the same. `pause_ms`:
+    how long a connection rests before each request."""
     script = folder / "post.lua"
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
+    if pause_ms:
+        lines += f"\nfunction delay() return {pause_ms:.0f} end"
     script.write_text(LUA % (body, lines + (DIFFERING if differing else "")))
     out = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), url],

@@ -49,6 +49,7 @@ from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_re
 from appliance.api.services import Services
 from appliance.api.streamed import Streams
 from appliance.api.turns import Turns
+from appliance.api.while_there import WhileThere
 from appliance.errors import Refusal
 
 
@@ -102,6 +103,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(credits.router)
     app.include_router(docs.router)
     app.add_middleware(Audited, services=services)
+    app.add_middleware(WhileThere)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
     app.add_exception_handler(Refusal, on_refusal)

@@ -1,6 +1,6 @@
 """A reply that is made while it is sent: piece by piece, as fast as its client takes it.
 
-The client is watched meanwhile: sends to one that has gone succeed, so only its end tells.
+Whether its client is still there is watched by `while_there.py`: sends to one that left succeed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
-import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -66,17 +65,8 @@ class Streamed(Response):
                 "type": "http.response.start", "status": self.status_code,
                 "headers": self.raw_headers,
             })  # fmt: skip
-            failure: Exception | None = None
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_until_gone, receive, nursery.cancel_scope)
-                try:
-                    await self._body(partial(_write, send))
-                    await send({"type": "http.response.body", "body": b""})
-                except Exception as error:  # none may cross the nursery: it would be a group
-                    failure = error
-                nursery.cancel_scope.cancel()
-            if failure is not None:
-                raise failure
+            await self._body(partial(_write, send))
+            await send({"type": "http.response.body", "body": b""})
         finally:
             self._streams.open -= 1
             self._close()
@@ -85,9 +75,3 @@ class Streamed(Response):
 async def _write(send: Send, data: bytes) -> None:
     if data:
         await send({"type": "http.response.body", "body": data, "more_body": True})
-
-
-async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    scope.cancel("the client has gone")

@@ -16,11 +16,8 @@ stands; nobody writes a second one beside it.
 
 from typing import Final
 
-IS_STEP: Final = (
-    "coalesce(r.model = 'vector_db' OR starts_with(r.model, 'tool:')"
-    " OR starts_with(r.model, 'data:'), FALSE)"
-)
-IS_CALL: Final = f"NOT {IS_STEP}"
+IS_STEP: Final = "(r.step IS NOT NULL)"
+IS_CALL: Final = "(r.step IS NULL)"
 IS_ERROR: Final = "(r.status BETWEEN 400 AND 599)"
 IS_CACHED: Final = "(r.outcome = 'cache_hit')"
 # What the guard has said; NULL where it was not asked. Rows from before the column have the status

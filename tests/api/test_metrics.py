@@ -33,7 +33,7 @@ def fill(house: House) -> None:
         call(5, hour=2.9, outcome="cache_hit", cost_pico=0, saved_cost_pico=5 * 10**11,
              saved_latency_ms=70.0, cache_reference_id=b"\x40" + (1).to_bytes(15, "big"),
              time_to_first_token_ms=0.0),
-        call(6, hour=2, model="tool:search", latency_ms=9000.0, cost_pico=7 * 10**12),
+        call(6, hour=2, model="tool:search", step="tool", latency_ms=9000.0, cost_pico=7 * 10**12),
         call(7, hour=24, status=404),
     )  # fmt: skip
 

@@ -27,7 +27,9 @@ def fill(house: House) -> None:
     house.add(
         call(1, "s1", 0, session_path="/plan"),
         call(2, "s1", 2, session_path="/plan/step", status=500, user_id="bob"),
-        call(3, "s1", 4, session_path="/plan/step/", model="tool:search", cost_pico=None),
+        call(
+            3, "s1", 4, session_path="/plan/step/", model="tool:search", step="tool", cost_pico=None
+        ),
         call(4, "s1", 10, session_path="/done"),
         call(5, "s2", 3600, session_name="triage", cost_pico=9 * 10**11, user_id="eve"),
         call(6, None, 5),

@@ -180,7 +180,6 @@ def test_logs_of_every_kind_below_every_prefix(prefix: str, kind: str) -> None:
         ("PUT", "/v1/traces", 405, "POST"),
         ("POST", "/v1/trace/nothing", 404, "/v1/traces"),
         ("GET", "/v1/trace/", 404, "/custom/v1/log"),
-        ("POST", "/v1/feedback", 501, "/v1/request/{id}/feedback"),
     ],
 )
 def test_what_is_not_taken_in(method: str, target: str, status: int, words: str) -> None:
