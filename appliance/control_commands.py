@@ -168,6 +168,7 @@ class Commands:
         maintain: Mapping[str, Maintenance],
         status: Callable[[], dict[str, Any]],
         base: Callable[[], str] = str,
+        erase_soon: Callable[[str], None] = lambda region: None,
     ) -> None:
         self._regions = regions
         self._rings = rings
@@ -175,6 +176,7 @@ class Commands:
         self._maintain = maintain
         self._status = status
         self._base = base
+        self._erase_soon = erase_soon
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
@@ -262,6 +264,8 @@ class Commands:
             given = {**arguments, "base": self._base()}
             value = await act(lambda state: STATE_COMMANDS[name](state, given))
             await self._write_down(region, name, arguments, value)
+            if name == "delete":
+                self._erase_soon(region)
             await reply.value(value)
 
         return run

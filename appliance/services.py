@@ -237,7 +237,11 @@ def services_of(server: Server) -> Services:
             server.rings.lookup,
         ),
         SettingsOf(
-            server.rings, server.keys, server.config.retention_days, server.config.retention_bytes
+            server.rings,
+            server.keys,
+            server.config.retention_days,
+            server.config.retention_bytes,
+            server.erase_soon,
         ),
     )
 

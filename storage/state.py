@@ -26,7 +26,7 @@ from storage.rate_policies import (
     put_policy,
     read_policies,
 )
-from storage.settings_tables import m008_rate_policy_names, m009_saved_filters
+from storage.settings_tables import m008_rate_policy_names, m009_saved_filters, m010_erasures
 
 T = TypeVar("T")
 
@@ -97,6 +97,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m007_audit,
     m008_rate_policy_names,
     m009_saved_filters,
+    m010_erasures,
 )
 
 

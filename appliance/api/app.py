@@ -12,6 +12,7 @@ from appliance.api import (
     api_keys,
     appliance,
     credits,
+    deletions,
     docs,
     filters,
     health,
@@ -70,6 +71,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(filters.router)
     app.include_router(credits.router)
     app.include_router(docs.router)
+    app.include_router(deletions.router)
     app.add_middleware(Audited, services=services)
     app.add_middleware(Turns, operations=services.operations)
     app.add_middleware(PageHeaders, access=services.access)
