@@ -43,6 +43,7 @@ GROUPS = {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_users.GROUPS, **cli_wall
 for group, title in GROUPS.items():
     app.add_typer(group, name=title)
 app.command()(cli_users.audit)
+app.command()(cli_users.delete)
 
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")

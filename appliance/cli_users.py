@@ -57,3 +57,19 @@ def audit(
 ) -> None:
     """List who changed what, and when: settings, keys, people, deletions."""
     asked.value("audit", {"limit": limit, "org": org})
+
+
+@asking
+def delete(
+    asked: Asked,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="request, session, user or organization.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="ID", help="Its id, as records have it.")],
+    org: Org = "",
+) -> None:
+    """Delete everything of a request, session, user or organisation, for good.
+
+    A running server begins at once; without one it is done by the next that starts.
+    """
+    asked.value("delete", {"kind": kind, "id": name, "org": org})

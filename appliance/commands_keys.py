@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from appliance.commands_delete import DELETE_COMMANDS
 from appliance.commands_limits import LIMIT_COMMANDS
 from appliance.commands_orgs import (
     NAME_CHARACTERS_MAX,
@@ -91,6 +92,7 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
     **ORG_COMMANDS,
     **LIMIT_COMMANDS,
     **USER_COMMANDS,
+    **DELETE_COMMANDS,
     "keys.create": create_key,
     "keys.list": list_keys,
     "keys.revoke": revoke_key,

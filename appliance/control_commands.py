@@ -185,6 +185,7 @@ class Commands:
         maintain: Mapping[str, Maintenance],
         status: Callable[[], dict[str, Any]],
         base: Callable[[], str] = str,
+        erase_soon: Callable[[str], None] = lambda region: None,
     ) -> None:
         self._regions = regions
         self._rings = rings
@@ -192,6 +193,7 @@ class Commands:
         self._maintain = maintain
         self._status = status
         self._base = base
+        self._erase_soon = erase_soon
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
@@ -279,6 +281,8 @@ class Commands:
             given = {**arguments, "base": self._base()}
             value = await act(lambda state: STATE_COMMANDS[name](state, given))
             await self._write_down(region, name, arguments, value)
+            if name == "delete":
+                self._erase_soon(region)
             await reply.value(value)
 
         return run

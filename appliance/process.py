@@ -21,6 +21,7 @@ from pathlib import Path
 import trio
 
 from appliance import assembly, maintenance, resident
+from appliance.actors.eraser import Eraser
 from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.region import Region
@@ -41,6 +42,7 @@ from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
+from appliance.erasing import StoresOf
 from appliance.errors import Refusal
 from appliance.exchange import Head
 from appliance.house import House
@@ -165,6 +167,7 @@ class Server:
         send = sender(config, parts.dialling, house.pool)
         self.hooks = hooks_of(config, regions, self.records, self.links, send, log)
         self.actors = Supervisor(log)
+        self.erasers: dict[str, Eraser] = {}
         for name, region in regions.items():
             tail = "" if name == "us" else f"-{name}"
             self.actors.add(f"keys{tail}", KeyRingTask(self.rings.by_region[name]))
@@ -174,6 +177,9 @@ class Server:
             self.actors.add(f"wallet{tail}", region.wallet)
             for actor_name, actor in self.hooks.actors(name):
                 self.actors.add(f"{actor_name}{tail}", actor)
+            stores = StoresOf(region, self.rings.by_region[name], keys[name])
+            self.erasers[name] = Eraser(stores)
+            self.actors.add(f"deletions{tail}", self.erasers[name])
         self.sandbox = Sandbox()
         self.actors.add("sandbox", self.sandbox)
         for name, export in exports_of(config, regions, parts.dialling).items():
@@ -262,6 +268,7 @@ class Server:
             maintenance.COMMANDS,
             partial(live_status, self),
             self.url,
+            self.erase_soon,
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
@@ -282,6 +289,10 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+
+    def erase_soon(self, region: str) -> None:
+        """A deletion was asked for."""
+        self.erasers[region].wake()
 
     def url(self) -> str:
         """Where clients reach it."""

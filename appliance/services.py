@@ -258,7 +258,11 @@ def services_of(server: Server) -> Services:
             server.rings.lookup,
         ),
         settings=SettingsOf(
-            server.rings, server.keys, server.config.retention_days, server.config.retention_bytes
+            server.rings,
+            server.keys,
+            server.config.retention_days,
+            server.config.retention_bytes,
+            server.erase_soon,
         ),
         edits=EditsOf(server.regions),
         exports=ExportsOf(server.regions),

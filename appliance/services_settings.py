@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,10 +37,15 @@ class SettingsOf:
     keys: Mapping[str, ProviderKeys]
     retention_days: int | None = None
     retention_bytes: int | None = None
+    erase: Callable[[str], None] = lambda region: None
 
     def retention(self) -> tuple[int | None, int | None]:
         """As the configuration says."""
         return self.retention_days, self.retention_bytes
+
+    def erase_soon(self, region: str) -> None:
+        """Wake who does it."""
+        self.erase(region)
 
     # -- API keys
 

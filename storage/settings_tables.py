@@ -1,4 +1,4 @@
-"""Tables of settings beside keys: what rate limits are called, saved filters."""
+"""Tables of settings beside keys: names of rate limits, saved filters, deletions asked for."""
 
 import sqlite3
 
@@ -19,4 +19,17 @@ def m009_saved_filters(connection: sqlite3.Connection) -> None:
     )
     connection.execute(
         "CREATE INDEX saved_filters_of_organization ON saved_filters (organization_id)"
+    )
+
+
+def m010_erasures(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE erasures (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, "
+        "kind TEXT NOT NULL CHECK (kind IN ('request', 'session', 'user', 'organization')), "
+        "subject TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('waiting', 'done')), "
+        "found INTEGER NOT NULL, asked_by TEXT NOT NULL, created_at_us INTEGER NOT NULL, "
+        "done_at_us INTEGER) STRICT"
+    )
+    connection.execute(
+        "CREATE INDEX erasures_of_organization ON erasures (organization_id, created_at_us)"
     )

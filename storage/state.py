@@ -33,7 +33,7 @@ from storage.rate_policies import (
 )
 from storage.report_tables import m054_reports
 from storage.schedule_tables import m050_schedule
-from storage.settings_tables import m008_rate_policy_names, m009_saved_filters
+from storage.settings_tables import m008_rate_policy_names, m009_saved_filters, m010_erasures
 from storage.webhook_tables import m051_webhooks
 
 T = TypeVar("T")
@@ -105,6 +105,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m007_audit,
     m008_rate_policy_names,
     m009_saved_filters,
+    m010_erasures,
     m020_saved_queries,
     m030_export_positions,
     m040_analysis,

@@ -15,6 +15,7 @@ from appliance.api import (
     appliance,
     catalog,
     credits,
+    deletions,
     docs,
     evals,
     filters,
@@ -102,6 +103,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(filters.router)
     app.include_router(credits.router)
     app.include_router(docs.router)
+    app.include_router(deletions.router)
     app.add_middleware(Audited, services=services)
     app.add_middleware(WhileThere)
     app.add_middleware(Turns, operations=services.operations)

@@ -6,6 +6,7 @@ from starlette.responses import Response
 from appliance.api.paths import SCHEMA_PATH
 from appliance.api.permissions import sees_details
 from appliance.api.reply import NO_STORE, bare
+from appliance.api.schema import document
 from appliance.api.services import ActorState, Services
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -64,4 +65,4 @@ async def metrics(request: Request) -> Response:
 @router.get(SCHEMA_PATH, response_class=Response, include_in_schema=False)
 async def schema(request: Request) -> Response:
     """OpenAPI, behind the guard as everything else."""
-    return bare(request.app.openapi())
+    return bare(document(request.app))

@@ -135,3 +135,19 @@ RETENTION: Final = route(
                             "description": "the oldest go when there is more; null: none do"},
     })
 )  # fmt: skip
+
+_DELETION: Final = thing(
+    {"id": UUID, "kind": one_of("request", "session", "user", "organization"),
+     "state": one_of("waiting", "done"),
+     "exchanges": {"type": "integer", "description": "that were found and deleted"},
+     "created_at": TIME, "done_at": TIME_OR_NULL}
+)  # fmt: skip
+DELETIONS: Final = route(listing(_DELETION))
+DELETE: Final = route(
+    _DELETION,
+    request=thing(
+        {"kind": one_of("request", "session", "user", "organization"),
+         "id": {"type": "string", "minLength": 1, "maxLength": 4096}}
+    ),
+    status=202,
+)  # fmt: skip

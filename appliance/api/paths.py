@@ -177,6 +177,8 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/v1/appliance/status"): "configure",
     ("GET", "/v1/appliance/retention"): "read",
     ("GET", "/v1/appliance/audit"): "configure",
+    ("GET", "/v1/appliance/deletions"): "configure",
+    ("POST", "/v1/appliance/deletions"): "configure",
 }
 
 

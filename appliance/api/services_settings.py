@@ -34,6 +34,9 @@ class Settings(Protocol):
     def retention(self) -> tuple[int | None, int | None]:
         """Days and bytes for which records are kept; None without a bound."""
 
+    def erase_soon(self, region: str) -> None:
+        """A deletion was put down: it is carried out now."""
+
     # -- API keys
 
     async def api_keys(self, tenant: Tenant) -> list[ApiKey]:

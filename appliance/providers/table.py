@@ -23,7 +23,7 @@ OWN: Final = "[providers]"  # the page of a row that the user wrote
 
 # First path segments that mean something else: no provider may be called so.
 RESERVED_SEGMENTS: Final = frozenset({
-    "healthcheck", "readycheck", "metrics", "docs", "download", "ui", "assets", "static",
+    "healthcheck", "readycheck", "metrics", "docs", "download", "ui", "assets", "static", "sign-in",
     "favicon.ico", "robots.txt", "index.html", "openapi.json", "v1", "v1beta", "v2", "router", "ai",
     "gateway", "custom", "googleapis", "chat", "responses", "messages", "embeddings", "models",
     "completions", "helicone-sql", "api", "wallet", "admin", "stripe",

@@ -137,4 +137,8 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/v1/appliance/status"): PUBLIC,
     ("GET", "/v1/appliance/retention"): PUBLIC,
     ("GET", "/v1/appliance/audit"): PUBLIC,
+    ("GET", "/v1/appliance/deletions"): Case(answer=[]),
+    ("POST", "/v1/appliance/deletions"): Case(
+        body={"kind": "organization", "id": "{org}"}, status=(422,)
+    ),
 }  # fmt: skip

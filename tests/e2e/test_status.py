@@ -16,7 +16,7 @@ from tests.fakes.provider import Provider
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "a secret"}]}
 ACTORS = {
     "journal", "analytics", "lake", "keys", "limits", "cache", "provider-keys", "wallet",
-    "webhooks", "notices", "scheduler",
+    "webhooks", "notices", "scheduler", "deletions", "sandbox", "otlp", "posthog",
 }  # fmt: skip
 
 

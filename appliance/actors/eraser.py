@@ -1,0 +1,145 @@
+"""Carries out deletions that were asked for: journal, lake, database and cache by the roller, the
+small tables by itself. Each is on the disk before it begins, so that a crash leaves it waiting and
+the next start goes on; done twice it finds nothing the second time.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+import trio
+
+from appliance.errors import Refusal
+from storage.audit import Act, add_act
+from storage.erasures import Erasure, done, erase_organization, erase_rows, waiting
+
+T = TypeVar("T")
+
+RETRY_FIRST_S: Final = 5.0
+RETRY_MAX_S: Final = 300.0
+
+Work = Callable[[sqlite3.Connection], T]
+# Ids of requests with those of their exchanges.
+Take = Callable[[Sequence[tuple[str, bytes]]], Awaitable[None]]
+
+
+class Stores(Protocol):
+    """What the eraser needs of its region. All may raise what `failures` names, and Refusal."""
+
+    failures: tuple[type[Exception], ...]
+
+    async def read(self, work: Work[T]) -> T:
+        """Of the state store."""
+
+    async def write(self, work: Work[T]) -> T:
+        """In one transaction."""
+
+    async def find(self, row: Erasure, take: Take) -> None:
+        """Hand over what is meant, in pages."""
+
+    async def forget(self, selector: Mapping[str, Any]) -> int:
+        """Of journal, lake, database and cache; how many exchanges."""
+
+    async def close_access(self, org: bytes) -> None:
+        """Providers' keys of an organisation go before anything else of it."""
+
+    async def reload(self) -> None:
+        """Keys that were removed open nothing any more."""
+
+
+class Eraser:
+    """One per region."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._failures: tuple[type[Exception], ...] = (*stores.failures, Refusal, ValueError)
+        self._asked = trio.Event()
+        self._closing = False
+        self._scope = trio.CancelScope()
+        self._waiting = 0
+        self.trouble = ""
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Go on with what waits, then with whatever is asked for, until `close`."""
+        task_status.started()
+        if self._closing:
+            return
+        pause_s = 0.0
+        with trio.CancelScope() as self._scope:
+            while True:
+                self._asked = trio.Event()
+                if await self._carry_out():
+                    pause_s = 0.0
+                    await self._asked.wait()
+                else:
+                    pause_s = min(RETRY_MAX_S, max(RETRY_FIRST_S, 2 * pause_s))
+                    await trio.sleep(pause_s)
+
+    def close(self) -> None:
+        """`run` returns; what is under way is taken up by the next start."""
+        self._closing = True
+        self._scope.cancel("the server ends")
+
+    def wake(self) -> None:
+        """Something was asked for."""
+        self._asked.set()
+
+    @property
+    def inbox(self) -> int:
+        """How many wait."""
+        return self._waiting
+
+    async def _carry_out(self) -> bool:
+        """All that waits. False: something failed, and is tried again."""
+        try:
+            rows = await self._stores.read(waiting)
+        except self._failures:
+            return False  # the ring of keys says that its store is broken
+        try:
+            for left, row in enumerate(rows):
+                self._waiting = len(rows) - left
+                await self._erase(row)
+        except self._failures as error:
+            self.trouble = f"a deletion waits: {type(error).__name__}"
+            return False
+        self._waiting = 0
+        self.trouble = ""
+        return True
+
+    async def _erase(self, row: Erasure) -> None:
+        """An organisation's access first: nothing new comes in behind. Then rows that name the
+        requests, while it can still be told which they are; then the requests."""
+        stores, org = self._stores, uuid.UUID(row.organization_id).bytes
+        gone = 0
+        exchanges: list[bytes] = []
+        if row.kind == "organization":
+            await stores.close_access(org)
+            gone += await stores.write(lambda c: erase_organization(c, row.organization_id))
+            await stores.reload()
+
+        async def take(page: Sequence[tuple[str, bytes]]) -> None:
+            nonlocal gone
+            if row.kind == "request":
+                exchanges.extend(exchange_id for _, exchange_id in page)
+            ids = [request_id for request_id, _ in page]
+            gone += await stores.write(lambda c: erase_rows(c, row.organization_id, ids))
+
+        await stores.find(row, take)
+        selector: dict[str, Any] = {"organization": org}
+        if row.kind == "request":
+            selector["exchange_ids"] = exchanges
+        elif row.kind != "organization":
+            selector[f"{row.kind}_id"] = row.subject
+        nothing = row.kind == "request" and not exchanges
+        found = 0 if nothing else await stores.forget(selector)
+        detail = {"kind": row.kind, "exchanges": found, "rows": gone}
+        act = Act(row.organization_id, row.asked_by, "deletion.done", row.id, detail)
+
+        def finish(connection: sqlite3.Connection) -> None:
+            done(connection, row.id, found)
+            add_act(connection, act)
+
+        await stores.write(finish)

@@ -1,0 +1,74 @@
+"""What deletions of a running server reach, wired to its region and its rings of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from appliance.actors.eraser import Take, Work
+from appliance.actors.roller import FAILURES, DeletionRefused
+from appliance.control_commands import freshness, run_query
+from storage.erasures import Erasure
+
+if TYPE_CHECKING:
+    from appliance.actors.key_ring import KeyRing
+    from appliance.actors.provider_keys import ProviderKeys
+    from appliance.actors.region import Region
+
+T = TypeVar("T")
+
+CONDITIONS = {
+    "request": "CAST(request_id AS VARCHAR) = ?",
+    "session": "session_id = ?",
+    "user": "user_id = ?",
+    "organization": "? = ''",
+}
+
+
+class StoresOf:
+    """One region's."""
+
+    failures: tuple[type[Exception], ...] = (*FAILURES, DeletionRefused)
+
+    def __init__(self, region: Region, ring: KeyRing, keys: ProviderKeys) -> None:
+        self._region = region
+        self._ring = ring
+        self._keys = keys
+
+    async def read(self, work: Work[T]) -> T:
+        """Through the ring's own connection: nothing has to be opened for it."""
+        return await self._ring.ask(lambda state: state.read(work))
+
+    async def write(self, work: Work[T]) -> T:
+        """In one transaction."""
+        return await self._ring.ask(lambda state: state.write(work))
+
+    async def find(self, row: Erasure, take: Take) -> None:
+        """As the database has it, once it has all that ended before."""
+        await freshness(self._region)
+
+        async def page(_: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
+            if rows:
+                await take(
+                    [(str(request_id), exchange_id.bytes) for request_id, exchange_id in rows]
+                )
+
+        subject = "" if row.kind == "organization" else row.subject
+        sql = (
+            "SELECT request_id, exchange_id FROM requests "  # noqa: S608 - a condition of ours
+            f"WHERE organization_id = CAST(? AS UUID) AND {CONDITIONS[row.kind]}"
+        )
+        await run_query(self._region, sql, (row.organization_id, subject), page)
+
+    async def forget(self, selector: Mapping[str, Any]) -> int:
+        """By the roller."""
+        return await self._region.roller.forget(selector)
+
+    async def close_access(self, org: bytes) -> None:
+        """Through the ring of provider keys, which has a copy of its own."""
+        for row in await self._keys.list_keys(org):
+            await self._keys.remove(org, row.id)
+
+    async def reload(self) -> None:
+        """The keys on file, and no others."""
+        await self._ring.load()

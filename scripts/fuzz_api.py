@@ -1,0 +1,94 @@
+"""Schemathesis over the API of a real server, as every kind of caller: no 5xx, and no answer that
+is not as /download/swagger.json says. `scripts/fuzz-api --help` tells the rest.
+
+Schemathesis is no dependency of this project: it brings forty packages along. Install it beside
+(`pipx install "schemathesis>=4,<5"`); `st` is looked for on the path, or named in HELICONE_ST.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.fakes.appliance import Appliance
+
+CONFIG = (
+    'access = "keys"\nadmin_key = "{admin}"\nstripe_webhook_secret = "whsec_0123456789abcdef"\n'
+)
+ADMIN = "an-administrators-key"
+PASSWORD = "correct horse battery"
+ROLES = ("owner", "admin", "member", "viewer")
+CHECKS = (
+    "not_a_server_error,response_schema_conformance,status_code_conformance,"
+    "content_type_conformance"
+)
+# It would sign its own caller out; and what proxies is no part of the API.
+LEFT_OUT = ("/v1/auth/sign-out",)
+
+
+def callers(appliance: Appliance) -> Iterator[tuple[str, dict[str, str]]]:
+    """Names and headers: nobody, each kind of key, each role, the administrator."""
+    yield "nobody", {}
+    yield "admin_key", {"Authorization": f"Bearer {ADMIN}"}
+    key = appliance.command("keys.create", name="fuzz")["key"]
+    yield "key rw", {"Authorization": f"Bearer {key}"}
+    writer = appliance.command("keys.create", name="fuzz w", write_only=True)["key"]
+    yield "key w", {"Authorization": f"Bearer {writer}"}
+    for role in ROLES:
+        made = appliance.command("users.create", email=f"{role}@example.com", role=role)
+        body = {"token": made["url"].partition("token=")[2], "password": PASSWORD}
+        reply = appliance.call("/v1/auth/link", body, {})
+        cookie = (reply.first("set-cookie") or b"").decode().partition(";")[0]
+        yield role, {"Cookie": cookie, "X-CSRF-Token": reply.json["data"]["csrf_token"]}
+
+
+def run(st: str, appliance: Appliance, headers: dict[str, str], seed: int, examples: int) -> int:
+    """One caller's run; its exit code."""
+    command = [
+        st, "run", f"{appliance.url}/download/swagger.json", "--checks", CHECKS, "--phases",
+        "coverage,fuzzing", "-n", str(examples), "--seed", str(seed), "--no-color",
+        "--suppress-health-check", "all", "--warnings", "off", "--continue-on-failure",
+    ]  # fmt: skip
+    for path in LEFT_OUT:
+        command += ["--exclude-path", path]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    # In its directory: it keeps notes of what it found where it is run.
+    return subprocess.run(command, cwd=appliance.directory).returncode
+
+
+def main() -> int:
+    """The worst of the exit codes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=50, help="of each endpoint (50)")
+    parser.add_argument("--seed", type=int, help="the same cases again")
+    parser.add_argument("--caller", help="one of them alone, such as viewer")
+    given = parser.parse_args()
+    st = os.environ.get("HELICONE_ST") or shutil.which("st")
+    if st is None:
+        print('st is missing: pipx install "schemathesis>=4,<5"', file=sys.stderr)
+        return 2
+    seed = given.seed if given.seed is not None else random.randrange(2**31)
+    print(f"seed {seed}", flush=True)
+    worst = 0
+    with tempfile.TemporaryDirectory() as folder:
+        config = CONFIG.format(admin=ADMIN)
+        with Appliance(Path(folder), None, config=config) as appliance:
+            # All first: what is tried while fuzzing uses up the attempts to sign in.
+            for name, headers in list(callers(appliance)):
+                if given.caller in (None, name):
+                    print(f"-- as {name}", flush=True)
+                    worst = max(worst, run(st, appliance, headers, seed, given.examples))
+            assert "Traceback" not in appliance.log, appliance.log
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())

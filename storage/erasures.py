@@ -1,0 +1,187 @@
+"""Deletions that somebody asked for: what is to go, until it is gone, and that it went.
+
+What identifies the subject is kept only as long as it is needed to find it; afterwards its place is
+empty, and the file is overwritten there (secure_delete). Other small tables lose their rows by the
+names of their columns, so that a table that comes later is reached as well.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from storage.state import DEFAULT_ORGANIZATION_ID, now_us
+
+Kind = Literal["request", "session", "user", "organization"]
+
+KINDS: Final[tuple[Kind, ...]] = ("request", "session", "user", "organization")
+WAITING_MAX: Final = 1000  # of a region
+KEPT_MAX: Final = 10_000
+BATCH: Final = 500
+COLUMNS: Final = (
+    "id, organization_id, kind, subject, state, found, asked_by, created_at_us, done_at_us"
+)
+# In which columns a table names a request.
+REQUEST_COLUMNS: Final = ("request_id", "origin_request_id", "helicone_request_id")
+# These say what was done and hold no text of a call, or are changed by their own store alone.
+LEFT: Final = (
+    "audit", "erasures", "migrations", "provider_keys", "proxy_keys", "provider_keys_version",
+)  # fmt: skip
+# The books stay, apart from labels that name a request.
+LEDGER: Final = "ledger_"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """`state` is waiting or done; `found` counts exchanges."""
+
+    id: str
+    organization_id: str
+    kind: Kind
+    subject: str
+    state: str
+    found: int
+    asked_by: str
+    created_at_us: int
+    done_at_us: int | None
+
+
+def ask(
+    connection: sqlite3.Connection, organization_id: str, kind: Kind, subject: str, asked_by: str
+) -> Erasure:
+    """Put down what is to go; the same thing that waits already is not put down again. Raises
+    ValueError when too many wait."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM erasures WHERE organization_id = ? AND kind = ? AND subject = ? "  # noqa: S608
+        "AND state = 'waiting'",
+        (organization_id, kind, subject),
+    ).fetchone()
+    if row is not None:
+        return Erasure(*row)
+    count = connection.execute("SELECT count(*) FROM erasures WHERE state = 'waiting'").fetchone()
+    if count[0] >= WAITING_MAX:
+        raise ValueError(f"{WAITING_MAX} deletions wait to be carried out: ask again later")
+    connection.execute(
+        "DELETE FROM erasures WHERE id IN (SELECT id FROM erasures WHERE state = 'done' "
+        "ORDER BY created_at_us DESC, id LIMIT -1 OFFSET ?)",
+        (KEPT_MAX,),
+    )
+    asked = Erasure(
+        str(uuid.uuid4()), organization_id, kind, subject, "waiting", 0, asked_by, now_us(), None
+    )
+    connection.execute(
+        f"INSERT INTO erasures ({COLUMNS}) VALUES (?, ?, ?, ?, 'waiting', 0, ?, ?, NULL)",  # noqa: S608
+        (asked.id, organization_id, kind, subject, asked_by, asked.created_at_us),
+    )
+    return asked
+
+
+def waiting(connection: sqlite3.Connection) -> list[Erasure]:
+    """The oldest first."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM erasures WHERE state = 'waiting' ORDER BY created_at_us, id"  # noqa: S608
+    )
+    return [Erasure(*row) for row in rows]
+
+
+def listed(connection: sqlite3.Connection, organization_id: str, limit: int) -> list[Erasure]:
+    """The newest first."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM erasures WHERE organization_id = ? "  # noqa: S608
+        "ORDER BY created_at_us DESC, id LIMIT ?",
+        (organization_id, limit),
+    )
+    return [Erasure(*row) for row in rows]
+
+
+def done(connection: sqlite3.Connection, erasure_id: str, found: int) -> None:
+    """It is carried out: whom it was about is forgotten too."""
+    connection.execute(
+        "UPDATE erasures SET state = 'done', found = ?, subject = '', done_at_us = ? WHERE id = ?",
+        (found, now_us(), erasure_id),
+    )
+
+
+def erase_rows(
+    connection: sqlite3.Connection, organization_id: str, request_ids: Sequence[str]
+) -> int:
+    """Rows about these requests, in every small table that names one; how many."""
+    gone = 0
+    for table, columns in _tables(connection, with_books=True):
+        for column in REQUEST_COLUMNS:
+            if column not in columns:
+                continue
+            mine, org = _of_organization(columns, organization_id)
+            for ids in _batches(request_ids):
+                marks = ", ".join("?" * len(ids))
+                act = f'DELETE FROM "{table}"'  # noqa: S608 - a name of the schema
+                if table.startswith(LEDGER):
+                    act = f'UPDATE "{table}" SET "{column}" = \'\''  # noqa: S608 - the same
+                gone += connection.execute(
+                    f'{act} WHERE "{column}" IN ({marks}){mine}', (*ids, *org)
+                ).rowcount
+    return gone
+
+
+def erase_organization(connection: sqlite3.Connection, organization_id: str) -> int:
+    """Every row of an organisation but the organisation itself, and what its books say; how many.
+    People who belong to no other organisation go with it."""
+    gone = 0
+    people = [
+        str(row[0])
+        for row in connection.execute(
+            "SELECT user_id FROM members m WHERE organization_id = ? AND NOT EXISTS (SELECT 1 FROM "
+            "members o WHERE o.user_id = m.user_id AND o.organization_id <> m.organization_id)",
+            (organization_id,),
+        )
+    ]
+    connection.execute("PRAGMA defer_foreign_keys = ON")  # until the transaction ends
+    for table, columns in _tables(connection):
+        if table == "organizations":
+            continue
+        mine, org = _of_organization(columns, organization_id)
+        if org:
+            gone += connection.execute(
+                f'DELETE FROM "{table}" WHERE 1{mine}',  # noqa: S608
+                org,
+            ).rowcount
+    for user_id in people:
+        gone += connection.execute("DELETE FROM users WHERE id = ?", (user_id,)).rowcount
+    connection.execute(
+        "DELETE FROM organizations WHERE id = ? AND id <> ?",
+        (organization_id, DEFAULT_ORGANIZATION_ID),
+    )
+    return gone
+
+
+def _tables(
+    connection: sqlite3.Connection, *, with_books: bool = False
+) -> list[tuple[str, set[str]]]:
+    names = [
+        str(row[0])
+        for row in connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        if row[0] not in LEFT and (with_books or not str(row[0]).startswith(LEDGER))
+    ]
+    return [
+        (name, {str(row[1]) for row in connection.execute(f'PRAGMA table_info("{name}")')})
+        for name in names
+    ]
+
+
+def _of_organization(
+    columns: Iterable[str], organization_id: str
+) -> tuple[str, tuple[object, ...]]:
+    """The condition for rows of the organisation, and its value."""
+    if "organization_id" in columns:
+        return " AND organization_id = ?", (organization_id,)
+    if "org" in columns:
+        return " AND org = ?", (uuid.UUID(organization_id).bytes,)
+    return "", ()
+
+
+def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    for start in range(0, len(ids), BATCH):
+        yield ids[start : start + BATCH]

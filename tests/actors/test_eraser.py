@@ -1,0 +1,210 @@
+"""Deletions that were asked for: carried out, tried again, taken up after a crash, forgotten."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from appliance.actors.eraser import Eraser
+from storage import accounts as book
+from storage import erasures
+from storage.audit import read_acts
+from storage.erasures import Erasure
+from storage.state import DEFAULT_ORGANIZATION_ID as ORG
+from storage.state import State
+
+REQUEST = "5d3e8f9a-0000-4000-8000-000000000001"
+EXCHANGE = b"e" * 16
+
+
+class Stores:
+    """A real state store; what the roller would do is counted."""
+
+    failures = (OSError,)
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.forgotten: list[dict[str, Any]] = []
+        self.fails = 0
+        self.closed: list[bytes] = []
+        self.reloads = 0
+
+    async def read(self, work: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self.state.read(work)
+
+    async def write(self, work: Any) -> Any:
+        await trio.lowlevel.checkpoint()
+        return self.state.write(work)
+
+    async def find(self, row: Erasure, take: Any) -> None:
+        if row.subject in ("a session", "a person", REQUEST) or row.kind == "organization":
+            await take([(REQUEST, EXCHANGE)])
+
+    async def forget(self, selector: Mapping[str, Any]) -> int:
+        await trio.lowlevel.checkpoint()
+        if self.fails:
+            self.fails -= 1
+            raise OSError("disk full")
+        self.forgotten.append(dict(selector))
+        return 1
+
+    async def close_access(self, org: bytes) -> None:
+        self.closed.append(org)
+
+    async def reload(self) -> None:
+        self.reloads += 1
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Any:
+    state = State.open(tmp_path / "state.sqlite")
+    yield Stores(state)
+    state.close()
+
+
+@asynccontextmanager
+async def running(stores: Stores) -> AsyncIterator[Eraser]:
+    eraser = Eraser(stores)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(eraser.run)
+        yield eraser
+        eraser.close()
+
+
+def ask(stores: Stores, kind: Any, subject: str, org: str = ORG) -> Erasure:
+    return stores.state.write(lambda c: erasures.ask(c, org, kind, subject, "user:u"))
+
+
+def rows(stores: Stores, org: str = ORG) -> list[Erasure]:
+    return stores.state.read(lambda c: erasures.listed(c, org, 10))
+
+
+async def until_done(stores: Stores, org: str = ORG) -> None:
+    with trio.fail_after(60):
+        while any(row.state == "waiting" for row in rows(stores, org)):  # noqa: ASYNC110
+            await trio.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "selector"),
+    [
+        ("session", "a session", {"session_id": "a session"}),
+        ("user", "a person", {"user_id": "a person"}),
+        ("request", REQUEST, {"exchange_ids": [EXCHANGE]}),
+    ],
+)
+async def test_what_is_meant_goes_within_its_organisation(
+    stores: Stores, autojump_clock: Any, kind: str, subject: str, selector: dict[str, Any]
+) -> None:
+    async with running(stores) as eraser:
+        await trio.testing.wait_all_tasks_blocked()
+        ask(stores, kind, subject)
+        eraser.wake()
+        await until_done(stores)
+    assert stores.forgotten == [{"organization": uuid.UUID(ORG).bytes, **selector}]
+    [row] = rows(stores)
+    assert (row.state, row.found, row.subject) == ("done", 1, "")
+    [act] = stores.state.read(lambda c: read_acts(c, ORG))
+    assert (act["action"], act["actor"]) == ("deletion.done", "user:u")
+    assert subject not in str(act)
+
+
+async def test_a_request_that_is_not_there_is_done_at_once(
+    stores: Stores, autojump_clock: Any
+) -> None:
+    ask(stores, "request", str(uuid.uuid4()))
+    async with running(stores):
+        await until_done(stores)
+    assert stores.forgotten == []
+
+
+async def test_a_failure_is_tried_again(stores: Stores, autojump_clock: Any) -> None:
+    stores.fails = 3
+    ask(stores, "user", "a person")
+    async with running(stores) as eraser:
+        await trio.testing.wait_all_tasks_blocked()
+        assert eraser.trouble == "a deletion waits: OSError"
+        assert eraser.inbox == 1
+        await until_done(stores)
+        assert (eraser.trouble, eraser.inbox) == ("", 0)
+    assert len(stores.forgotten) == 1
+
+
+async def test_what_waits_is_carried_out_by_the_next_start(
+    stores: Stores, autojump_clock: Any
+) -> None:
+    stores.fails = 100
+    ask(stores, "user", "a person")
+    async with running(stores):
+        await trio.testing.wait_all_tasks_blocked()
+    assert [row.state for row in rows(stores)] == ["waiting"]
+    stores.fails = 0
+    async with running(stores):
+        await until_done(stores)
+
+
+async def test_an_organisation_goes_with_its_keys_and_people(
+    stores: Stores, autojump_clock: Any
+) -> None:
+    state = stores.state
+    org = state.add_organization("acme").id
+    state.add_api_key("k", "a" * 64, organization_id=org)
+    state.add_api_key("other", "b" * 64)
+
+    def people(connection: Any) -> None:
+        for name, orgs in (("only", [org]), ("both", [org, ORG])):
+            user = book.add_user(connection, f"{name}@x", "")
+            for one in orgs:
+                book.put_member(connection, one, user.id, "owner")
+
+    state.write(people)
+    ask(stores, "organization", org, org)
+    async with running(stores):
+        await until_done(stores, org)
+    assert stores.closed == [uuid.UUID(org).bytes]
+    assert stores.reloads == 1
+    assert [key.name for key in state.api_keys(revoked=True)] == ["other"]
+    assert [row.id for row in state.organizations()] == [ORG]
+    assert [row["email"] for row in state.read(book.list_users)] == ["both@x"]
+    assert stores.forgotten == [{"organization": uuid.UUID(org).bytes}]
+
+
+def test_rows_that_name_a_request_go_wherever_they_lie(stores: Stores) -> None:
+    """Also those of tables that nobody here has heard of."""
+
+    def work(connection: Any) -> int:
+        connection.execute("CREATE TABLE later (organization_id TEXT, origin_request_id TEXT)")
+        for org in (ORG, "another"):
+            for request_id in (REQUEST, "other"):
+                connection.execute("INSERT INTO later VALUES (?, ?)", (org, request_id))
+        connection.execute(
+            "INSERT INTO ledger_disallowed VALUES (?, 'openai', 'm', ?, 1)",
+            (uuid.UUID(ORG).bytes, REQUEST),
+        )
+        return erasures.erase_rows(connection, ORG, [REQUEST])
+
+    assert stores.state.write(work) == 2
+    left = stores.state.read(lambda c: c.execute("SELECT count(*) FROM later").fetchone())
+    assert left == (3,)
+    [label] = stores.state.read(
+        lambda c: c.execute("SELECT request_id FROM ledger_disallowed").fetchall()
+    )
+    assert label == ("",)  # the model stays on the list
+
+
+def test_the_same_is_asked_for_once_and_so_many_wait(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasures, "WAITING_MAX", 2)
+    first = ask(stores, "user", "a person")
+    assert ask(stores, "user", "a person").id == first.id
+    ask(stores, "session", "u")
+    with pytest.raises(ValueError, match="wait to be carried out"):
+        ask(stores, "user", "v")
