@@ -182,11 +182,7 @@ class Server:
             self.actors.add(f"deletions{tail}", self.erasers[name])
         self.sandbox = Sandbox()
         self.actors.add("sandbox", self.sandbox)
-        for name, export in exports_of(config, regions, parts.dialling).items():
-            self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
-            house.metrics.gauges.append(partial(export.gauges, name))
-        self.actors.add("posthog", house.posthog)
-        house.metrics.gauges.append(house.posthog.gauges)
+        self._add_exports(parts)
         self.listeners = listeners
         self.began_s = time.monotonic()
         self.ready = False
@@ -229,6 +225,15 @@ class Server:
     def body_sink(self, region: str) -> RequestSink:
         """Where a request body that is read slowly goes."""
         return self.regions[region].request_sink()
+
+    def _add_exports(self, parts: Parts) -> None:
+        """Where finished calls are told of."""
+        house = self.house
+        for name, export in exports_of(self.config, self.regions, parts.dialling).items():
+            self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
+            house.metrics.gauges.append(partial(export.gauges, name))
+        self.actors.add("posthog", house.posthog)
+        house.metrics.gauges.append(house.posthog.gauges)
 
     async def run(self, began_s: float) -> None:
         """Actors, then doors, then the signal; back in the opposite order."""

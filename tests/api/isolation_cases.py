@@ -25,6 +25,15 @@ NO_ADMIN: Final = (401,)
 NO_SESSION: Final = (401,)
 NO_PERSON: Final = (403,)  # a key says who belongs to an organisation in no case
 PUBLIC: Final = Case()
+UNSIGNED: Final = (403,)
+TIME: Final = {"timeFilter": {"start": "2000-01-01T00:00:00Z", "end": "2100-01-01T00:00:00Z"}}
+TIME_MS: Final = {
+    "timeFilter": {"startTimeUnixMs": 0, "endTimeUnixMs": 4_000_000_000_000},
+    "search": "",
+    "timezoneDifference": 0,
+}
+SERIES: Final = {**ALL, **TIME, "dbIncrement": "year", "timeZoneDifference": 0}
+STREAM: Final = Case("/v1/request/live")  # until the client goes: asked for elsewhere
 
 CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/healthcheck"): PUBLIC,
@@ -41,6 +50,133 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/request/query"): Case(body=ALL, answer=[]),
     ("POST", "/v1/request/count/query"): Case(body=ALL, answer=0),
     ("GET", "/v1/request/{request_id}"): Case("/v1/request/{request_id}", status=GONE),
+    # -- requests
+    ("POST", "/v1/request/query-ids"): Case(body={"requestIds": ["{request_id}"]}, answer=[]),
+    ("GET", "/v1/request/{request_id}/inputs"): Case(
+        "/v1/request/{request_id}/inputs", status=GONE
+    ),
+    ("POST", "/v1/request/{request_id}/feedback"): Case(
+        "/v1/request/{request_id}/feedback", {"rating": True}, GONE
+    ),
+    ("PUT", "/v1/request/{request_id}/property"): Case(
+        "/v1/request/{request_id}/property", {"key": "k", "value": "v"}, GONE
+    ),
+    ("POST", "/v1/request/{request_id}/score"): Case(
+        "/v1/request/{request_id}/score", {"scores": {"s": 1}}, GONE
+    ),
+    ("POST", "/v1/request/{request_id}/assets/{asset_id}"): Case(
+        "/v1/request/{request_id}/assets/{org}", status=GONE
+    ),
+    ("POST", "/v1/feedback"): Case(
+        body={"helicone-id": "{request_id}", "rating": True}, status=GONE
+    ),
+    ("GET", "/v1/request/live"): STREAM,
+    ("GET", "/v1/export"): Case("/v1/export?bodies=true"),
+    ("GET", "/v1/signed/{region}/bodies/{exchange_id}"): Case(
+        "/v1/signed/us/bodies/{request_id}", status=UNSIGNED
+    ),
+    ("GET", "/v1/signed/{region}/assets/{exchange_id}/{number}"): Case(
+        "/v1/signed/us/assets/{request_id}/1", status=UNSIGNED
+    ),
+    # -- sessions, users, properties, scores
+    ("POST", "/v1/session/query"): Case(body={**TIME_MS, **ALL}, answer=[]),
+    ("POST", "/v1/session/count"): Case(body={**TIME_MS, **ALL}),
+    ("POST", "/v1/session/name/query"): Case(body={"nameContains": "", **TIME_MS}, answer=[]),
+    ("POST", "/v1/session/metrics/query"): Case(body={"nameContains": "", **TIME_MS}),
+    ("GET", "/v1/session/{session_id}/tree"): Case(
+        "/v1/session/{called_session}/tree", status=GONE
+    ),
+    ("POST", "/v1/session/{session_id}/feedback"): Case(
+        "/v1/session/{called_session}/feedback", {"rating": True}, GONE
+    ),
+    ("GET", "/v1/session/{session_id}/tag"): Case(
+        "/v1/session/{called_session}/tag", answer=None
+    ),
+    ("POST", "/v1/session/{session_id}/tag"): Case(
+        "/v1/session/{called_session}/tag", {"tag": "mine now"}, GONE
+    ),
+    ("POST", "/v1/user/metrics/query"): Case(body={**ALL, "offset": 0, "limit": 10}),
+    ("POST", "/v1/user/metrics-overview/query"): Case(body={**ALL, "pSize": "p50"}),
+    ("POST", "/v1/user/query"): Case(body={"userIds": ["{called_user}"]}, answer=[]),
+    ("POST", "/v1/property/query"): Case(body={}, answer=[]),
+    ("POST", "/v1/property/hidden/query"): Case(body={}, answer=[]),
+    ("POST", "/v1/property/hide"): Case(body={}, status=(422,)),
+    ("POST", "/v1/property/restore"): Case(body={}, status=(422,)),
+    ("POST", "/v1/property/properties/over-time"): Case(body={**SERIES, "propertyKey": "p"}),
+    ("POST", "/v1/property/{key}/search"): Case(
+        "/v1/property/p/search?org={org}", {"searchTerm": ""}, answer=[]
+    ),
+    ("POST", "/v1/property/{key}/top-costs/query"): Case(
+        "/v1/property/p/top-costs/query?org={org}", TIME, answer=[]
+    ),
+    ("POST", "/v1/property/{key}/top-requests/query"): Case(
+        "/v1/property/p/top-requests/query?org={org}", TIME, answer=[]
+    ),
+    ("POST", "/v1/evals/query"): Case(body={**ALL, **TIME}, answer=[]),
+    ("POST", "/v1/evals/score-distributions/query"): Case(body={**ALL, **TIME}, answer=[]),
+    ("GET", "/v1/evals/scores"): Case(answer=[]),
+    ("POST", "/v1/evals/{request_id}"): Case(
+        "/v1/evals/{request_id}", {"name": "s", "score": 1}, GONE
+    ),
+    ("POST", "/v1/dashboard/scores/query"): Case(body=SERIES, answer=[]),
+    # -- figures
+    ("POST", "/v1/metrics/{metric}"): Case("/v1/metrics/totalRequests?org={org}", {**ALL, **TIME}),
+    **{("POST", f"/v1/metrics/{name}"): Case(body={**SERIES, "metric": "latency"}) for name in (
+        "averageTokensPerRequest", "summary", "requestStatusOverTime", "quantiles", "models",
+        "country",
+    )},
+    ("POST", "/v1/providers"): Case(body={**ALL, **TIME}, answer=[]),
+    ("POST", "/v1/cache/metrics"): Case(body={**ALL, **TIME}),
+    ("POST", "/v1/cache/over-time"): Case(body=SERIES),
+    ("POST", "/v1/cache/top-requests"): Case(body={**ALL, **TIME}, answer=[]),
+    ("POST", "/v1/rate-limits/blocked"): Case(body=SERIES),
+    ("GET", "/v1/budgets"): Case(answer=[]),
+    ("GET", "/api/llm-costs"): PUBLIC,
+    ("GET", "/v1/public/model-registry/models"): PUBLIC,
+    ("GET", "/v1/public/status/provider"): PUBLIC,
+    ("GET", "/v1/public/status/provider/{provider}"): Case(
+        "/v1/public/status/provider/openai?org={org}", status=(200, 404)
+    ),
+    # -- SQL
+    ("GET", "/v1/helicone-sql/schema"): PUBLIC,
+    ("POST", "/v1/helicone-sql/execute"): Case(body={"sql": "SELECT 1"}),
+    ("POST", "/v1/helicone-sql/download"): Case(body={"sql": "SELECT 1"}),
+    ("GET", "/v1/helicone-sql/saved-queries"): Case(answer=[]),
+    ("POST", "/v1/helicone-sql/saved-query"): Case(body={}, status=(422,)),
+    **{(method, "/v1/helicone-sql/saved-query/{query_id}"): Case(
+        "/v1/helicone-sql/saved-query/{query_id}", body, GONE
+    ) for method, body in (
+        ("GET", None), ("PUT", {"name": "mine now", "sql": "SELECT 1"}), ("DELETE", None)
+    )},
+    ("POST", "/v1/helicone-sql/saved-queries/bulk-delete"): Case(
+        body={"ids": ["{query_id}"]}, status=(200, 404)
+    ),
+    ("GET", "/v1/signed/{region}/hql/{export_id}"): Case(
+        "/v1/signed/us/hql/{request_id}", status=UNSIGNED
+    ),
+    # -- webhooks, alerts, reports
+    ("GET", "/v1/webhooks"): Case(answer=[]),
+    ("POST", "/v1/webhooks"): Case(body={}, status=(422,)),
+    **{(method, f"/v1/webhooks/{{webhook_id}}{tail}"): Case(
+        f"/v1/webhooks/{{webhook_id}}{tail}", body, GONE
+    ) for method, tail, body in (
+        ("PATCH", "", {"isActive": False}), ("DELETE", "", None), ("POST", "/test", {}),
+        ("GET", "/deliveries", None),
+    )},
+    ("POST", "/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/replay"): Case(
+        "/v1/webhooks/{webhook_id}/deliveries/{request_id}/replay", {}, GONE
+    ),
+    ("GET", "/v1/alert/query"): PUBLIC,
+    ("POST", "/v1/alert/create"): Case(body={}, status=(422,)),
+    **{(method, "/v1/alert/{alert_id}"): Case("/v1/alert/{alert_id}", body, GONE)
+       for method, body in (("PATCH", {"name": "mine now"}), ("DELETE", None))},
+    ("GET", "/v1/reports"): PUBLIC,
+    ("POST", "/v1/reports"): Case(body={}, status=(422,)),
+    **{(method, f"/v1/reports/{{report_id}}{tail}"): Case(
+        f"/v1/reports/{{report_id}}{tail}", body, GONE
+    ) for method, tail, body in (
+        ("PATCH", "", {"name": "mine now"}), ("DELETE", "", None), ("POST", "/test", {}),
+    )},
     # -- the wallet
     ("GET", "/wallet/state"): PUBLIC,
     ("GET", "/wallet/credits/total"): Case("/wallet/credits/total?orgId={org}", status=NO_ADMIN),

@@ -39,6 +39,10 @@ class OwnWallets:
         self.asked.add(account.org)
         return [], 0
 
+    async def budgets(self, account: Any) -> Any:
+        self.asked.add(account.org)
+        return []
+
     def webhook_secret(self) -> str:
         raise Refusal(500, "webhook_closed", "no")
 
@@ -56,7 +60,9 @@ class Planted:
     async def plant(self) -> None:
         """Something of everything."""
         desk = self.desk
-        row = request_row(1, user_id=f"{WORD} user", properties={"p": WORD})
+        row = request_row(
+            1, user_id=f"{WORD} user", properties={"p": WORD}, session_id="called-planted"
+        )
         desk.house.add(row, bodies=(body_row(number_of(row), request=f'"{WORD} body"'),))
         made = (await desk.ask("POST", "/v1/api-keys", {"api_key_name": f"{WORD} key"})).json
         self.secrets.append(made["apiKey"])
@@ -76,13 +82,27 @@ class Planted:
         rule = {"name": f"{WORD} rule", "quota": 5, "window_seconds": 60, "unit": "requests"}
         self.ids["rule_id"] = await self._made("/v1/rate-limits", rule)
         self.ids["filter_id"] = await self._made("/v1/filter", {"name": WORD, "filter": WORD})
+        self.ids["called_session"], self.ids["called_user"] = "called-planted", f"{WORD} user"
+        query = {"name": f"{WORD} query", "sql": "SELECT 1"}
+        self.ids["query_id"] = await self._made("/v1/helicone-sql/saved-query", query)
+        hook = {"destination": "https://lan.example/hook", "config": {}}
+        self.ids["webhook_id"] = await self._made("/v1/webhooks", hook)
+        channels = {"emails": [f"a@{WORD}.example"], "slack_channels": []}
+        alert = {
+            "name": f"{WORD} alert", "metric": "count", "threshold": 1, "time_window": "60000",
+            "aggregation": None, **channels,
+        }  # fmt: skip
+        self.ids["alert_id"] = await self._made("/v1/alert/create", alert)
+        report = {"name": f"{WORD} report", "frequency": "weekly", **channels}
+        self.ids["report_id"] = await self._made("/v1/reports", report)
         await self._people()
 
     async def _made(self, path: str, body: Any) -> str:
         reply = await self.desk.ask("POST", path, body)
         assert reply.status in (200, 201), (path, reply.body)
         found = reply.json.get("data", reply.json)
-        return str(found["id"])
+        found = found[0] if isinstance(found, list) else found
+        return found if isinstance(found, str) else str(found["id"])
 
     async def _people(self) -> None:
         sealed = hash_password(PASSWORD)
