@@ -55,6 +55,7 @@ TABLES: Final = (
     ) STRICT
     """,
     "CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, state, next_at_us)",
+    "CREATE INDEX webhook_deliveries_of ON webhook_deliveries (exchange_id)",
     "CREATE INDEX webhook_deliveries_log ON webhook_deliveries (webhook_id, created_at_us, id)",
 )  # fmt: skip
 
@@ -293,3 +294,14 @@ def replay(
         (now_us, webhook_id, delivery_id),
     ).fetchone()
     return Delivery(*row) if row else None
+
+
+def forget_exchanges(connection: sqlite3.Connection, exchange_ids: frozenset[bytes] | None) -> None:
+    """The ids of deleted exchanges go too. None: it is not known which they are, so all go that
+    have ended; of those that wait the sender finds out."""
+    if exchange_ids is None:
+        connection.execute("DELETE FROM webhook_deliveries WHERE state <> 'waiting'")
+        return
+    connection.executemany(
+        "DELETE FROM webhook_deliveries WHERE exchange_id = ?", [(key,) for key in exchange_ids]
+    )

@@ -24,6 +24,7 @@ from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
 from appliance.actors.tables import Tables
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk
+from appliance.errors import Refusal
 from storage.analytics import Analytics
 from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
@@ -38,6 +39,7 @@ from storage.reader import FrameUnreadable, read_frame
 from storage.segment import FRAME_BYTES, SEAL_BYTES
 from storage.state_tables import StateTables
 from storage.vault import Vault
+from storage.webhook_tables import forget_exchanges
 
 DELETION_PURPOSE = b"deletion"
 LIMITS_PURPOSE = b"rate limits"
@@ -162,9 +164,13 @@ class Region:
         )
 
     async def _forget_cached(self, exchange_ids: frozenset[bytes] | None) -> None:
-        """What deleted exchanges left in the response cache. None: it is not known which they are,
-        so all goes that the cache holds, which costs a few calls."""
+        """What deleted exchanges left in the response cache and in the log of webhooks. None: it is
+        not known which they are, so all goes, which costs a few calls. Raises OSError."""
         await self.cache.forget(None, EVERY if exchange_ids is None else exchange_ids)
+        try:
+            await self.tables.write(partial(forget_exchanges, exchange_ids=exchange_ids))
+        except Refusal as refusal:  # tried again with the rest of the deletion
+            raise OSError(f"deliveries of webhooks: {refusal.message}") from None
 
     def _set_aside(self) -> None:
         set_aside(self.directory / "analytics.duckdb", self.directory / "quarantine")

@@ -100,13 +100,18 @@ class Webhooks:
         self._closing = trio.Event()
         self._in_flight: dict[str, str] = {}  # delivery to webhook, until its outcome is noted
         self._outcomes: list[table.Outcome] = []
-        self.trouble = ""
+        self._troubles: dict[str, str] = {}
         self.counts: Counter[str] = Counter()  # delivered, failed, retried, dropped
 
     @property
     def inbox(self) -> int:
         """Deliveries under way."""
         return len(self._in_flight)
+
+    @property
+    def trouble(self) -> str:
+        """Stores that cannot be used."""
+        return "; ".join(sorted(set(self._troubles.values())))
 
     def changed(self) -> None:
         """Read the tables anew."""
@@ -125,21 +130,21 @@ class Webhooks:
         self._fresh = False
         task_status.started()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep, self._feed)
-            nursery.start_soon(self._keep, partial(self._deliver_due, nursery))
+            nursery.start_soon(self._keep, "feed", self._feed)
+            nursery.start_soon(self._keep, "sender", partial(self._deliver_due, nursery))
             await self._closing.wait()
             nursery.cancel_scope.cancel("webhooks are closed")
         with suppress(Refusal):  # then it is sent once more after the next start
             await self._note_outcomes()
 
-    async def _keep(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         """One step after the other. A store that cannot be used is waited for."""
         while True:
             try:
                 await step()
-                self.trouble = ""
+                self._troubles.pop(name, None)
             except Refusal as refusal:
-                self.trouble = refusal.message
+                self._troubles[name] = refusal.message
                 await trio.sleep(RETRY_S)
 
     # -- what is to be delivered

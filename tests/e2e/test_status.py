@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.starting import run
-from tests.e2e.storage_kit import health, metric, told_on_stderr, wait_until
+from tests.e2e.storage_kit import health, metric, reasons, told_on_stderr, wait_until
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.provider import Provider
 
@@ -88,14 +88,15 @@ def test_what_is_degraded_is_told_with_its_reason(tmp_path: Path, provider: Prov
     with Appliance(tmp_path, provider) as appliance:
         for path in appliance.data.glob("state.sqlite*"):
             path.write_bytes(b"noise" * 4000)
-        wait_until(lambda: health(appliance)["status"] == "degraded")
+        wait_until(lambda: "provider-keys" in reasons(appliance))
         code, told = status(appliance)
         assert (code, told["ok"], told["running"], told["status"]) == (1, False, True, "degraded")
         parts = {row["part"]: row for row in told["degraded"]}
         assert "state.sqlite" in parts["provider-keys"]["detail"]
         troubled = {row["name"] for row in told["actors"] if row["trouble"]}
         assert troubled == set(parts)
-        assert metric(appliance, "actor_troubled") == len(troubled)
+        # Others may notice it a moment later.
+        assert metric(appliance, "actor_troubled") >= len(troubled)
         since = {part: row["since"] for part, row in parts.items()}
         again = {row["part"]: row["since"] for row in status(appliance)[1]["degraded"]}
         assert {part: again[part] for part in since} == since
