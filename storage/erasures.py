@@ -30,6 +30,7 @@ LEFT: Final = (
 )  # fmt: skip
 # The books stay, apart from labels that name a request.
 LEDGER: Final = "ledger_"
+OWNERS: Final = frozenset({"organization_id", "org"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +105,32 @@ def done(connection: sqlite3.Connection, erasure_id: str, found: int) -> None:
 
 
 def erase_rows(
-    connection: sqlite3.Connection, organization_id: str, request_ids: Sequence[str]
+    connection: sqlite3.Connection,
+    organization_id: str,
+    requests: Sequence[tuple[str, bytes]],
+    session_id: str = "",
 ) -> int:
-    """Rows about these requests, in every small table that names one; how many."""
+    """Rows about these requests (ids, with those of their exchanges) and this session, in every
+    small table that names one; how many. A table that does not say whose its rows are is left
+    alone: request ids are the clients' own, and may be those of another organisation too."""
     gone = 0
+    wanted: list[tuple[str, Sequence[object]]] = [
+        ("exchange_id", [exchange_id for _, exchange_id in requests]),
+        *((column, [request_id for request_id, _ in requests]) for column in REQUEST_COLUMNS),
+        ("session_id", [session_id] if session_id else []),
+    ]
     for table, columns in _tables(connection, with_books=True):
-        for column in REQUEST_COLUMNS:
+        mine, org = _of_organization(connection, table, columns, organization_id)
+        for column, values in wanted if org else ():
             if column not in columns:
                 continue
-            mine, org = _of_organization(columns, organization_id)
-            for ids in _batches(request_ids):
-                marks = ", ".join("?" * len(ids))
-                act = f'DELETE FROM "{table}"'  # noqa: S608 - a name of the schema
-                if table.startswith(LEDGER):
-                    act = f'UPDATE "{table}" SET "{column}" = \'\''  # noqa: S608 - the same
+            act = f'DELETE FROM "{table}"'  # noqa: S608 - a name of the schema
+            if table.startswith(LEDGER):
+                act = f'UPDATE "{table}" SET "{column}" = \'\''  # noqa: S608 - the same
+            for some in _batches(values):
+                marks = ", ".join("?" * len(some))
                 gone += connection.execute(
-                    f'{act} WHERE "{column}" IN ({marks}){mine}', (*ids, *org)
+                    f'{act} WHERE "{column}" IN ({marks}){mine}', (*some, *org)
                 ).rowcount
     return gone
 
@@ -137,10 +148,12 @@ def erase_organization(connection: sqlite3.Connection, organization_id: str) -> 
         )
     ]
     connection.execute("PRAGMA defer_foreign_keys = ON")  # until the transaction ends
-    for table, columns in _tables(connection):
+    # Those that say whose they are by the table above them go before that one.
+    tables = sorted(_tables(connection), key=lambda found: bool(OWNERS & found[1]))
+    for table, columns in tables:
         if table == "organizations":
             continue
-        mine, org = _of_organization(columns, organization_id)
+        mine, org = _of_organization(connection, table, columns, organization_id)
         if org:
             gone += connection.execute(
                 f'DELETE FROM "{table}" WHERE 1{mine}',  # noqa: S608
@@ -172,16 +185,27 @@ def _tables(
 
 
 def _of_organization(
-    columns: Iterable[str], organization_id: str
+    connection: sqlite3.Connection, table: str, columns: Iterable[str], organization_id: str
 ) -> tuple[str, tuple[object, ...]]:
-    """The condition for rows of the organisation, and its value."""
-    if "organization_id" in columns:
-        return " AND organization_id = ?", (organization_id,)
-    if "org" in columns:
-        return " AND org = ?", (uuid.UUID(organization_id).bytes,)
+    """The condition for rows of the organisation, and its value: by a column of the table's own,
+    else by the table that it refers to. Nothing where neither says whose they are."""
+    for column, value in (
+        ("organization_id", organization_id), ("org", uuid.UUID(organization_id).bytes),
+    ):  # fmt: skip
+        if column in columns:
+            return f' AND "{column}" = ?', (value,)
+        for row in connection.execute(f'PRAGMA foreign_key_list("{table}")').fetchall():
+            parent, here, there = row[2], row[3], row[4] or "id"
+            named = connection.execute(f'PRAGMA table_info("{parent}")').fetchall()
+            if column in {name[1] for name in named} and parent != "organizations":
+                condition = (
+                    f' AND "{here}" IN (SELECT "{there}" FROM "{parent}" '  # noqa: S608
+                    f'WHERE "{column}" = ?)'
+                )
+                return condition, (value,)
     return "", ()
 
 
-def _batches(ids: Sequence[str]) -> Iterable[Sequence[str]]:
-    for start in range(0, len(ids), BATCH):
-        yield ids[start : start + BATCH]
+def _batches(values: Sequence[object]) -> Iterable[Sequence[object]]:
+    for start in range(0, len(values), BATCH):
+        yield values[start : start + BATCH]

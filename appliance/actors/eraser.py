@@ -124,10 +124,13 @@ class Eraser:
             nonlocal gone
             if row.kind == "request":
                 exchanges.extend(exchange_id for _, exchange_id in page)
-            ids = [request_id for request_id, _ in page]
-            gone += await stores.write(lambda c: erase_rows(c, row.organization_id, ids))
+            gone += await stores.write(lambda c: erase_rows(c, row.organization_id, page))
 
         await stores.find(row, take)
+        if row.kind == "session":
+            gone += await stores.write(
+                lambda c: erase_rows(c, row.organization_id, [], row.subject)
+            )
         selector: dict[str, Any] = {"organization": org}
         if row.kind == "request":
             selector["exchange_ids"] = exchanges

@@ -18,6 +18,7 @@ from appliance.core.access import (
     require_read,
     require_write,
 )
+from appliance.core.headers import SEC_FETCH_SITE
 from appliance.errors import Refusal
 
 REQUIRED: Final = {
@@ -25,6 +26,7 @@ REQUIRED: Final = {
     "configure": require_configure, "govern": require_govern,
 }  # fmt: skip
 # Who did what is written down (api/audited.py).
+PAGES: Final = ("/sign-in", "/docs")
 AUDITED: Final = ("manage", "configure", "govern")
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 
@@ -36,7 +38,7 @@ async def guard(request: Request) -> None:
     headers = dict(reversed(request.headers.raw))
     host = headers.get(b"host", b"")
     if permission in ("public", "signed"):
-        services.access.check(headers, host)
+        services.access.check(_of_visit(request, headers), host)
     elif permission == "admin":
         services.access.check(headers, host)
         peer = request.client.host if request.client else ""
@@ -53,6 +55,15 @@ async def guard(request: Request) -> None:
         await _admitted(request, services, headers, host, session_only=True)
     else:
         _guard_metrics(services, headers, host, request.client.host if request.client else "")
+
+
+def _of_visit(request: Request, headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Somebody who follows a link from a mail or a chat to a page of ours comes from another site,
+    and may: opening these pages changes nothing."""
+    visits = headers.get(b"sec-fetch-mode") == b"navigate" and request.method == "GET"
+    if not visits or request.scope["route"].path not in PAGES:
+        return headers
+    return {name: value for name, value in headers.items() if name != SEC_FETCH_SITE}
 
 
 async def _admitted(

@@ -164,12 +164,23 @@ async def test_an_organisation_goes_with_its_keys_and_people(
             for one in orgs:
                 book.put_member(connection, one, user.id, "owner")
 
+    def later(connection: Any) -> None:
+        connection.execute("CREATE TABLE sets (id TEXT PRIMARY KEY, org BLOB)")
+        connection.execute("CREATE TABLE a_row (set_id TEXT REFERENCES sets (id))")
+        connection.execute("CREATE TABLE z_row (set_id TEXT REFERENCES sets (id))")
+        connection.execute("INSERT INTO sets VALUES ('x', ?)", (uuid.UUID(org).bytes,))
+        connection.execute("INSERT INTO a_row VALUES ('x')")
+        connection.execute("INSERT INTO z_row VALUES ('x')")
+
     state.write(people)
+    state.write(later)
     ask(stores, "organization", org, org)
     async with running(stores):
         await until_done(stores, org)
     assert stores.closed == [uuid.UUID(org).bytes]
     assert stores.reloads == 1
+    for table in ("sets", "a_row", "z_row"):
+        assert state.read(lambda c, t=table: c.execute(f"SELECT * FROM {t}").fetchall()) == []
     assert [key.name for key in state.api_keys(revoked=True)] == ["other"]
     assert [row.id for row in state.organizations()] == [ORG]
     assert [row["email"] for row in state.read(book.list_users)] == ["both@x"]
@@ -177,22 +188,36 @@ async def test_an_organisation_goes_with_its_keys_and_people(
 
 
 def test_rows_that_name_a_request_go_wherever_they_lie(stores: Stores) -> None:
-    """Also those of tables that nobody here has heard of."""
+    """Also those of tables that nobody here has heard of; never those of another organisation."""
 
     def work(connection: Any) -> int:
         connection.execute("CREATE TABLE later (organization_id TEXT, origin_request_id TEXT)")
-        for org in (ORG, "another"):
+        connection.execute("CREATE TABLE sets (id TEXT PRIMARY KEY, org BLOB)")
+        connection.execute(
+            "CREATE TABLE set_rows (set_id TEXT REFERENCES sets (id), exchange_id BLOB)"
+        )
+        connection.execute("CREATE TABLE tags (organization_id TEXT, session_id TEXT)")
+        connection.execute("CREATE TABLE nobodys (request_id TEXT)")
+        connection.execute("INSERT INTO nobodys VALUES (?)", (REQUEST,))
+        for org in (ORG, str(uuid.UUID(int=9))):
+            connection.execute("INSERT INTO sets VALUES (?, ?)", (org, uuid.UUID(org).bytes))
+            connection.execute("INSERT INTO set_rows VALUES (?, ?)", (org, EXCHANGE))
+            connection.execute("INSERT INTO tags VALUES (?, 's')", (org,))
             for request_id in (REQUEST, "other"):
                 connection.execute("INSERT INTO later VALUES (?, ?)", (org, request_id))
         connection.execute(
             "INSERT INTO ledger_disallowed VALUES (?, 'openai', 'm', ?, 1)",
             (uuid.UUID(ORG).bytes, REQUEST),
         )
-        return erasures.erase_rows(connection, ORG, [REQUEST])
+        return erasures.erase_rows(connection, ORG, [(REQUEST, EXCHANGE)], "s")
 
-    assert stores.state.write(work) == 2
-    left = stores.state.read(lambda c: c.execute("SELECT count(*) FROM later").fetchone())
-    assert left == (3,)
+    def count(table: str) -> int:
+        found = stores.state.read(lambda c: c.execute(f"SELECT count(*) FROM {table}").fetchone())
+        return int(found[0])
+
+    assert stores.state.write(work) == 4
+    left = {table: count(table) for table in ("later", "set_rows", "tags", "nobodys")}
+    assert left == {"later": 3, "set_rows": 1, "tags": 1, "nobodys": 1}
     [label] = stores.state.read(
         lambda c: c.execute("SELECT request_id FROM ledger_disallowed").fetchall()
     )

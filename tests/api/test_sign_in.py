@@ -279,3 +279,16 @@ async def test_the_page_works_without_scripts(people: People) -> None:
     assert b"<script" not in refused.body
     assert (await people.house.ask("POST", "/sign-in", b"x" * 20_000)).status == 413
     assert (await people.house.ask("POST", "/sign-in", b"a=1&" * 50)).status == 400
+
+
+async def test_a_link_in_a_mail_may_be_followed(people: People) -> None:
+    """Also where access is open, and nothing else that another site's page starts is answered."""
+    people.house.access.open = True
+    from_mail = ((b"sec-fetch-site", b"cross-site"), (b"sec-fetch-mode", b"navigate"))
+    from_page = ((b"sec-fetch-site", b"cross-site"), (b"sec-fetch-mode", b"no-cors"))
+    for path in ("/sign-in", "/sign-in?token=us.x"):
+        assert (await people.house.get(path, headers=from_mail)).status in (200, 404)
+        assert (await people.house.get(path, headers=from_page)).status == 403
+    form = b"email=a%40example.com&password=x"
+    assert (await people.house.ask("POST", "/sign-in", form, headers=from_mail)).status == 403
+    assert (await people.house.get("/v1/auth/session", headers=from_mail)).status == 403
