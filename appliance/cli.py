@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_keys, cli_limits, cli_users, cli_wallet
+from appliance import __version__, cli_import, cli_keys, cli_limits, cli_users, cli_wallet
 from appliance.cli_options import (
     AsJson,
     Asked,
@@ -143,6 +143,9 @@ def export(
     form = "jsonl" if as_json else form
     flags = option_flags(data_dir, config)
     run_export(flags, region, since, until, with_bodies=with_bodies, form=form, output=output)
+
+
+app.command("import")(cli_import.import_records)
 
 
 @app.command()

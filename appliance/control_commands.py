@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from appliance.commands_audit import changes, write_down
+from appliance.commands_import import take_records
 from appliance.commands_keys import READING_COMMANDS, STATE_COMMANDS
 from appliance.commands_limits import explain_limit, subject_of
 from appliance.commands_orgs import organization_id
@@ -23,6 +24,7 @@ from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
 from storage.analytics import Analytics, AnalyticsFailed
+from storage.frames import Part
 from storage.query import Query, QueryCancelled, QueryFailed
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ class Commands:
         found: dict[str, Command] = {"query": self._query, "tail": self._tail}
         found["status"] = self._tell_status
         found["limits.explain"] = self._explain
+        found["import"] = self._import
         found["vault.rotate"] = self._rotate_vault
         for name in STATE_COMMANDS:
             found[name] = self._state_command(name)
@@ -317,6 +320,22 @@ class Commands:
         stored = ring.policies(uuid.UUID(subject.organization_id).bytes)
         now_us = time.time_ns() // 1000
         await reply.value(explain_limit(region.limiter, subject, stored, arguments, now_us))
+
+    async def _import(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        """Records that were made elsewhere, in the journal when this answers."""
+        region = self._region(arguments)
+        org = await self._org(region.name, arguments)
+
+        async def store(data: bytes) -> list[Part]:
+            sink = region.blob_sink()
+            await sink.write(data)
+            return sink.parts()
+
+        rows = arguments.get("records") or ()
+        value, ticket = await take_records(rows, org, region.append, store)
+        if ticket is not None:
+            await region.settle(ticket)
+        await reply.value(value)
 
     async def _rotate_vault(self, arguments: dict[str, Any], reply: ControlReply) -> None:
         """Records go into a new segment with the new key, where they are encrypted."""

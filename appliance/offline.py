@@ -23,8 +23,10 @@ from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.rate_limiter import FILE_NAME as RATE_LIMITS
 from appliance.actors.rate_limiter import RateLimiter
 from appliance.actors.region import DELETION_PURPOSE, LIMITS_PURPOSE
+from appliance.actors.spill import blob_parts
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk
+from appliance.commands_import import take_records
 from appliance.commands_limits import explain_limit, policies_in, subject_of
 from appliance.commands_orgs import organization_id
 from appliance.commands_provider_keys import RING_COMMANDS, org_bytes
@@ -38,6 +40,7 @@ from storage.analytics_failure import set_aside
 from storage.blobs import Blobs
 from storage.directory import Root
 from storage.frames import Part, unpack
+from storage.journal import Journal
 from storage.lake import Lake
 from storage.ledger import LedgerStore
 from storage.query import Query, QueryFailed
@@ -150,6 +153,8 @@ class Offline:
             return self._verify(lambda frames: progress({"done": frames}))
         if command == "rebuild":
             return self._rebuild(lambda frames: progress({"done": frames}))
+        if command == "import":
+            return trio.run(self._import, arguments)
         if command == "limits.explain":
             return self._explain_limit(arguments)
         if command == "vault.rotate":
@@ -168,6 +173,33 @@ class Offline:
             limiter.load((self._directory / RATE_LIMITS).read_bytes())
         stored = policies_in(self.state, subject)
         return explain_limit(limiter, subject, stored, arguments, time.time_ns() // 1000)
+
+    async def _import(self, arguments: dict[str, Any]) -> object:
+        """Into a segment of our own, which is closed before this answers."""
+        org = org_bytes(organization_id(self.state, arguments.get("org")))
+
+        async def store(data: bytes) -> list[Part]:
+            writer = self._blobs.create()
+            writer.write(data)
+            return blob_parts(writer)
+
+        journal = Journal.open(
+            self._directory, region=self._region, keyring=self._keys,
+            before_sync=self._blobs.sync,
+        )  # fmt: skip
+        async with trio.open_nursery() as nursery:
+            await nursery.start(journal.run)
+            try:
+                rows = arguments.get("records") or ()
+                value, _ = await take_records(rows, org, journal.append, store)
+            finally:
+                await journal.close()  # noqa: ASYNC102 - bounded in itself
+        if journal.degraded:
+            raise Refusal(503, "import_unsafe", f"the journal is degraded: {journal.degraded}")
+        if self._analytics is not None:  # it would not know of them
+            self._analytics.close()
+            self._analytics = None
+        return value
 
     async def _on_ring(self, command: str, arguments: dict[str, Any]) -> object:
         """A command on the provider keys, whose ring lives as long as that takes."""
