@@ -4,7 +4,8 @@ Pure. The organisation is always part of the condition; no other's rows can come
 """
 # ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from appliance.api.assets import ASSET_COUNT
@@ -35,6 +36,7 @@ SORT_KEYS: Final = {
     "request_prompt": "t.request",
     "response_text": "t.response",
 }
+LOOK_DAYS: Final = (1, 8)
 NEWEST_FIRST: Final = "r.request_created_at DESC, r.exchange_id DESC"
 OLDEST_FIRST: Final = "r.request_created_at ASC, r.exchange_id ASC"
 TEXTS: Final = (
@@ -49,16 +51,18 @@ EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
 Statement = tuple[str, list[Any]]
 
 
-def list_statement(body: dict[str, Any], org: bytes) -> Statement:
-    """The exchanges of one page, in its order. Whole rows are read for these alone: to sort a
-    million of them with all their columns takes more memory than a reader has. Raises Refusal
-    422."""
+def list_statement(body: dict[str, Any], org: bytes, *, since: datetime | None = None) -> Statement:
+    """The exchanges of one page, in its order; of those since a time, where one is given. Whole
+    rows are read for these alone: to sort a million of them with all their columns takes more
+    memory than a reader has. Raises Refusal 422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
     order = _order(body.get("sort"), parameters)
     if body.get("cursor"):
         where += f" AND {_after(body, order, parameters)}"
-    limit = integer(body, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+    if since is not None:
+        where += f" AND r.request_created_at >= CAST({parameters.add(since)} AS TIMESTAMP)"
+    limit = limit_of(body)
     offset = integer(body, "offset", 0, OFFSET_MAX)
     join = TEXTS if order.startswith("t.") else ""
     return (
@@ -66,6 +70,21 @@ def list_statement(body: dict[str, Any], org: bytes) -> Statement:
         f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
         parameters.values,
     )
+
+
+def limit_of(body: dict[str, Any]) -> int:
+    """How many rows a page has. Raises Refusal 422."""
+    return integer(body, "limit", LIMIT_DEFAULT, LIMIT_MAX)
+
+
+def looks(body: dict[str, Any], now: datetime) -> Iterator[datetime | None]:
+    """Since when to look for a page, one after the other until it is full; None is for ever. Where
+    the newest come first, what a short look finds is what comes first of all, and most pages are
+    full of what is new: that is a thirtieth of a month's rows to read."""
+    if not body.get("cursor") and _order(body.get("sort"), Parameters()) == NEWEST_FIRST:
+        for days in LOOK_DAYS:
+            yield now - timedelta(days=days)
+    yield None
 
 
 def rows_statement(exchange_ids: list[str], columns: Sequence[str] = COLUMNS) -> Statement:

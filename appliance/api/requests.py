@@ -3,6 +3,7 @@ the links under which their bodies can be fetched without a key.
 """
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -25,11 +26,11 @@ from appliance.api.request_find import (
 )
 from appliance.api.request_links import LinksTo
 from appliance.api.request_query import (
-    LIMIT_DEFAULT,
-    LIMIT_MAX,
     count_statement,
     has_cursor,
+    limit_of,
     list_statement,
+    looks,
     many_statement,
     rows_statement,
 )
@@ -61,12 +62,10 @@ async def query_requests(request: Request) -> Response:
     where others came meanwhile. `total: true` counts all that the filter finds."""
     identity, records = identity_of(request), records_of(request)
     body = await read_object(request)
-    sql, parameters = list_statement(body, identity.org)
+    list_statement(body, identity.org)  # refused before anybody waits
     counting = count_statement(body, identity.org) if flag(body, "total") else None
     stale_by_ms = await records.caught_up(identity.region)
-    found = await rows_of(
-        records, identity, (await records.query(identity.region, sql, parameters)).rows
-    )
+    found = await page_of(records, identity, body)
     beside: dict[str, object] = {}
     if has_cursor(body):
         beside["next_cursor"] = _next_cursor(found, body)
@@ -133,6 +132,18 @@ async def signed_bodies(request: Request) -> Response:
     return bare({"request": bodies[0], "response": bodies[1]})
 
 
+async def page_of(records: Records, identity: Identity, body: dict[str, Any]) -> list[Row]:
+    """The rows of a page, found by as short a look back as fills it."""
+    wanted = limit_of(body)
+    ids: Sequence[Row] = ()
+    for since in looks(body, datetime.now(UTC).replace(tzinfo=None)):
+        statement = list_statement(body, identity.org, since=since)
+        ids = (await records.query(identity.region, *statement)).rows
+        if len(ids) >= wanted:
+            break
+    return await rows_of(records, identity, ids)
+
+
 async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> list[Row]:
     """The rows of a page, in the order of its ids."""
     keys = [id_text(row[0]) for row in ids]
@@ -146,8 +157,7 @@ async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> l
 
 def _next_cursor(rows: Sequence[Row], body: dict[str, Any]) -> str | None:
     """None at the end of the list, as far as it can be seen."""
-    limit = body.get("limit")
-    if not rows or len(rows) < min(LIMIT_DEFAULT if limit is None else int(limit), LIMIT_MAX):
+    if not rows or len(rows) < limit_of(body):
         return None
     return encode_cursor(rows[-1][CREATED_AT], rows[-1][EXCHANGE_ID])
 

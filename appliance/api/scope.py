@@ -21,7 +21,7 @@ OFFSET_MAX: Final = 1_000_000_000
 ZONE_MINUTES_MAX: Final = 1440
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 UNIX_MS_MAX: Final = 253_402_300_799_999
-EARLIEST: Final = datetime(1970, 1, 1)
+YEARS: Final = (1900, 9998)
 
 
 class Span(NamedTuple):
@@ -73,6 +73,10 @@ def time_filter(body: dict[str, Any], *, required: bool = False) -> Span:
         invalid("timeFilter.start", "is required")
     if span.end is None and required:
         span = Span(span.start, datetime.now(UTC).replace(tzinfo=None))
+    for name, value in zip(span._fields, span, strict=True):
+        if value is not None and not YEARS[0] <= value.year <= YEARS[1]:
+            # A zone away from the first or the last moment there is, no time can be told.
+            invalid(f"timeFilter.{name}", f"expected a year from {YEARS[0]} to {YEARS[1]}")
     if span.start is not None and span.end is not None and span.start > span.end:
         invalid("timeFilter.end", "lies before the start")
     return span

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -154,3 +155,23 @@ async def test_inputs_of_a_prompt(house: House) -> None:
     assert (await house.get(asked.format(request_id(2)))).json == {"data": None, "error": None}
     assert (await house.get(asked.format(request_id(3)))).json["data"]["inputs"] == {}
     assert (await house.get(asked.format(request_id(1)), headers=OTHER)).status == 404
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 7, 8, 20])
+@pytest.mark.parametrize("offset", [0, 2])
+async def test_a_short_look_back_finds_what_a_long_one_does(
+    house: House, limit: int, offset: int
+) -> None:
+    """Rows of today, of this week, of long ago, and one of tomorrow; full pages and others."""
+    now_us, day_us = time.time_ns() // 1000, 86_400_000_000
+    days = (-1, 0.1, 0.5, 2, 5, 7, 9, 300)
+    house.add(
+        *(request_row(n, request_created_at=now_us - int(d * day_us)) for n, d in enumerate(days))
+    )
+    body = {"filter": "all", "limit": limit, "offset": offset}
+    found = [row["request_id"] for row in (await house.post(LIST, body)).json["data"]]
+    assert found == [request_id(n) for n in range(len(days))][offset : offset + limit]
+    oldest = await house.post(LIST, body | {"sort": {"created_at": "asc"}})
+    assert [row["request_id"] for row in oldest.json["data"]] == [
+        request_id(n) for n in reversed(range(len(days)))
+    ][offset : offset + limit]

@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from appliance.api.streamed import STREAMS_MAX
+from tests.e2e.starting import until
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.provider import Provider
 
@@ -103,3 +105,15 @@ def test_regions_share_no_request(tmp_path: Path, provider: Provider) -> None:
         assert "/v1/signed/eu/" in link
         assert appliance.call(link, method="GET").json["request"] == ASK
         assert appliance.call(link.replace("/eu/", "/us/"), method="GET").status == 403
+
+
+def test_listeners_that_leave_are_let_go(appliance: Appliance) -> None:
+    """More than may listen at once, one after the other: each makes room for the next."""
+
+    def listens() -> bool:
+        with appliance.client() as client:
+            client.request("/v1/request/live", method="GET")
+            return client.read_until(b"\r\n").startswith(b"HTTP/1.1 200")
+
+    for _ in range(STREAMS_MAX + 4):
+        until(listens)
