@@ -224,6 +224,7 @@ def services_of(server: Server) -> Services:
         {name: region.tables for name, region in server.regions.items()},
         LinksOf(server.regions, server.house.proxies, server.config.public_url),
         hql_of(server),
+        {name: region.prompts for name, region in server.regions.items()},
     )
 
 

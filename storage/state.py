@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
+from storage.prompt_tables import m021_prompts
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
     RatePolicyRow,
@@ -91,6 +92,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m004_payments,
     m005_rate_policies,
     m020_saved_queries,
+    m021_prompts,
 )
 
 

@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from appliance.api import health, hql, hql_saved, models, requests, stripe, wallet
+from appliance.api import health, hql, hql_saved, models, prompts, requests, stripe, wallet
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
@@ -44,6 +44,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(requests.router)
     app.include_router(hql.router)
     app.include_router(hql_saved.router)
+    app.include_router(prompts.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.add_middleware(Turns, operations=services.operations)

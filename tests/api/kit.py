@@ -10,6 +10,7 @@ from uuid import UUID
 
 import trio
 
+from appliance.actors.prompts import PromptBook
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
@@ -216,7 +217,7 @@ class House:
         self.hql = FakeHql()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
-            self.links, self.hql,
+            self.links, self.hql, {"us": PromptBook(self.tables["us"])},
         )  # fmt: skip
         self.app = create_app(services)
         self._directory: TemporaryDirectory[str] | None = None
