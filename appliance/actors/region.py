@@ -109,11 +109,8 @@ class Region:
             coalesce=options.cache_coalesce,
         )
         self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
-        self.limiter = RateLimiter(
-            options.directory,
-            self.vault.stable_key(LIMITS_PURPOSE),
-            buckets_max=options.buckets_max,
-        )
+        secret = self.vault.stable_key(LIMITS_PURPOSE)
+        self.limiter = RateLimiter(options.directory, secret, buckets_max=options.buckets_max)
         state = options.directory / "state.sqlite"
         self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.prompts = PromptBook(self.tables)

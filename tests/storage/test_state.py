@@ -196,5 +196,6 @@ def test_a_step_that_fails_leaves_nothing_behind(
 
 
 def test_names_of_steps_are_in_order() -> None:
-    names = [step.__name__ for step in MIGRATIONS]
-    assert [name[:4] for name in names] == [f"m{n:03}" for n in range(1, len(names) + 1)]
+    """Each number once; those of parts that were built beside each other may leave gaps."""
+    numbers = [int(step.__name__[1:4]) for step in MIGRATIONS]
+    assert numbers == sorted(set(numbers))
