@@ -426,6 +426,7 @@ def house_of(
         parts.dialling,
         partial(route_to, parts.routing),
         keys,
+        {name: region.prompts for name, region in regions.items()},
         uuid.UUID(config.platform_org).bytes if config.platform_org else b"",
         gateway,
         intake,

@@ -28,7 +28,7 @@ from appliance.providers.table import Provider
 from appliance.upstream.pool import Pool
 
 if TYPE_CHECKING:
-    from appliance.features.gateway import Gateway
+    from appliance.features.gateway import Gateway, Prompts
     from appliance.features.intake import Intake
 
 
@@ -45,6 +45,7 @@ class House:
     dialling: Callable[[Provider], Hashable]
     route_to: RouteTo
     keys: Rings
+    prompts: Mapping[str, Prompts]
     platform: bytes  # the organisation whose keys serve those who pay with credits, or b""
     gateway: Callable[[], Awaitable[Gateway]]
     intake: Callable[[], Awaitable[Intake]]

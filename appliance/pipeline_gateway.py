@@ -42,7 +42,7 @@ async def through_gateway(x: Exchange, house: House, tap: Tap) -> None:
         with Within(CLOSED_S):
             loaded = await house.gateway()
             platform = await ring.plan_keys(house.platform) if house.platform else {}
-            gateway = await loaded.call(x, ring, platform)
+            gateway = await loaded.call(x, ring, platform, house.prompts[x.region])
     except Exception as error:  # closed: what cannot be read is refused
         raise closed(x, "gateway", error) from error
     cached = open_now(x, CACHE, False, bool, wants_cache, x)

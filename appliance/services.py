@@ -266,6 +266,7 @@ def services_of(server: Server) -> Services:
         ),
         edits=EditsOf(server.regions),
         exports=ExportsOf(server.regions),
+        prompts={name: region.prompts for name, region in server.regions.items()},
     )
 
 

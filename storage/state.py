@@ -23,6 +23,7 @@ from storage.export_tables import m030_export_positions
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
 from storage.notice_tables import m052_notices
+from storage.prompt_tables import m021_prompts
 from storage.provider_key_tables import m003_provider_keys
 from storage.rate_policies import (
     RatePolicyRow,
@@ -107,6 +108,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m009_saved_filters,
     m010_erasures,
     m020_saved_queries,
+    m021_prompts,
     m030_export_positions,
     m040_analysis,
     m050_schedule,

@@ -16,6 +16,7 @@ from appliance.actors.batch_helper import BatchHelper
 from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weight_of_frame
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
+from appliance.actors.prompts import PromptBook
 from appliance.actors.rate_limiter import BUCKETS_MAX, RateLimiter
 from appliance.actors.recent import Recent
 from appliance.actors.response_cache import ResponseCache
@@ -110,13 +111,11 @@ class Region:
             coalesce=options.cache_coalesce,
         )
         self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
-        self.limiter = RateLimiter(
-            options.directory,
-            self.vault.stable_key(LIMITS_PURPOSE),
-            buckets_max=options.buckets_max,
-        )
+        secret = self.vault.stable_key(LIMITS_PURPOSE)
+        self.limiter = RateLimiter(options.directory, secret, buckets_max=options.buckets_max)
         state = options.directory / "state.sqlite"
         self.tables = Tables(partial(StateTables.open, state, region=options.name))
+        self.prompts = PromptBook(self.tables)
         self.wallet = Wallet(
             partial(LedgerStore.open, state, region=options.name),
             strict=options.budgets_strict,

@@ -25,6 +25,7 @@ from appliance.api import (
     metrics,
     models,
     organizations,
+    prompts,
     properties,
     rate_limits,
     reports,
@@ -88,6 +89,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(request_export.router)
     for part in (sessions, users, properties, metrics, evals, savings, catalog):
         app.include_router(part.router)
+    app.include_router(prompts.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.include_router(webhooks.router)

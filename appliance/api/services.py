@@ -153,6 +153,13 @@ class Links(Protocol):
         """Whether we signed it and its time is not over. Raises Refusal 403, 404, 410."""
 
 
+class Prompts(Protocol):
+    """The stored prompts of one region; they are read with `Tables`."""
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `Tables.write`; the gateway uses what is changed for its next call."""
+
+
 class Models(Protocol):
     """The models that the gateway knows."""
 
@@ -232,3 +239,4 @@ class Services:
     settings: Settings
     edits: Edits
     exports: Exports
+    prompts: Mapping[str, Prompts]  # by region

@@ -50,13 +50,12 @@ def read_form(boundary: bytes, data: bytes) -> Asked:
 
 
 def refuse_prompt(document: Json) -> None:
-    """Raises Refusal for the fields of a stored prompt, which would be left out otherwise: 501 for
-    a prompt, 400 for what belongs to one without naming it (proxy.md 6.7)."""
+    """Raises Refusal 400 for the fields of a stored prompt, which would be left out otherwise: on
+    a path whose bodies have no messages of chat, or without the prompt's id (proxy.md 6.7)."""
     if "prompt_id" in document:
         raise Refusal(
-            501, "prompts_not_built",
-            "Stored prompts are not served by this version: send the messages themselves, without "
-            "prompt_id.",
+            400, "prompt_not_here",
+            "prompt_id: stored prompts are of chat. Call /v1/chat/completions with it.",
         )  # fmt: skip
     for name in PROMPT_FIELDS:
         if name in document:

@@ -38,7 +38,7 @@ OWN_PATHS: Final[dict[bytes, str]] = {
 }  # fmt: skip
 # A key of the administration must reach no provider, whatever else a path below these is.
 OWN_PREFIXES: Final = (
-    (b"/docs/", "docs"), (b"/download/", "docs"),
+    (b"/docs/", "docs"), (b"/download/", "docs"), (b"/v2/prompt-2025/", "rest"),
     (b"/wallet/", "rest"), (b"/admin/wallet/", "rest"), (b"/stripe/", "rest"),
 )  # fmt: skip
 # What the gateway answers itself, as it sees the path (proxy.md 6.3).

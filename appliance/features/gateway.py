@@ -106,6 +106,14 @@ class Environment(Protocol):
         """The keys that the process was started with, by provider."""
 
 
+class Prompts(Protocol):
+    """What is asked of a region's stored prompts."""
+
+    async def expand(self, x: Exchange, document: Json) -> Json:
+        """The body with its stored prompt in it; what was used is noted on the exchange. Raises
+        Refusal 400, 503."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """What the gateway works with. `keyless`: providers of the configuration that ask for none."""
@@ -116,10 +124,15 @@ class Gateway:
     keyless: Mapping[str, Sequence[StoredKey]]
 
     async def call(
-        self, x: Exchange, ring: Ring, platform: Mapping[str, Sequence[StoredKey]]
+        self,
+        x: Exchange,
+        ring: Ring,
+        platform: Mapping[str, Sequence[StoredKey]],
+        prompts: Prompts | None = None,
     ) -> GatewayCall:
         """Read what is asked, and list the calls that may answer it; `platform`: the keys that
-        serve those who pay with credits. Raises Refusal 400, 405, 413, 415, 503."""
+        serve those who pay with credits, `prompts`: those of the region. Raises Refusal 400, 405,
+        413, 415, 503."""
         inbound = inbound_of(x)
         if FILES.fullmatch(x.route.path) and x.head.method in FILES_METHODS:
             path, provider = without_provider(x.route.path)
@@ -133,7 +146,9 @@ class Gateway:
             )  # fmt: skip
         else:
             asked = await _asked(x, inbound)
-            if inbound not in ("native", "plain"):
+            if inbound == "chat" and "prompt_id" in asked.document and prompts is not None:
+                asked = Asked(await prompts.expand(x, asked.document))
+            elif inbound not in ("native", "plain"):
                 refuse_prompt(asked.document)
             if inbound == "chat" and is_for_responses(asked.document, x.asks.body_mapping):
                 inbound = "responses"
@@ -196,7 +211,9 @@ class GatewayCall:
         """What decides about the answer of the candidate that was entered, beside its URL and the
         client's body: as what that body is read, and the model that is called."""
         assert self._candidate is not None, "entered"
-        return f"{self._inbound} {self._candidate.endpoint.provider_model_id}".encode()
+        prompt = self._x.prompt or {}
+        model = self._candidate.endpoint.provider_model_id
+        return f"{self._inbound} {model} {prompt.get('prompt_version', '')}".rstrip().encode()
 
     def enter(self, candidate: Candidate, found: Found | None, ring: Environment) -> Headers:
         """Turn the exchange to this candidate: route, dialect, and what is sent. `found` is the

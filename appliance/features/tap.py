@@ -226,6 +226,8 @@ class Tap:
             facts["not_applied"] = x.not_applied
         if x.template and not asks.omit_request:
             facts["prompt_template"] = x.template.decode()
+        if x.prompt is not None:
+            facts.update(x.prompt if not asks.omit_request else without_inputs(x.prompt))
         if x.hit is not None:
             facts.update(x.hit)
         if x.session is not None:
@@ -256,6 +258,11 @@ class Untapped(Tap):
 
     def _record(self) -> Ticket | None:
         return None
+
+
+def without_inputs(prompt: dict[str, Any]) -> dict[str, Any]:
+    """What the record says of a stored prompt where it may not say what was asked."""
+    return {name: value for name, value in prompt.items() if name != "prompt_template"}
 
 
 def head_facts(x: Exchange) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from weakref import finalize
 import trio
 
 from appliance.actors.frame_rows import FrameDeriver
+from appliance.actors.prompts import PromptBook
 from appliance.actors.tables import Tables
 from appliance.api.app import create_app
 from appliance.api.services import Health, Rows, Services
@@ -353,6 +354,7 @@ class House:
             settings=settings,
             edits=self.edits,
             exports=self.exports,
+            prompts={"us": PromptBook(self.tables["us"])},
         )  # fmt: skip
         self.app = create_app(services)
 

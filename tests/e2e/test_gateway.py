@@ -341,7 +341,7 @@ def test_prompts_that_cannot_be_expanded_are_refused(
     provider.clear()
     body = {"model": "gpt-4o", "messages": SAY}
     reply = post(gateway, "/v1/chat/completions", {**body, "prompt_id": "abc123"})
-    assert (reply.status, reply.json["error"]["code"]) == (501, "prompts_not_built")
+    assert (reply.status, reply.json["error"]["code"]) == (400, "prompt_unknown")
     for name in ("inputs", "environment", "version_id"):
         reply = post(gateway, "/v1/chat/completions", {**body, name: {}})
         assert (reply.status, reply.json["error"]["code"]) == (400, "prompt_id_missing")

@@ -40,7 +40,7 @@ def test_with_a_server_and_without(tmp_path: Path, provider: Provider) -> None:
         assert 0 <= told["uptime_s"] < 600
         assert 0 < told["memory_bytes"] < told["memory_bytes_max"]
         states = {row["name"]: row for row in told["actors"]}
-        assert set(states) == ACTORS | {f"{name}-eu" for name in ACTORS}
+        assert set(states) == {"sandbox"} | ACTORS | {f"{name}-eu" for name in ACTORS}
         assert {row["state"] for row in told["actors"]} == {"running"}
         assert {row["trouble"] + row["last_error"] for row in told["actors"]} == {""}
         us, europe = told["regions"]

@@ -1,0 +1,139 @@
+"""What the schema at /download/swagger.json says of stored prompts."""
+
+from typing import Any, Final
+
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
+_MAYBE: Final = {"type": "string", "nullable": True}
+_TIME: Final = {"type": "string", "format": "date-time"}
+_BODY: Final = {"type": "object", "description": "a body of /v1/chat/completions"}
+_TAGS: Final = {"type": "array", "items": _TEXT, "maxItems": 50, "nullable": True}
+_NAME: Final = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+_NULL: Final = {"nullable": True}
+_PROMPT: Final = {
+    "type": "object",
+    "title": "Prompt2025",
+    "properties": {"id": _TEXT, "name": _TEXT, "tags": _TAGS, "created_at": _TIME},
+}
+_VERSION: Final = {
+    "type": "object",
+    "title": "Prompt2025Version",
+    "properties": {
+        "id": _TEXT, "model": {"type": "string"}, "prompt_id": _TEXT,
+        "major_version": {"type": "integer"}, "minor_version": {"type": "integer"},
+        "commit_message": {"type": "string"},
+        "environments": {"type": "array", "items": {"type": "string"}}, "created_at": _TIME,
+        "s3_url": {"type": "string", "description": "GET it without a key: the bare body"},
+        "prompt_body": _BODY,
+    },
+}  # fmt: skip
+_ERRORS: Final = {
+    400: "The body is no JSON",
+    403: "The link was changed, or is not of this server",
+    404: "There is none such",
+    409: "It cannot be so",
+    410: "The link's time is over",
+    413: "The body is too large",
+    415: "The body's coding cannot be taken off",
+    422: "A field is not what it should be",
+}
+
+
+def _answer(data: dict[str, Any]) -> dict[str, Any]:
+    properties = {"data": data, "error": _MAYBE}
+    return {"type": "object", "required": ["data", "error"], "properties": properties}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _route(
+    data: dict[str, Any],
+    *codes: int,
+    body: dict[str, Any] | None = None,
+    optional: tuple[str, ...] = (),
+    path: tuple[str, ...] = (),
+    query: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    places = [("path", name) for name in path] + [("query", name) for name in query]
+    extra: dict[str, Any] = {
+        "parameters": [
+            {"name": name, "in": place, "required": True, "schema": {"type": "string"}}
+            for place, name in places
+        ]
+    }
+    if body is not None:
+        required = [name for name in body if name not in optional]
+        whole = {"type": "object", "properties": body}
+        if required:
+            whole["required"] = required
+        extra["requestBody"] = {"required": True, **_json(whole)}
+        codes = (400, 413, 415, 422, *codes)
+    error = _json(_answer(_NULL))
+    return {
+        "responses": {
+            200: {"description": "OK", **_json(_answer(data))},
+            **{code: {"description": _ERRORS[code], **error} for code in codes},
+        },
+        "openapi_extra": extra,
+    }
+
+
+_IDS: Final = {"promptId": _TEXT, "promptVersionId": _TEXT}
+
+CREATE: Final = _route(
+    {"type": "object", "properties": {"id": _TEXT, "versionId": _TEXT}}, 409,
+    body={"name": _TEXT, "tags": _TAGS, "promptBody": _BODY}, optional=("tags",),
+)  # fmt: skip
+UPDATE: Final = _route(
+    {"type": "object", "properties": {"id": _TEXT}}, 404, 409,
+    body={
+        **_IDS, "newMajorVersion": {"type": "boolean"}, "promptBody": _BODY,
+        "commitMessage": {"type": "string", "maxLength": 10_000, "nullable": True},
+        "environment": {**_NAME, "nullable": True},
+    },
+    optional=("newMajorVersion", "commitMessage", "environment"),
+)  # fmt: skip
+ENVIRONMENT: Final = _route(_NULL, 404, body={**_IDS, "environment": _NAME})
+PROMPT: Final = _route(_PROMPT, 404, path=("prompt_id",))
+RENAME: Final = _route(_NULL, 404, body={"name": _TEXT}, path=("prompt_id",))
+TAGS: Final = _route(_TAGS, 404, body={"tags": _TAGS}, optional=("tags",), path=("prompt_id",))
+_PAGE: Final = {"type": "integer", "minimum": 0, "maximum": 1000, "nullable": True}
+QUERY: Final = _route(
+    {"type": "array", "items": _PROMPT},
+    body={
+        "search": {"type": "string", "maxLength": 255, "nullable": True}, "tagsFilter": _TAGS,
+        "page": {**_PAGE, "default": 0}, "pageSize": {**_PAGE, "default": 100},
+    },
+    optional=("search", "tagsFilter", "page", "pageSize"),
+)  # fmt: skip
+VERSIONS: Final = _route(
+    {"type": "array", "items": _VERSION},
+    body={"promptId": _TEXT, "majorVersion": _PAGE}, optional=("majorVersion",),
+)  # fmt: skip
+TOTAL: Final = _route(
+    {
+        "type": "object",
+        "properties": {
+            "totalVersions": {"type": "integer"}, "majorVersions": {"type": "integer"},
+        },
+    },
+    body={"promptId": _TEXT},
+)  # fmt: skip
+VERSION_BY_ID: Final = _route(_VERSION, 404, body={"promptVersionId": _TEXT})
+VERSION_OF: Final = _route(_VERSION, 404, body={"promptId": _TEXT})
+VERSION_IN: Final = _route(_VERSION, 404, body={"promptId": _TEXT, "environment": _NAME})
+DIFF: Final = _route({"type": "string"}, 404, body={"fromVersionId": _TEXT, "toVersionId": _TEXT})
+BODY: Final = _route(_BODY, 404, path=("version_id",))
+INPUTS: Final = _route(
+    {"type": "object", "nullable": True}, 422, path=("prompt_id", "version_id"),
+    query=("requestId",),
+)  # fmt: skip
+NAMES: Final = _route({"type": "array", "items": {"type": "string"}})
+COUNT: Final = _route({"type": "integer"})
+DELETE_PROMPT: Final = _route(_NULL, 404, path=("prompt_id",))
+DELETE_VERSION: Final = _route(_NULL, 404, 409, path=("prompt_id", "version_id"))
+SIGNED: Final = _route(
+    _BODY, 403, 404, 410, path=("region", "version_id"), query=("expires", "signature")
+)
+SIGNED["responses"][200] = {"description": "The bare body", **_json(_BODY)}
