@@ -416,6 +416,8 @@ def house_of(
         access_rules(config), parts.rings, Stores(regions), frozenset(regions),
         config.stream_usage == "ask",
     )  # fmt: skip
+    environment = keys[min(keys)].environment
+    guards = guards_of(config, parts.guard_route, parts.dialling, environment, pool, metrics, log)
     return House(
         config,
         gate,
@@ -434,15 +436,7 @@ def house_of(
         Limits(
             limiters, parts.rings, partial(metrics.count, "failed_open_total", feature="limits")
         ),
-        guards_of(
-            config,
-            parts.guard_route,
-            parts.dialling,
-            keys[min(keys)].environment,
-            pool,
-            metrics,
-            log,
-        ),
+        guards,
         Wallets(
             {name: region.wallet for name, region in regions.items()},
             partial(registry_of, gateway),

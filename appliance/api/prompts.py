@@ -182,21 +182,27 @@ async def query(request: Request) -> Response:
 
 @router.post(f"{V1}/query/versions", **openapi.VERSIONS)
 async def query_versions(request: Request) -> Response:
-    """The versions of a prompt, or of one major number, the newest first."""
+    """The versions of a prompt, or of one major number, the newest first. 404 where there is no
+    such prompt."""
     identity, body = identity_of(request), await read_object(request)
     prompt_id = text_of(body, "promptId")
     wanted = integer(body, "majorVersion", 0, PAGE_MAX) if "majorVersion" in body else None
     if body.get("majorVersion") is None:
         wanted = None
     found = await _read(request, lambda c, org: tables_of.find_versions(c, org, prompt_id, wanted))
+    if not found and wanted is None:
+        raise _no_prompt(prompt_id)
     return reply([shown_version(request, identity, version) for version in found])
 
 
 @router.post(f"{V1}/query/total-versions", **openapi.TOTAL)
 async def total_versions(request: Request) -> Response:
-    """How many versions a prompt has, and how many major ones."""
+    """How many versions a prompt has, and how many major ones. 404 where there is no such
+    prompt."""
     prompt_id = text_of(await read_object(request), "promptId")
     found = await _read(request, lambda c, org: tables_of.find_versions(c, org, prompt_id))
+    if not found:
+        raise _no_prompt(prompt_id)
     majors = {version.major for version in found}
     return reply({"totalVersions": len(found), "majorVersions": len(majors)})
 

@@ -33,6 +33,7 @@ TIME_MS: Final = {
     "timezoneDifference": 0,
 }
 SERIES: Final = {**ALL, **TIME, "dbIncrement": "year", "timeZoneDifference": 0}
+PROMPT: Final = {"promptId": "{prompt_id}", "promptVersionId": "{version_id}"}
 STREAM: Final = Case("/v1/request/live")  # until the client goes: asked for elsewhere
 
 CASES: Final[dict[tuple[str, str], Case]] = {
@@ -142,7 +143,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/helicone-sql/execute"): Case(body={"sql": "SELECT 1"}),
     ("POST", "/v1/helicone-sql/download"): Case(body={"sql": "SELECT 1"}),
     ("GET", "/v1/helicone-sql/saved-queries"): Case(answer=[]),
-    ("POST", "/v1/helicone-sql/saved-query"): Case(body={}, status=(422,)),
+    ("POST", "/v1/helicone-sql/saved-query"): Case(body={}, status=(400,)),
     **{(method, "/v1/helicone-sql/saved-query/{query_id}"): Case(
         "/v1/helicone-sql/saved-query/{query_id}", body, GONE
     ) for method, body in (
@@ -153,6 +154,53 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ),
     ("GET", "/v1/signed/{region}/hql/{export_id}"): Case(
         "/v1/signed/us/hql/{request_id}", status=UNSIGNED
+    ),
+    # -- prompts
+    ("POST", "/v1/prompt-2025"): Case(body={}, status=(422,)),
+    ("POST", "/v1/prompt-2025/update"): Case(
+        body={**PROMPT, "newMajorVersion": False, "commitMessage": "mine", "promptBody": {}},
+        status=GONE,
+    ),
+    **{("POST", f"/v1/prompt-2025/{verb}/environment"): Case(
+        body={**PROMPT, "environment": "production"}, status=GONE
+    ) for verb in ("update", "remove")},
+    ("GET", "/v1/prompt-2025/id/{prompt_id}"): Case("/v1/prompt-2025/id/{prompt_id}", status=GONE),
+    ("POST", "/v1/prompt-2025/id/{prompt_id}/rename"): Case(
+        "/v1/prompt-2025/id/{prompt_id}/rename", {"name": "mine now"}, GONE
+    ),
+    ("PATCH", "/v1/prompt-2025/id/{prompt_id}/tags"): Case(
+        "/v1/prompt-2025/id/{prompt_id}/tags", {"tags": []}, GONE
+    ),
+    ("GET", "/v1/prompt-2025/id/{prompt_id}/{version_id}/inputs"): Case(
+        "/v1/prompt-2025/id/{prompt_id}/{version_id}/inputs?requestId={request_id}", answer=None
+    ),
+    ("POST", "/v1/prompt-2025/query"): Case(
+        body={"search": "", "tagsFilter": [], "page": 0, "pageSize": 10}, answer=[]
+    ),
+    **{("POST", f"/v1/prompt-2025/query/{name}"): Case(body=PROMPT, status=GONE) for name in (
+        "versions", "total-versions", "version", "production-version",
+    )},
+    **{("POST", f"/v2/prompt-2025/query/{name}"): Case(body=PROMPT, status=GONE) for name in (
+        "version", "production-version",
+    )},
+    **{("POST", f"/{api}/prompt-2025/query/environment-version"): Case(
+        body={**PROMPT, "environment": "production"}, status=GONE
+    ) for api in ("v1", "v2")},
+    ("POST", "/v1/prompt-2025/diff"): Case(
+        body={"from": "{version_id}", "to": "{version_id}"}, status=(404, 422)
+    ),
+    ("GET", "/v1/prompt-2025/{version_id}/prompt-body"): Case(
+        "/v1/prompt-2025/{version_id}/prompt-body", status=GONE
+    ),
+    ("GET", "/v1/prompt-2025/tags"): Case(answer=[]),
+    ("GET", "/v1/prompt-2025/environments"): PUBLIC,
+    ("GET", "/v1/prompt-2025/count"): Case(answer=0),
+    ("DELETE", "/v1/prompt-2025/{prompt_id}"): Case("/v1/prompt-2025/{prompt_id}", status=GONE),
+    ("DELETE", "/v1/prompt-2025/{prompt_id}/{version_id}"): Case(
+        "/v1/prompt-2025/{prompt_id}/{version_id}", status=GONE
+    ),
+    ("GET", "/v1/signed/{region}/prompt/{version_id}"): Case(
+        "/v1/signed/us/prompt/{version_id}", status=UNSIGNED
     ),
     # -- webhooks, alerts, reports
     ("GET", "/v1/webhooks"): Case(answer=[]),

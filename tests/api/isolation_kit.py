@@ -95,6 +95,12 @@ class Planted:
         self.ids["alert_id"] = await self._made("/v1/alert/create", alert)
         report = {"name": f"{WORD} report", "frequency": "weekly", **channels}
         self.ids["report_id"] = await self._made("/v1/reports", report)
+        given = {
+            "name": f"{WORD} prompt", "tags": [WORD],
+            "promptBody": {"model": "m", "messages": [{"role": "user", "content": WORD}]},
+        }  # fmt: skip
+        made = (await desk.ask("POST", "/v1/prompt-2025", given)).json["data"]
+        self.ids["prompt_id"], self.ids["version_id"] = made["id"], made["versionId"]
         await self._people()
 
     async def _made(self, path: str, body: Any) -> str:
