@@ -194,10 +194,16 @@ class RegionStore:
             lambda: region.ingest.analytics, None if region.keys is not None else temporary
         )
         self.results = ResultFiles(temporary)
+        region.on_forget.append(self.forget)
 
     async def caught_up(self, within_s: float) -> float | None:
         """Wait for ingest. By how many milliseconds an answer may be stale."""
         return await self._region.ingest.caught_up(within_s)
+
+    async def forget(self) -> None:
+        """Something was deleted: it may be in any result that is kept."""
+        self.results.clear()
+        await self.snapshots.rest()
 
     async def rest(self) -> None:
         """No query has come for a while."""

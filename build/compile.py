@@ -34,8 +34,8 @@ MODULES = {
     "appliance/actors": "recorder metrics ingest frame_rows recent region",
     "appliance/core": (
         "access asks attempts chunked credentials derive estimate facts filters framing headers "
-        "ids json_reader keys model_name money price_card prices reply sse "
-        "terminal text_tokens urls usage_types"
+        "ids json_reader keys logged model_name money otlp_messages otlp_span otlp_wire "
+        "price_card prices protobuf reply sse terminal text_tokens urls usage_types"
     ),
     "appliance/core/usage": "anthropic counts gemini generic openai",
     "storage": (

@@ -62,7 +62,7 @@ def test_every_part_of_a_provider_is_known_to_the_table() -> None:
         ({}, []),
         ({"ADMIN_KEY": "x" * 16, "STRIPE_WEBHOOK_SECRET": "whsec_" + "x" * 16}, []),
         ({"TRUSTED_PROXIES": "10.0.0.0/8"}, []),
-        ({"OTLP__ENDPOINT": "http://collector:4318"}, ["otlp"]),
+        ({"OTLP__ENDPOINT": "http://collector:4318"}, []),
         ({"HTTP2": "true"}, ["http2 (without tls_cert)"]),
         ({"PROVIDERS__OAI__AUTH": "bearer", "PROVIDERS__OAI__API_KEY_ENV": "MY_KEY"}, []),
         ({"PROVIDERS__OAI__DEADLINES__GAP": "3s", "PROVIDERS__OAI__NAME": "X"}, []),

@@ -4,7 +4,7 @@ actors that keep them going. Two regions share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,6 +114,7 @@ class Region:
         secret = self.vault.stable_key(LIMITS_PURPOSE)
         self.limiter = RateLimiter(options.directory, secret, buckets_max=options.buckets_max)
         state = options.directory / "state.sqlite"
+        self.on_forget: list[Callable[[], Awaitable[None]]] = []  # who else has copies drops them
         self.tables = Tables(partial(StateTables.open, state, region=options.name))
         self.prompts = PromptBook(self.tables)
         self.wallet = Wallet(
@@ -163,13 +164,16 @@ class Region:
         )
 
     async def _forget_cached(self, exchange_ids: frozenset[bytes] | None) -> None:
-        """What deleted exchanges left in the response cache and in the log of webhooks. None: it is
-        not known which they are, so all goes, which costs a few calls. Raises OSError."""
+        """What deleted exchanges left in the response cache, in the log of webhooks and in results
+        of queries. None: it is not known which they are, so all goes, which costs a few calls.
+        Raises OSError."""
         await self.cache.forget(None, EVERY if exchange_ids is None else exchange_ids)
         try:
             await self.tables.write(partial(forget_exchanges, exchange_ids=exchange_ids))
         except Refusal as refusal:  # tried again with the rest of the deletion
             raise OSError(f"deliveries of webhooks: {refusal.message}") from None
+        for drop in self.on_forget:
+            await drop()
 
     def _set_aside(self) -> None:
         set_aside(self.directory / "analytics.duckdb", self.directory / "quarantine")

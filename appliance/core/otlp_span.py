@@ -194,7 +194,8 @@ class Read:
         other is a property of that name, its case kept (backend.md 3.4, 3.5)."""
         if value is None or len(self.properties) >= PROPERTIES_MAX:
             return False
-        name = key[len(next(filter(key.startswith, PROPERTY_PREFIXES))) :]
+        prefix = next(filter(key.startswith, PROPERTY_PREFIXES))
+        name = key[len(prefix) :]
         lowered = name.lower()
         if lowered.startswith("helicone-property-") and len(name) > 18:
             name = name[18:]

@@ -31,7 +31,7 @@ STATUS_ERROR: Final = 2
 Attributes = dict[str, Any]
 
 
-class OtlpError(ValueError):
+class OtlpError(Exception):
     """The request is no trace; the text names the field."""
 
 

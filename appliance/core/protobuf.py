@@ -13,7 +13,7 @@ _fixed32 = Struct("<I").unpack_from
 _double = Struct("<d").unpack_from
 
 
-class ProtobufError(ValueError):
+class ProtobufError(Exception):
     """These bytes are no message."""
 
 

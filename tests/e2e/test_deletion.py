@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
 
 from tests.e2e.starting import until
 from tests.fakes.appliance import OAI, Appliance
@@ -49,8 +53,14 @@ def test_a_user_goes_and_others_stay(provider: Provider, tmp_path: Path) -> None
         appliance.restart()  # killed: it is carried out all the same
         until(lambda: state() == [("user", "done", 1)])
         assert users() == ["bob"]
+        sql = {"sql": "SELECT user_id FROM request_response_rmt", "format": "csv"}
+        link = appliance.call("/v1/helicone-sql/download", sql, bearer).json["data"]
+        with urlopen(link) as file:
+            assert b"bob" in file.read()
         appliance.command("delete", kind="request", id=gone)
         until(lambda: ("request", "done", 1) in state())
+        with pytest.raises(HTTPError):  # a result that may hold it goes as well
+            urlopen(link)
         assert [row["r"] for row in appliance.query("SELECT request_id AS r FROM requests")] == [
             kept
         ]

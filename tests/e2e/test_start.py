@@ -193,19 +193,13 @@ def test_what_is_printed_with_tls_and_a_public_url(tmp_path: Path) -> None:
 
 
 IDLE = """
-[smtp]
-host = "mail.example.com"
-password = "canary"
-[otlp]
-endpoint = "http://127.0.0.1:4318"
+admin_key = "canary-canary-canary"
 [providers.openai]
 [providers.openai.deadlines]
 client_write = "5s"
 first_byte = "5s"
 """
-NAMED = [
-    "smtp", "otlp", "providers.openai.deadlines.client_write",
-]  # fmt: skip
+NAMED = ["providers.openai.deadlines.client_write"]
 
 
 def test_options_without_effect_are_named_in_one_line(tmp_path: Path) -> None:

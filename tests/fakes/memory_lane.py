@@ -100,6 +100,7 @@ class MemoryStore:
         self.cache = ResponseCache(2**20)
         self.cache_secret = b"c" * 32
         self.limiter = RateLimiter(Path("/nonexistent"), b"s" * 32)
+        self.prompts = SimpleNamespace()  # asked for a `prompt_id` alone
         # A wallet with which nobody has a budget.
         self.wallet = SimpleNamespace(concerns=lambda _org, *, pass_through: pass_through)
 
