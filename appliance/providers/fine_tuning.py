@@ -29,7 +29,7 @@ SHAPES: Final = {
 }
 SAID: Final = ("role", "content", "tool_calls", "function_call")
 EVENTS: Final = "text/event-stream"
-ANTHROPIC_BLOCKS: Final = frozenset({"tool_use", "tool_result", "image", "document", "thinking"})
+ANTHROPIC_BLOCKS: Final = ("tool_use", "tool_result", "image", "document", "thinking")
 RESPONSE_ENDS: Final = ("response.completed", "response.incomplete")
 
 

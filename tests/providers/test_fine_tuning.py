@@ -194,7 +194,8 @@ def test_nothing_else_is_raised() -> None:
     for _ in range(3000):
         request, response = chance.choice(CALLS)
         if isinstance(response, str):
-            parts = broken([*MESSAGES_PARTS, chunk({"content": "x"}), chunk({}, "stop")])
+            whole = [*MESSAGES_PARTS, chunk({"content": "x"}), chunk({}, "stop")]
+            parts = [broken(part) for part in whole]
             response = events(*(part for part in parts if isinstance(part, dict)))
         for shape in ("openai", "anthropic"):
             try:
