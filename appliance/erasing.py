@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.actors.eraser import Take, Work
 from appliance.actors.roller import FAILURES, DeletionRefused
 from appliance.control_commands import freshness, run_query
+from storage.dataset_copies import subject_key, subject_mark
 from storage.erasures import Erasure
 
 if TYPE_CHECKING:
@@ -63,6 +64,14 @@ class StoresOf:
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """By the roller."""
         return await self._region.roller.forget(selector)
+
+    def marks(self, row: Erasure) -> Sequence[bytes]:
+        """Of copies in datasets, by the vault of the region."""
+        if row.kind not in ("user", "session"):
+            return ()
+        key = subject_key(self._region.vault)
+        mark = subject_mark(key, row.organization_id, row.kind, row.subject)
+        return [mark] if mark else []
 
     async def close_access(self, org: bytes) -> None:
         """Through the ring of provider keys, which has a copy of its own."""

@@ -34,6 +34,7 @@ from appliance.core.urls import is_loopback
 from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
 from appliance.services_accounts import COOKIE_PURPOSE, AccountsOf
+from appliance.services_datasets import CopiesOf
 from appliance.services_edits import EditsOf
 from appliance.services_export import ExportsOf
 from appliance.services_hql import hql_of
@@ -267,6 +268,7 @@ def services_of(server: Server) -> Services:
         edits=EditsOf(server.regions),
         exports=ExportsOf(server.regions),
         prompts={name: region.prompts for name, region in server.regions.items()},
+        copies=CopiesOf({name: region.vault for name, region in server.regions.items()}),
     )
 
 

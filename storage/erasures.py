@@ -24,6 +24,8 @@ COLUMNS: Final = (
 )
 # In which columns a table names a request.
 REQUEST_COLUMNS: Final = ("request_id", "origin_request_id", "helicone_request_id")
+# In which a table has the hash of a user or a session (dataset_copies.subject_mark).
+MARK_COLUMNS: Final = ("user_mark", "session_mark")
 # These say what was done and hold no text of a call, or are changed by their own store alone.
 LEFT: Final = (
     "audit", "erasures", "migrations", "provider_keys", "proxy_keys", "provider_keys_version",
@@ -96,6 +98,23 @@ def listed(connection: sqlite3.Connection, organization_id: str, limit: int) -> 
     return [Erasure(*row) for row in rows]
 
 
+def standing(
+    connection: sqlite3.Connection, organization_id: str
+) -> tuple[tuple[int, int], set[tuple[str, str]]]:
+    """How many deletions were carried out, and what waits. Who copies something asks before he
+    reads it and again where he writes it: else the copy might come behind the deletion."""
+    count, last = connection.execute(
+        "SELECT count(*), coalesce(max(done_at_us), 0) FROM erasures"
+        " WHERE organization_id = ? AND state = 'done'",
+        (organization_id,),
+    ).fetchone()
+    rows = connection.execute(
+        "SELECT kind, subject FROM erasures WHERE organization_id = ? AND state = 'waiting'",
+        (organization_id,),
+    )
+    return (count, last), {(str(row[0]), str(row[1])) for row in rows}
+
+
 def done(connection: sqlite3.Connection, erasure_id: str, found: int) -> None:
     """It is carried out: whom it was about is forgotten too."""
     connection.execute(
@@ -109,15 +128,18 @@ def erase_rows(
     organization_id: str,
     requests: Sequence[tuple[str, bytes]],
     session_id: str = "",
+    subject_marks: Sequence[bytes] = (),
 ) -> int:
     """Rows about these requests (ids, with those of their exchanges) and this session, in every
-    small table that names one; how many. A table that does not say whose its rows are is left
-    alone: request ids are the clients' own, and may be those of another organisation too."""
+    small table that names one, and those that hold a mark of whom they are about; how many. A table
+    that does not say whose its rows are is left alone: request ids are the clients' own, and may be
+    those of another organisation too."""
     gone = 0
     wanted: list[tuple[str, Sequence[object]]] = [
         ("exchange_id", [exchange_id for _, exchange_id in requests]),
         *((column, [request_id for request_id, _ in requests]) for column in REQUEST_COLUMNS),
         ("session_id", [session_id] if session_id else []),
+        *((column, subject_marks) for column in MARK_COLUMNS),
     ]
     for table, columns in _tables(connection, with_books=True):
         mine, org = _of_organization(connection, table, columns, organization_id)

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from storage.account_tables import m006_accounts, m007_audit
 from storage.alert_tables import m053_alerts
 from storage.analysis_tables import m040_analysis
+from storage.dataset_tables import m025_datasets
 from storage.export_tables import m030_export_positions
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
@@ -109,6 +110,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m010_erasures,
     m020_saved_queries,
     m021_prompts,
+    m025_datasets,
     m030_export_positions,
     m040_analysis,
     m050_schedule,

@@ -43,6 +43,9 @@ class Stores(Protocol):
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """Of journal, lake, database and cache; how many exchanges."""
 
+    def marks(self, row: Erasure) -> Sequence[bytes]:
+        """What copies of a user's or a session's requests are marked with. Does not block."""
+
     async def close_access(self, org: bytes) -> None:
         """Providers' keys of an organisation go before anything else of it."""
 
@@ -127,9 +130,13 @@ class Eraser:
             gone += await stores.write(lambda c: erase_rows(c, row.organization_id, page))
 
         await stores.find(row, take)
-        if row.kind == "session":
+        # Copies outlive their requests: those that cannot be found any more are meant as well.
+        if row.kind != "organization":
+            of_request = [(row.subject, b"")] if row.kind == "request" else []
+            session = row.subject if row.kind == "session" else ""
+            marks = stores.marks(row)
             gone += await stores.write(
-                lambda c: erase_rows(c, row.organization_id, [], row.subject)
+                lambda c: erase_rows(c, row.organization_id, of_request, session, marks)
             )
         selector: dict[str, Any] = {"organization": org}
         if row.kind == "request":

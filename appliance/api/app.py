@@ -15,6 +15,9 @@ from appliance.api import (
     appliance,
     catalog,
     credits,
+    dataset_copies,
+    dataset_export,
+    datasets,
     deletions,
     docs,
     evals,
@@ -78,6 +81,8 @@ def create_app(services: Services) -> FastAPI:
     app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
     app.state.live_streams = Streams()
     app.state.export_streams = Streams(request_export.STREAMS_MAX)
+    app.state.dataset_streams = Streams(dataset_export.STREAMS_MAX)
+    app.state.dataset_copiers = trio.CapacityLimiter(dataset_copies.COPIERS)
     app.include_router(health.router)
     app.include_router(models.router)
     app.include_router(request_live.router)  # before the paths with an id
@@ -90,6 +95,8 @@ def create_app(services: Services) -> FastAPI:
     for part in (sessions, users, properties, metrics, evals, savings, catalog):
         app.include_router(part.router)
     app.include_router(prompts.router)
+    app.include_router(datasets.router)
+    app.include_router(dataset_export.router)
     app.include_router(wallet.router)
     app.include_router(stripe.router)
     app.include_router(webhooks.router)

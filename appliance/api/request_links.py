@@ -32,6 +32,10 @@ class LinksTo:
         """The URL of one file, counted from 1."""
         return self._link(f"assets/{exchange_id}/{number}")
 
+    def dataset_row(self, row_id: str) -> str:
+        """`signed_url`: `{request, response}` of a row of a dataset."""
+        return self._link(f"dataset-rows/{row_id}")
+
     def _link(self, rest: str) -> str:
         path = f"{SIGNED}/{self._region}/{rest}"
         return f"{self._base}{self._links.signed(self._region, path, (), DAY_S)}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from appliance.api.services_accounts import Accounts
+from appliance.api.services_datasets import Copies
 from appliance.api.services_edits import Edits
 from appliance.api.services_export import Exports
 from appliance.api.services_hql import Hql
@@ -240,3 +241,4 @@ class Services:
     edits: Edits
     exports: Exports
     prompts: Mapping[str, Prompts]  # by region
+    copies: Copies

@@ -55,6 +55,9 @@ class Stores:
         self.forgotten.append(dict(selector))
         return 1
 
+    def marks(self, row: Erasure) -> list[bytes]:
+        return [f"{row.kind} {row.subject}".encode()] if row.kind != "request" else []
+
     async def close_access(self, org: bytes) -> None:
         self.closed.append(org)
 

@@ -202,6 +202,28 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/v1/signed/{region}/prompt/{version_id}"): Case(
         "/v1/signed/us/prompt/{version_id}", status=UNSIGNED
     ),
+    # -- datasets
+    ("POST", "/v1/helicone-dataset"): Case(
+        body={"datasetName": "mine", "requestIds": ["{request_id}"]}, status=GONE
+    ),
+    ("POST", "/v1/helicone-dataset/query"): Case(
+        body={"datasetIds": ["{dataset_id}"]}, answer=[]
+    ),
+    **{("POST", f"/v1/helicone-dataset/{{dataset_id}}/{verb}"): Case(
+        f"/v1/helicone-dataset/{{dataset_id}}/{verb}", body, GONE
+    ) for verb, body in (
+        ("query", {"offset": 0, "limit": 10}), ("count", None), ("delete", None),
+        ("mutate", {"addRequests": [], "removeRequests": ["{row_id}"]}),
+    )},
+    ("POST", "/v1/helicone-dataset/{dataset_id}/request/{row_id}"): Case(
+        "/v1/helicone-dataset/{dataset_id}/request/{row_id}", {"requestBody": "mine now"}, GONE
+    ),
+    ("GET", "/v1/helicone-dataset/{dataset_id}/export"): Case(
+        "/v1/helicone-dataset/{dataset_id}/export", status=GONE
+    ),
+    ("GET", "/v1/signed/{region}/dataset-rows/{row_id}"): Case(
+        "/v1/signed/us/dataset-rows/{row_id}", status=UNSIGNED
+    ),
     # -- webhooks, alerts, reports
     ("GET", "/v1/webhooks"): Case(answer=[]),
     ("POST", "/v1/webhooks"): Case(body={}, status=(422,)),

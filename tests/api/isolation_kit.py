@@ -101,6 +101,11 @@ class Planted:
         }  # fmt: skip
         made = (await desk.ask("POST", "/v1/prompt-2025", given)).json["data"]
         self.ids["prompt_id"], self.ids["version_id"] = made["id"], made["versionId"]
+        given = {"datasetName": f"{WORD} dataset", "requestIds": [self.ids["request_id"]]}
+        made = (await desk.ask("POST", "/v1/helicone-dataset", given)).json["data"]
+        self.ids["dataset_id"] = made["datasetId"]
+        path = f"/v1/helicone-dataset/{self.ids['dataset_id']}/query"
+        self.ids["row_id"] = (await desk.ask("POST", path, {})).json["data"][0]["id"]
         await self._people()
 
     async def _made(self, path: str, body: Any) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory, mkdtemp
@@ -32,6 +33,7 @@ from appliance.providers.registry import ModelRegistry
 from appliance.providers.registry_pages import price_page, registry_page
 from appliance.providers.table import ProviderTable
 from appliance.services_accounts import AccountsOf
+from appliance.services_datasets import CopiesOf
 from appliance.services_edits import KINDS, payload_of
 from storage.analytics import Analytics
 from storage.batch import Batch
@@ -39,6 +41,7 @@ from storage.frames import Frame, Position
 from storage.notice_tables import Notice
 from storage.report_tables import ReportRow
 from storage.state_tables import StateTables
+from storage.vault import Vault
 from storage.webhook_tables import WebhookRow
 from tests.storage.analytics_rows import ORG, T0_US, body_row, opened, request_row
 
@@ -316,6 +319,13 @@ class FakeExports:
             await trio.sleep_forever()
 
 
+@cache
+def vault() -> Vault:
+    """One for all: its keys stay when its folder is gone."""
+    with TemporaryDirectory() as folder:
+        return Vault.open(Path(folder))
+
+
 class House:
     """The app and what stands behind it."""
 
@@ -355,6 +365,7 @@ class House:
             edits=self.edits,
             exports=self.exports,
             prompts={"us": PromptBook(self.tables["us"])},
+            copies=CopiesOf({"us": vault()}),
         )  # fmt: skip
         self.app = create_app(services)
 
