@@ -38,6 +38,7 @@ from appliance.api import (
     request_parts,
     requests,
     savings,
+    security,
     sessions,
     sign_in,
     sign_in_page,
@@ -92,7 +93,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(request_edits.router)
     app.include_router(request_parts.router)
     app.include_router(request_export.router)
-    for part in (sessions, users, properties, metrics, evals, savings, catalog):
+    for part in (sessions, users, properties, metrics, evals, savings, catalog, security):
         app.include_router(part.router)
     app.include_router(prompts.router)
     app.include_router(datasets.router)

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from appliance.api.openapi_parts import (
     FILTER,
+    FLAG,
     INTEGER,
     NOTHING,
     NUMBER,
@@ -208,4 +209,11 @@ STATUS_OF: Final = route(
     _STATUS,
     path={"provider": TEXT},
     query={"timeFrame": {"type": "string", "enum": ["24h", "7d", "30d"]}},
+)
+SECURITY: Final = route(
+    obj(
+        {"unsafe": FLAG, "score": INTEGER, "rules": listed(TEXT), "warnings": listed(TEXT)},
+        ["unsafe", "score", "rules", "warnings"],
+    ),
+    body=obj({"text": TEXT, "advanced": FLAG}, ["text"]),
 )

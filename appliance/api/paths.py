@@ -106,6 +106,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/v1/rate-limits/blocked"): "read",
     ("GET", "/v1/budgets"): "read",
     ("GET", "/api/llm-costs"): "public",
+    ("POST", "/v1/public/security"): "read",
     ("GET", "/v1/public/model-registry/models"): "public",
     ("GET", "/v1/public/status/provider"): "read",
     ("GET", "/v1/public/status/provider/{provider}"): "read",

@@ -133,6 +133,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/rate-limits/blocked"): Case(body=SERIES),
     ("GET", "/v1/budgets"): Case(answer=[]),
     ("GET", "/api/llm-costs"): PUBLIC,
+    ("POST", "/v1/public/security"): Case(body={"text": "hello"}),
     ("GET", "/v1/public/model-registry/models"): PUBLIC,
     ("GET", "/v1/public/status/provider"): PUBLIC,
     ("GET", "/v1/public/status/provider/{provider}"): Case(
