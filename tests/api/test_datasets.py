@@ -18,6 +18,7 @@ from storage import erasures
 from tests.api.kit import ORG, House, body_row, request_id, request_row, vault
 
 PATH = "/v1/helicone-dataset"
+SOME = "5d3e8f9a-0000-4000-8000-000000000001"
 OTHER = ((b"authorization", b"Bearer other"),)
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "What's up?"}]}
 SAID = {"choices": [{"message": {"role": "assistant", "content": "The sky."}}]}
@@ -125,9 +126,6 @@ async def test_a_deleted_dataset_is_gone_with_its_copies(house: House) -> None:
     assert await data_of(house, "/query", {}) == []
 
 
-SOMEBODYS = "b5883d15-44f8-4f52-aa93-8e96d384380e"  # the same in every process of the suite
-
-
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
@@ -135,14 +133,14 @@ SOMEBODYS = "b5883d15-44f8-4f52-aa93-8e96d384380e"  # the same in every process 
         ("", {"datasetName": "a", "requestIds": "x"}, "requestIds"),
         ("", {"datasetName": "a", "requestIds": ["x"]}, "requestIds.0"),
         ("", {"datasetName": "a", "requestIds": [7]}, "requestIds.0"),
-        ("", {"datasetName": "a", "requestIds": [SOMEBODYS] * 1001}, "requestIds"),
+        ("", {"datasetName": "a", "requestIds": [SOME] * 1001}, "requestIds"),
         ("", {"datasetName": "a", "meta": []}, "meta"),
         ("", {"datasetName": "a", "meta": {"a": "x" * 70_000}}, "meta"),
         ("/query", {"datasetIds": ["x"]}, "datasetIds.0"),
-        (f"/{SOMEBODYS}/query", {"limit": 10_001}, "limit"),
-        (f"/{SOMEBODYS}/query", {"offset": -1}, "offset"),
+        (f"/{SOME}/query", {"limit": 10_001}, "limit"),
+        (f"/{SOME}/query", {"offset": -1}, "offset"),
         ("/x/query", {}, "dataset_id"),
-        (f"/{SOMEBODYS}/mutate", {"addRequests": {}}, "addRequests"),
+        (f"/{SOME}/mutate", {"addRequests": {}}, "addRequests"),
     ],
 )
 async def test_what_is_wrong_is_named(house: House, path: str, body: Any, field: str) -> None:
