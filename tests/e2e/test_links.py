@@ -65,6 +65,7 @@ class Nginx:
         folder.mkdir()
         self._folder = folder
         self._authority = Authority()
+        self.head: dict[str, str] = {}
         self.port = free_port()
         self.url = f"https://{NAME}:{self.port}"
 
@@ -106,9 +107,15 @@ class Nginx:
                 {"Content-Type": "application/json"} if body is not None else {},
             )
             reply = connection.getresponse()
+            self.head = {name.lower(): value for name, value in reply.getheaders()}
             return reply.status, reply.read()
         finally:
             connection.close()
+
+    def head_of(self, method: str, url: str, body: Any) -> dict[str, str]:
+        """The reply's head, its status beside the lines."""
+        status, _ = self.ask(method, url, body)
+        return {**self.head, "status": str(status)}
 
     def get(self, url: str) -> tuple[int, Any]:
         status, body = self.ask("GET", url)
@@ -160,6 +167,36 @@ def test_behind_a_proxy_that_is_trusted(tmp_path: Path, provider: Provider, ngin
         (row,) = json.loads(body)["data"]
         assert row["signed_body_url"].startswith(f"{nginx.url}/v1/signed/us/")
         assert is_the_call(*nginx.get(row["signed_body_url"]))
+
+
+def test_a_prompts_link(tmp_path: Path, provider: Provider, nginx: Nginx) -> None:
+    """Helicone's packages follow it with a plain GET."""
+    appliance = Appliance(tmp_path, provider, config=config('trusted_proxies = ["127.0.0.1"]'))
+    with appliance, nginx.before(appliance.url):
+        prompt = {"name": "greet", "tags": [], "promptBody": ASK}
+        made = json.loads(nginx.ask("POST", f"{nginx.url}/v1/prompt-2025", prompt)[1])["data"]
+        status, body = nginx.ask(
+            "POST",
+            f"{nginx.url}/v1/prompt-2025/query/production-version",
+            {"promptId": made["id"]},
+        )
+        assert status == 200
+        assert nginx.get(json.loads(body)["data"]["s3_url"]) == (200, ASK)
+
+
+def test_a_sign_in_link(tmp_path: Path, provider: Provider, nginx: Nginx) -> None:
+    """It leads to the public name, opens a session there once, and the cookie is for TLS alone."""
+    lines = (f'public_url = "{nginx.url}"', 'trusted_proxies = ["127.0.0.1"]', 'access = "keys"')
+    appliance = Appliance(tmp_path, provider, config=config(*lines))
+    with appliance, nginx.before(appliance.url):
+        link = appliance.command("users.create", email="ann@example.com", role="admin")["url"]
+        assert link.startswith(f"{nginx.url}/sign-in?token=us.")
+        given = {"token": link.partition("token=")[2], "password": "an Owl at Midnight"}
+        head = nginx.head_of("POST", f"{nginx.url}/v1/auth/link", given)
+        assert head["status"] == "200"
+        assert head["set-cookie"].startswith("__Host-helicone_session=")
+        assert "; Secure" in head["set-cookie"]
+        assert nginx.ask("POST", f"{nginx.url}/v1/auth/link", given)[0] == 404
 
 
 def test_what_an_untrusted_proxy_says_is_not_believed(
