@@ -12,14 +12,6 @@ from typing import Any, Final, NamedTuple
 
 from appliance.core.reply import read_reply
 from appliance.errors import Refusal
-from appliance.providers.dialects import (
-    anthropic_inbound,
-    anthropic_reply,
-    anthropic_request,
-    anthropic_stream,
-    responses_inbound,
-    responses_reply,
-)
 
 Json = dict[str, Any]
 
@@ -58,6 +50,8 @@ def example(shape: str, request: object, response: object) -> Json:
 
 def _chat(request: object) -> Json:
     """What was asked: messages and tools alone."""
+    from appliance.providers.dialects import anthropic_inbound, responses_inbound
+
     if not isinstance(request, dict):
         raise NoExample("its request is no JSON object")
     messages, tools = request.get("messages"), request.get("tools")
@@ -132,6 +126,8 @@ def _answer(response: object) -> Json:
 
 
 def _whole(response: Json) -> Json:
+    from appliance.providers.dialects import anthropic_reply, responses_reply
+
     if response.get("type") == "message" and isinstance(response.get("content"), list):
         response = anthropic_reply.reply_to_chat(response, model="model", created=0, id="id")
     elif response.get("object") == "response" and isinstance(response.get("output"), list):
@@ -145,6 +141,8 @@ def _whole(response: Json) -> Json:
 
 
 def _streamed(text: str) -> Json:
+    from appliance.providers.dialects import anthropic_stream
+
     events = _events(text.encode("utf-8", "replace"))
     if any(event.get("type") == "message_start" for event in events):
         stream = anthropic_stream.StreamToChat(model="model", created=0, id="id")
@@ -208,6 +206,8 @@ def _take_call(calls: dict[int, Json], piece: Json) -> None:
 
 
 def _anthropic(chat: Json) -> Json:
+    from appliance.providers.dialects import anthropic_request
+
     asked: Json = {name: value for name, value in chat.items() if name in ("messages", "tools")}
     body = anthropic_request.without_cache_control(
         anthropic_request.request_from_chat(asked, model=_Model(), stream=False)
