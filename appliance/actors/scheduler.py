@@ -23,6 +23,7 @@ from storage.schedule_tables import put_served, read_served
 # The clock may jump while we sleep, and a suspended machine's monotonic clock stands still.
 LOOK_S: Final = 20.0
 RETRY_S: Final = 60.0
+STORE_RETRY_S: Final = 5.0  # a store that could not be used costs little to ask again
 LEAST_S: Final = 0.001
 WORDS_MAX: Final = 200
 
@@ -97,7 +98,7 @@ class Scheduler:
                 Refusal
             ) as refusal:  # most often the state store's, which has a log line of its own
                 self._failing[job.name] = refusal.message
-                wait_s = RETRY_S
+                wait_s = STORE_RETRY_S
             except Exception as error:
                 self._failing[job.name] = f"{type(error).__name__}: {error}"[:WORDS_MAX]
                 self._log.failure(f"job-{job.name}", self._failing[job.name])

@@ -153,6 +153,7 @@ class Webhooks:
         """Look through the records that are new, or wait for some."""
         news = self._news
         await self._refresh()
+        self._troubles.pop("feed", None)  # what follows may wait for long
         if not self._webhooks:
             await news.wait()
             return
@@ -241,6 +242,7 @@ class Webhooks:
         await self._note_outcomes()
         due, coming_us = await self._due()
         await self._start(due, nursery)
+        self._troubles.pop("sender", None)
         wait_s = LOOK_S if due or self._in_flight else float("inf")
         if coming_us is not None:
             wait_s = min(max(coming_us / 1e6 - self._clock(), 0.0), LOOK_S)

@@ -12,6 +12,7 @@ import pytest
 
 from appliance.api import docs
 from tests.api.kit import House
+from tests.compiled.by_path import ROOT
 
 UI = Path(docs.FOLDER)
 
@@ -71,7 +72,7 @@ def test_what_npm_fetches_is_known_by_its_sum() -> None:
 
 
 def test_without_npm_the_build_goes_on_and_says_why(tmp_path: Path) -> None:
-    script = UI.parent / "build" / "ui_files.py"
+    script = ROOT / "build" / "ui_files.py"
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], env={"PATH": str(tmp_path)},
         capture_output=True, text=True, timeout=60,

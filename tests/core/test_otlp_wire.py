@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.core import otlp_json, otlp_wire
+from appliance.core import otlp_wire
 from appliance.core.otlp_json import json_spans
 from appliance.core.otlp_reply import accepted, refused
 from appliance.core.otlp_wire import OtlpError, Span, TooManySpansError, protobuf_spans
@@ -160,18 +160,19 @@ def test_depth_is_bounded() -> None:
     assert list(json_spans(as_json([made])))
 
 
-def test_numbers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (otlp_wire, otlp_json):
-        monkeypatch.setattr(module, "SPANS_MAX", 3)
-        monkeypatch.setattr(module, "ATTRIBUTES_MAX", 2)
-        monkeypatch.setattr(module, "EVENTS_MAX", 1)
-    made = span("s", a=1, b=2, c=3, d=4)
-    made["events"] = [("e", 1, {}), ("f", 2, {})]
+def test_numbers_are_bounded() -> None:
+    names = [f"a{number}" for number in range(otlp_wire.ATTRIBUTES_MAX)]
+    made = span("s", **dict.fromkeys([*names, "c", "d"], 1))
+    made["events"] = [("e", number, {}) for number in range(otlp_wire.EVENTS_MAX + 1)]
     (read,) = both([made])
-    assert (list(read.attributes), len(read.events), read.dropped) == (["a", "b"], 1, 3)
-    for reader, data in ((protobuf_spans, as_protobuf([made] * 4)),
-                         (json_spans, as_json([made] * 4))):  # fmt: skip
-        with pytest.raises(TooManySpansError, match="more than 3 spans"):
+    assert (list(read.attributes), read.dropped) == (names, 3)
+    assert len(read.events) == otlp_wire.EVENTS_MAX
+
+
+def test_spans_are_bounded() -> None:
+    many = [span("s")] * (otlp_wire.SPANS_MAX + 1)
+    for reader, data in ((protobuf_spans, as_protobuf(many)), (json_spans, as_json(many))):
+        with pytest.raises(TooManySpansError, match="more than 20000 spans"):
             list(reader(data))
 
 
