@@ -191,6 +191,7 @@ def test_nothing_else_is_raised() -> None:
             return {name: broken(one) for name, one in value.items() if chance.random() > 0.02}
         return [broken(one) for one in value] if isinstance(value, list) else value
 
+    made = refused = 0
     for _ in range(3000):
         request, response = chance.choice(CALLS)
         if isinstance(response, str):
@@ -200,5 +201,11 @@ def test_nothing_else_is_raised() -> None:
         for shape in ("openai", "anthropic"):
             try:
                 json.dumps(example(shape, broken(request), broken(response)))
+                made += 1
             except NoExample:
-                continue
+                refused += 1
+    assert (made > 0, refused > 0, made + refused) == (
+        True,
+        True,
+        6000,
+    )  # or it tried one kind only

@@ -193,6 +193,11 @@ def test_clickhouses_spellings(
 def test_every_macro_can_be_made(database: duckdb.DuckDBPyConnection) -> None:
     for statement in macro_statements(MACROS):
         database.execute(statement.replace("CREATE MACRO", "CREATE OR REPLACE MACRO"))
+    made = database.execute(
+        "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'macro'"
+    ).fetchall()
+    wanted = {statement.split("MACRO ")[1].split("(")[0] for statement in macro_statements(MACROS)}
+    assert {name.lower() for name in wanted} <= {name.lower() for (name,) in made}
 
 
 def test_a_name_in_group_by_is_the_expressions(database: duckdb.DuckDBPyConnection) -> None:
