@@ -125,10 +125,12 @@ class OtlpExport:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until `close`."""
+        # Taken before the door opens: the first call must not fall before it.
+        begin = self._position = self._position or self._journal.synced
         task_status.started()
         position = await self._tables.read(lambda connection: read_position(connection, NAME))
         if position is None:  # what came before it was asked for is not sent
-            position = await self._saved(self._journal.synced)
+            position = await self._saved(begin)
         self._position = position
         while not self._closing:
             with trio.CancelScope() as self._waiting:
