@@ -220,14 +220,13 @@ def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
     return Deadlines(config.deadlines, by_provider)
 
 
-def routing_of(config: Config, table: ProviderTable, ui_files: frozenset[bytes]) -> Routing:
+def routing_of(config: Config, table: ProviderTable) -> Routing:
     """The routing table's data."""
     policy = TargetPolicy(HostList(config.allow_targets), private=config.access == "open")
     return Routing(
         table,
         config.worker_type or "",  # type: ignore[arg-type]
         policy,
-        ui_files,
         rest=rest_paths(),
         routers=frozenset(config.routers),
     )
@@ -332,7 +331,7 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
     try:
         table = provider_table(config)
         book = book_of(config)
-        routing = routing_of(config, table, frozenset())
+        routing = routing_of(config, table)
         return Parts(
             partial(derive, price=book.price),
             book,

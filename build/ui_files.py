@@ -14,7 +14,12 @@ from pathlib import Path
 FETCH_S = 300
 FILES = {
     "swagger-ui-dist": ("swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE"),
+    "preact": ("dist/preact.module.js", "hooks/dist/hooks.module.js", "LICENSE"),
+    "htm": ("dist/htm.module.js", "LICENSE"),
+    "uplot": ("dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"),
 }  # fmt: skip
+# Browsers know no bare names without an import map, which would be an inline script.
+BARE_NAMES = {b'from"preact"': b'from"./preact.module.js"'}
 COMMAND = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 
 
@@ -39,7 +44,11 @@ def fetch(ui: Path, vendor: Path) -> str:
             target = vendor / package
             target.mkdir(parents=True, exist_ok=True)
             for name in names:
-                shutil.copy(place / "node_modules" / package / name, target / name)
+                data = (place / "node_modules" / package / name).read_bytes()
+                if name.endswith(".module.js"):
+                    for bare, path in BARE_NAMES.items():
+                        data = data.replace(bare, path)
+                (target / Path(name).name).write_bytes(data)
     return ""
 
 

@@ -46,6 +46,7 @@ from appliance.api import (
     users,
     vault,
     wallet,
+    web,
     webhooks,
 )
 from appliance.api.audited import Audited
@@ -83,6 +84,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.live_streams = Streams()
     app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.state.dataset_streams = Streams(dataset_export.STREAMS_MAX)
+    app.state.ui_files = web.Files(web.FOLDER)
     app.state.dataset_copiers = trio.CapacityLimiter(dataset_copies.COPIERS)
     app.include_router(health.router)
     app.include_router(models.router)
@@ -114,6 +116,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(credits.router)
     app.include_router(docs.router)
     app.include_router(deletions.router)
+    app.include_router(web.router)  # the last: its pages are whatever path is left
     app.add_middleware(Audited, services=services)
     app.add_middleware(WhileThere)
     app.add_middleware(Turns, operations=services.operations)

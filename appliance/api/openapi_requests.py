@@ -6,10 +6,13 @@ from appliance.api.openapi_parts import (
     FLAG,
     INTEGER,
     NOTHING,
+    NUMBER_OR_NULL,
     TEXT,
     TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
+    listed,
     obj,
     route,
 )
@@ -22,6 +25,39 @@ _CURSOR: Final = {
     "description": "the exchange_id of the last row that was received: go on behind it",
 }
 
+_INTEGER_OR_NULL: Final = {**INTEGER, "nullable": True}
+_ATTEMPT: Final = obj(
+    {
+        "target": TEXT_OR_NULL,
+        "provider": TEXT_OR_NULL,
+        "model": TEXT_OR_NULL,
+        "status": _INTEGER_OR_NULL,
+        "started_at": TIME_OR_NULL,
+        "latency_ms": NUMBER_OR_NULL,
+        "cost_pico": TEXT_OR_NULL,
+        "why_next": TEXT_OR_NULL,
+    }
+)
+DETAILS: Final = route(
+    obj(
+        {
+            "attempts": listed(_ATTEMPT),
+            "not_applied": listed(TEXT),
+            "http_status": _INTEGER_OR_NULL,
+            "outcome": TEXT_OR_NULL,
+            "error": TEXT_OR_NULL,
+            "cost_pico": TEXT_OR_NULL,
+            "price_source": TEXT_OR_NULL,
+            "price_version": TEXT_OR_NULL,
+            "usage_detail": TEXT_OR_NULL,
+            "session_id": TEXT_OR_NULL,
+            "trace_id": TEXT_OR_NULL,
+        },
+        ["attempts", "not_applied"],
+        open_=True,
+    ),
+    path=_ID,
+)
 FEEDBACK: Final = route(NOTHING, body=obj({"rating": FLAG}, ["rating"]), path=_ID)
 WORKER_FEEDBACK: Final = route(
     obj({"message": TEXT, "helicone_id": UUID}, ["message", "helicone_id"]),

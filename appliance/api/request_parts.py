@@ -14,15 +14,27 @@ from appliance.api.incoming import invalid, path_uuid
 from appliance.api.links import check_link
 from appliance.api.permissions import identity_of
 from appliance.api.reply import NO_STORE, reply
-from appliance.api.request_find import find_request, records_of
+from appliance.api.request_find import find_request, not_found, records_of
 from appliance.api.request_links import LinksTo
-from appliance.api.request_rows import id_text
+from appliance.api.request_rows import id_text, time_text
 from appliance.core.access import Identity
 from appliance.errors import Refusal
 
 TEMPLATE_SQL: Final = (
     "SELECT prompt_template FROM bodies WHERE exchange_id = CAST($1 AS UUID)"
     " AND organization_id = CAST($2 AS UUID)"
+)
+# What a request's row does not say, as Helicone's has no field for it.
+DETAIL_COLUMNS: Final = (
+    "http_status", "outcome", "error", "attempts", "not_applied", "price_source", "price_version",
+    "usage_detail", "usage_source", "is_stream", "truncated", "method", "api_key_id",
+    "gateway_provider", "session_id", "session_path", "session_name", "source", "step", "trace_id",
+    "span_id", "parent_span_id", "saved_latency_ms", "request_bytes", "response_bytes",
+)  # fmt: skip
+DETAIL_SQL: Final = (
+    f"SELECT {', '.join(DETAIL_COLUMNS)}, CAST(cost_pico AS VARCHAR), "  # noqa: S608
+    "CAST(saved_cost_pico AS VARCHAR) FROM requests "
+    "WHERE exchange_id = CAST($1 AS UUID) AND organization_id = CAST($2 AS UUID)"
 )
 NOT_RUN: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -56,6 +68,31 @@ async def read_inputs(request: Request) -> Response:
         },
         stale_by_ms=stale_by_ms,
     )
+
+
+@router.get("/v1/request/{request_id}/details", **openapi.DETAILS)
+async def read_details(request: Request) -> Response:
+    """What became of one request on its way: every attempt with its target, status, time in
+    milliseconds and why it was not the last, what was asked for and not applied, how the cost was
+    found (`cost_pico`: integer pico-USD as text), session and trace."""
+    identity, records = identity_of(request), records_of(request)
+    request_id = path_uuid(request, "request_id")
+    stale_by_ms = await records.caught_up(identity.region)
+    found = await find_request(records, identity, request_id, include_body=False)
+    key = id_text(found.row["exchange_id"])
+    rows = (await records.query(identity.region, DETAIL_SQL, [key, identity.org.hex()])).rows
+    if not rows:
+        raise not_found(request_id)
+    told = dict(zip((*DETAIL_COLUMNS, "cost_pico", "saved_cost_pico"), rows[0], strict=True))
+    told["attempts"] = [_attempt(one) for one in told["attempts"] or ()]
+    told["not_applied"] = told["not_applied"] or []
+    return reply(told, stale_by_ms=stale_by_ms)
+
+
+def _attempt(one: dict[str, Any]) -> dict[str, Any]:
+    """`cost_pico` as text: a number of JavaScript does not hold every amount."""
+    cost = one.get("cost_pico")
+    return {**one, "started_at": time_text(one.get("started_at")), "cost_pico": cost and str(cost)}
 
 
 @router.post("/v1/request/{request_id}/assets/{asset_id}", **openapi.ASSET)

@@ -85,7 +85,7 @@ def helicone_request(
     properties = get("properties") or {}
     return {
         "request_id": id_text(row["request_id"]),
-        "request_created_at": _time(get("request_created_at")),
+        "request_created_at": time_text(get("request_created_at")),
         "request_body": bodies[0],
         "request_path": get("request_path"),
         "request_user_id": get("user_id"),
@@ -95,7 +95,7 @@ def helicone_request(
         "model": get("model") or "unknown",
         "helicone_user": None,
         "response_id": None,
-        "response_created_at": _time(get("response_created_at")),
+        "response_created_at": time_text(get("response_created_at")),
         "response_body": bodies[1],
         "response_status": get("status"),
         "response_model": get("response_model"),
@@ -108,7 +108,7 @@ def helicone_request(
         "costUSD": cost,
         "prompt_id": get("prompt_id"),
         "prompt_version": get("prompt_version"),
-        "feedback_created_at": _time(get("feedback_at")),
+        "feedback_created_at": time_text(get("feedback_at")),
         "feedback_id": None,
         "feedback_rating": get("feedback"),
         "signed_body_url": signed_body_url,
@@ -123,7 +123,7 @@ def helicone_request(
         # all zeros is the contract's word for a miss
         "cache_reference_id": id_text(get("cache_reference_id") or NOT_CACHED_ID),
         "cache_enabled": bool(get("cache_enabled")),
-        "updated_at": _time(get("recorded_at")),
+        "updated_at": time_text(get("recorded_at")),
         "request_referrer": get("request_referrer"),
         "ai_gateway_body_mapping": "",
         "storage_location": None,
@@ -177,7 +177,7 @@ def _body(text: str | None, content_type: str | None) -> msgspec.Raw | str | Non
         return text
 
 
-def _time(value: datetime | int | None) -> str | None:
+def time_text(value: datetime | int | None) -> str | None:
     """ISO 8601 in UTC, to the microsecond, so that a filter can name exactly this moment."""
     if value is None:
         return None

@@ -117,7 +117,6 @@ class Routing:
     providers: ProviderTable
     worker_type: WorkerType = ""
     policy: TargetPolicy = field(default_factory=lambda: TargetPolicy(HostList()))
-    ui_files: frozenset[bytes] = frozenset()
     rest: Iterable[tuple[str, str]] = REST_PATHS
     routers: frozenset[str] = frozenset()
     hosts: dict[bytes, HostFacts] = field(default_factory=dict)

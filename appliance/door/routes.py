@@ -30,7 +30,7 @@ __all__ = ["Kind", "RequestHead", "Route", "Routing", "route"]
 
 HOSTS_REMEMBERED_MAX: Final = 4096
 
-# Rule 1, beside the UI's files.
+# Rule 1.
 OWN_PATHS: Final[dict[bytes, str]] = {
     b"/healthcheck": "health", b"/readycheck": "health", b"/metrics": "metrics", b"/docs": "docs",
     b"/sign-in": "rest",
@@ -38,7 +38,8 @@ OWN_PATHS: Final[dict[bytes, str]] = {
 }  # fmt: skip
 # A key of the administration must reach no provider, whatever else a path below these is.
 OWN_PREFIXES: Final = (
-    (b"/docs/", "docs"), (b"/download/", "docs"), (b"/v2/prompt-2025/", "rest"),
+    (b"/docs/", "docs"), (b"/download/", "docs"), (b"/ui/", "ui"),
+    (b"/v2/prompt-2025/", "rest"),
     (b"/wallet/", "rest"), (b"/admin/wallet/", "rest"), (b"/stripe/", "rest"),
 )  # fmt: skip
 # What the gateway answers itself, as it sees the path (proxy.md 6.3).
@@ -120,8 +121,6 @@ def _route(head: RequestHead, routing: Routing) -> Route:
 def _own(path: bytes, routing: Routing) -> Route | None:
     """Rule 1."""
     own = OWN_PATHS.get(path)
-    if own is None and path in routing.ui_files:
-        own = "ui"
     if own is None:
         for prefix, name in OWN_PREFIXES:
             if path.startswith(prefix):

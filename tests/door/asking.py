@@ -10,7 +10,7 @@ BEARER = {"authorization": "Bearer sk-proj-x"}
 HELICONE = {"authorization": f"Bearer {KEY}"}
 TABLE = ProviderTable.built_in()
 OPEN = Routing(
-    TABLE, policy=TargetPolicy(HostList(), private=True), ui_files=frozenset({b"/ui.js"})
+    TABLE, policy=TargetPolicy(HostList(), private=True)
 )
 LOCAL = "127.0.0.1:8585"
 

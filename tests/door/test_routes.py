@@ -18,7 +18,7 @@ from tests.door.asking import BEARER, HELICONE, KEY, TABLE, go
         ("GET", "/docs", {}, Kind.OWN, 1),
         ("GET", "/docs/oauth2-redirect", {}, Kind.OWN, 1),
         ("GET", "/download/swagger.json", {}, Kind.OWN, 1),
-        ("GET", "/ui.js", {}, Kind.OWN, 1),
+        ("GET", "/ui/main.js", {}, Kind.OWN, 1),
         ("GET", "/healthcheck", {"helicone-target-url": "https://api.groq.com"}, Kind.OWN, 1),
         ("GET", "/wallet/state", {}, Kind.OWN, 1),
         ("GET", "/wallet/credits/total?orgId=x", BEARER, Kind.OWN, 1),

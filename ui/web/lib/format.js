@@ -1,0 +1,93 @@
+// Numbers with their units, times in the viewer's zone. "–" stands for what is not known.
+export const NONE = "–";
+
+const known = (value) => value !== null && value !== undefined && value !== "" && !Number.isNaN(Number(value));
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+
+/** 12,345 */
+export const count = (value) => (known(value) ? whole.format(value) : NONE);
+
+/** 12.3K, where there is little room. */
+export const short = (value) =>
+  !known(value) ? NONE : Math.abs(value) < 10_000 ? whole.format(value) : compact.format(value);
+
+/** $1.23, $0.0042, $0.00000012: as many digits as tell it apart. */
+export function usd(value) {
+  if (!known(value)) return NONE;
+  const amount = Number(value);
+  const size = Math.abs(amount);
+  if (size === 0) return "$0";
+  const digits = size >= 100 ? 2 : size >= 0.01 ? (size >= 1 ? 2 : 4) : Math.min(12, 2 - Math.floor(Math.log10(size)));
+  const text = size.toLocaleString("en", { minimumFractionDigits: size >= 1 ? 2 : 0, maximumFractionDigits: digits });
+  return `${amount < 0 ? "−" : ""}$${text}`;
+}
+
+/** 840 ms, 1.24 s, 2 min 5 s */
+export function duration(ms) {
+  if (!known(ms)) return NONE;
+  const value = Number(ms);
+  if (value < 1) return value === 0 ? "0 ms" : `${value.toPrecision(2)} ms`;
+  if (value < 1000) return `${Math.round(value)} ms`;
+  if (value < 60_000) return `${(value / 1000).toFixed(value < 10_000 ? 2 : 1)} s`;
+  if (value < 3_600_000) return `${Math.floor(value / 60_000)} min ${Math.round((value % 60_000) / 1000)} s`;
+  return `${Math.floor(value / 3_600_000)} h ${Math.round((value % 3_600_000) / 60_000)} min`;
+}
+
+/** 1.5 MB */
+export function bytes(value) {
+  if (!known(value)) return NONE;
+  let size = Number(value);
+  for (const unit of ["B", "kB", "MB", "GB", "TB"]) {
+    if (size < 1000 || unit === "TB") return `${unit === "B" ? size : size.toFixed(size < 10 ? 1 : 0)} ${unit}`;
+    size /= 1000;
+  }
+  return NONE;
+}
+
+/** 12.3 % */
+export const percent = (share) => (known(share) ? `${(share * 100).toFixed(share && Math.abs(share) < 0.1 ? 1 : 0)} %` : NONE);
+
+/** A time of the API as a Date: those without a zone are UTC. */
+export function date(value) {
+  if (value === null || value === undefined || value === "") return null;
+  if (typeof value === "number") return new Date(value);
+  const text = String(value).replace(" ", "T");
+  const found = new Date(/[Zz]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+  return Number.isNaN(found.getTime()) ? null : found;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+
+/** 14:03:12 today, else 3 Sep 14:03:12, in the viewer's zone. */
+export function time(value) {
+  const at = date(value);
+  if (!at) return NONE;
+  const now = new Date();
+  if (at.toDateString() === now.toDateString()) return clock.format(at);
+  return `${(at.getFullYear() === now.getFullYear() ? day : dayOfYear).format(at)}, ${clock.format(at)}`;
+}
+
+/** 3 min ago */
+export function ago(value) {
+  const at = date(value);
+  if (!at) return NONE;
+  const s = (Date.now() - at.getTime()) / 1000;
+  if (s < 0) return "in the future";
+  if (s < 5) return "just now";
+  if (s < 60) return `${Math.floor(s)} s ago`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ago`;
+  if (s < 86_400) return `${Math.floor(s / 3600)} h ago`;
+  return `${Math.floor(s / 86_400)} d ago`;
+}
+
+/** For title=: the time in UTC, to the millisecond. */
+export const utc = (value) => date(value)?.toISOString().replace("T", " ").replace("Z", " UTC") ?? "";
+
+/** The first `max` characters of a text on one line. */
+export function line(text, max = 160) {
+  const one = String(text ?? "").replace(/\s+/g, " ").trim();
+  return one.length > max ? `${one.slice(0, max - 1)}…` : one;
+}

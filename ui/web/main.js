@@ -1,0 +1,61 @@
+// The start: who is signed in, then the frame with the page that the address names.
+import { html, render, useEffect, useState } from "./lib/html.js";
+import { whenSignedOut } from "./lib/api.js";
+import { catchLinks, go, read, useRoute } from "./lib/route.js";
+import { Session, loadSession } from "./lib/session.js";
+import { isOurs, loadPage, pageOf } from "./pages.js";
+import { Frame } from "./parts/frame.js";
+import { Empty, Loading, Problem } from "./parts/states.js";
+import { applyTheme } from "./parts/theme.js";
+
+const HOME = "dashboard";
+
+function App() {
+  const [session, setSession] = useState(undefined);
+  const [error, setError] = useState(null);
+  const load = () => {
+    setError(null);
+    loadSession().then(setSession, setError);
+  };
+  useEffect(load, []);
+  useEffect(() => whenSignedOut(load), []);
+  const isIn = session && (session.signed_in || session.open);
+  useEffect(() => {
+    if (session && !isIn) location.assign("/sign-in");
+  }, [session]);
+  if (error) return html`<div class="page"><${Problem} error=${error} again=${load} /></div>`;
+  if (!isIn) return html`<${Loading} />`;
+  return html`<${Session.Provider} value=${{ ...session, reload: load, role: session.organization?.role ?? "" }}>
+    <${Frame}><${Page} key=${session.organization?.id} /><//><//>`;
+}
+
+function Page() {
+  const route = useRoute();
+  const id = route.page || HOME;
+  const [shown, setShown] = useState({});
+  const found = isOurs(route.page, route.rest) && pageOf(id);
+  useEffect(() => {
+    if (!found) return undefined;
+    let counts = true;
+    document.title = `${found.name} · Helicone Appliance`;
+    loadPage(id).then(
+      (module) => counts && setShown({ id, View: module.default }),
+      () => counts && setShown({ id, error: new Error("This page could not be loaded. Load it again.") }),
+    );
+    return () => { counts = false; };
+  }, [id, Boolean(found)]);
+  if (!found) {
+    return html`<div class="page"><${Empty} title="There is no such page">
+      <a href="/dashboard">Go to the dashboard</a><//></div>`;
+  }
+  if (shown.error && shown.id === id) return html`<div class="page"><${Problem} error=${shown.error} again=${() => location.reload()} /></div>`;
+  if (shown.id !== id) return html`<${Loading} />`;
+  return html`<${shown.View} key=${id} rest=${route.rest} params=${route.params} />`;
+}
+
+applyTheme();
+catchLinks(isOurs);
+if (!read().page) go(`/${HOME}`, { replace: true });
+const root = document.getElementById("app");
+root.textContent = "";
+render(html`<${App} />`, root);
