@@ -50,7 +50,7 @@ STATUSES: Final = route(
     body=CHART_BODY,
 )
 QUANTILES: Final = route(
-    rows({"time": TIME, "p75": NUMBER, "p90": NUMBER, "p95": NUMBER, "p99": NUMBER}),
+    rows({"time": TIME, "p50": NUMBER, "p75": NUMBER, "p90": NUMBER, "p95": NUMBER, "p99": NUMBER}),
     body=obj({**CHART, "metric": TEXT}, ["timeFilter"]),
 )
 MODELS: Final = route(

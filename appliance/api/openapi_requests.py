@@ -34,7 +34,7 @@ _ATTEMPT: Final = obj(
         "status": _INTEGER_OR_NULL,
         "started_at": TIME_OR_NULL,
         "latency_ms": NUMBER_OR_NULL,
-        "cost_pico": TEXT_OR_NULL,
+        "cost_usd": TEXT_OR_NULL,
         "why_next": TEXT_OR_NULL,
     }
 )
@@ -46,7 +46,7 @@ DETAILS: Final = route(
             "http_status": _INTEGER_OR_NULL,
             "outcome": TEXT_OR_NULL,
             "error": TEXT_OR_NULL,
-            "cost_pico": TEXT_OR_NULL,
+            "cost_usd": TEXT_OR_NULL,
             "price_source": TEXT_OR_NULL,
             "price_version": TEXT_OR_NULL,
             "usage_detail": TEXT_OR_NULL,

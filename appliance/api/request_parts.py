@@ -32,8 +32,8 @@ DETAIL_COLUMNS: Final = (
     "span_id", "parent_span_id", "saved_latency_ms", "request_bytes", "response_bytes",
 )  # fmt: skip
 DETAIL_SQL: Final = (
-    f"SELECT {', '.join(DETAIL_COLUMNS)}, CAST(cost_pico AS VARCHAR), "  # noqa: S608
-    "CAST(saved_cost_pico AS VARCHAR) FROM requests "
+    f"SELECT {', '.join(DETAIL_COLUMNS)}, CAST(cost_usd AS VARCHAR), "  # noqa: S608
+    "CAST(saved_cost_usd AS VARCHAR) FROM requests "
     "WHERE exchange_id = CAST($1 AS UUID) AND organization_id = CAST($2 AS UUID)"
 )
 NOT_RUN: Final = {
@@ -74,7 +74,7 @@ async def read_inputs(request: Request) -> Response:
 async def read_details(request: Request) -> Response:
     """What became of one request on its way: every attempt with its target, status, time in
     milliseconds and why it was not the last, what was asked for and not applied, how the cost was
-    found (`cost_pico`: integer pico-USD as text), session and trace."""
+    found (`cost_usd`: exact, as text), session and trace."""
     identity, records = identity_of(request), records_of(request)
     request_id = path_uuid(request, "request_id")
     stale_by_ms = await records.caught_up(identity.region)
@@ -83,16 +83,17 @@ async def read_details(request: Request) -> Response:
     rows = (await records.query(identity.region, DETAIL_SQL, [key, identity.org.hex()])).rows
     if not rows:
         raise not_found(request_id)
-    told = dict(zip((*DETAIL_COLUMNS, "cost_pico", "saved_cost_pico"), rows[0], strict=True))
+    told = dict(zip((*DETAIL_COLUMNS, "cost_usd", "saved_cost_usd"), rows[0], strict=True))
     told["attempts"] = [_attempt(one) for one in told["attempts"] or ()]
     told["not_applied"] = told["not_applied"] or []
     return reply(told, stale_by_ms=stale_by_ms)
 
 
 def _attempt(one: dict[str, Any]) -> dict[str, Any]:
-    """`cost_pico` as text: a number of JavaScript does not hold every amount."""
-    cost = one.get("cost_pico")
-    return {**one, "started_at": time_text(one.get("started_at")), "cost_pico": cost and str(cost)}
+    """`cost_usd` as text: a number of JavaScript does not hold every amount."""
+    cost = one.get("cost_usd")
+    shown = None if cost is None else str(cost)
+    return {**one, "started_at": time_text(one.get("started_at")), "cost_usd": shown}
 
 
 @router.post("/v1/request/{request_id}/assets/{asset_id}", **openapi.ASSET)

@@ -65,7 +65,7 @@ QUANTILE_OF: Final = {
     "completion_tokens": "r.completion_tokens",
     "cost": "CAST(r.cost_usd AS DOUBLE)",
 }
-QUANTILES: Final = {"p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+QUANTILES: Final = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 # From the first request's begin to the last one's end, of everything in a session.
 SESSION_DURATION_MS: Final = (
     "epoch_ms(max(coalesce(r.response_created_at, r.request_created_at)))"

@@ -42,6 +42,8 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/metrics"): PUBLIC,
     ("GET", "/download/swagger.json"): PUBLIC,
     ("GET", "/docs"): Case(status=(200, 503)),
+    ("GET", "/ui/{path:path}"): Case("/ui/{org}", status=GONE),
+    ("GET", "/{path:path}"): Case("/", status=(200, 503)),
     ("GET", "/docs/{file}"): Case("/docs/{org}", status=GONE),
     **{("GET", path): PUBLIC for path in (
         "/v1/models", "/ai/v1/models", "/ai/models", "/models", "/v1/models/multimodal",
@@ -53,6 +55,9 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/v1/request/{request_id}"): Case("/v1/request/{request_id}", status=GONE),
     # -- requests
     ("POST", "/v1/request/query-ids"): Case(body={"requestIds": ["{request_id}"]}, answer=[]),
+    ("GET", "/v1/request/{request_id}/details"): Case(
+        "/v1/request/{request_id}/details", status=GONE
+    ),
     ("GET", "/v1/request/{request_id}/inputs"): Case(
         "/v1/request/{request_id}/inputs", status=GONE
     ),

@@ -108,7 +108,7 @@ function options(UPlot, { width, series, stacked, format, hovered, selected }) {
     hooks: { setCursor: [hovered], setSelect: [selected] },
     scales: { y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 70 },
+      { ...axis, grid: { show: false }, space: 70, size: 36 },
       { ...axis, size: 62, space: 34, values: (_, ticks) => ticks.map((tick) => format(tick)) },
     ],
     series: [{}, ...drawn.map((one) => {

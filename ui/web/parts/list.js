@@ -34,7 +34,11 @@ export function List({ columns, rows, more, hasMore, sort, setSort, selected, pi
     else if (top + 3 * ROW > node.scrollTop + node.clientHeight) node.scrollTop = top + 3 * ROW - node.clientHeight;
   }, [selected]);
   const widths = [mark && "20px", ...columns.map((column) => column.width)].filter(Boolean).join(" ");
-  const setWidths = (node) => node?.style.setProperty("--columns", widths);
+  const least = columns.reduce((sum, column) => sum + parseInt(/\d+/.exec(column.width)[0], 10) + 12, mark ? 56 : 24);
+  const setWidths = (node) => {
+    node?.style.setProperty("--columns", widths);
+    node?.style.setProperty("--least", `${least}px`);
+  };
   return html`<div class="list" ref=${setWidths}>
     <div class="list-scroll" ref=${box} role="grid" aria-label=${label} aria-rowcount=${hasMore ? -1 : rows.length + 1} tabindex="0">
       <div class="list-head" role="row">
