@@ -45,7 +45,7 @@ from appliance.errors import Refusal
 from storage.analysis_tables import put_tag, read_tag, read_tags
 
 NAMES_SPAN: Final = timedelta(days=150)
-TREE_ROWS_MAX: Final = 5000
+TREE_ROWS_MAX: Final = 25_000
 TAG_CHARACTERS_MAX: Final = 200
 FEEDBACK_PROPERTY: Final = "Helicone-Session-Feedback"
 TREE: Final = (
@@ -106,7 +106,7 @@ async def query_metrics(request: Request) -> Response:
 
 @router.get("/v1/session/{session_id}/tree", **openapi.TREE)
 async def read_tree(request: Request) -> Response:
-    """A session as the tree of its paths, its first 5,000 requests at most (`truncated` says so).
+    """A session as the tree of its paths, its first 25,000 requests at most (`truncated` says so).
     Sums of a node are of all that lies below it too, errors among them. 404 for an unknown one."""
     ask = Ask(request)
     session_id = path_text(request, "session_id")

@@ -67,7 +67,7 @@ function Figures({ told, params }) {
     <${Figure} name="Cost" value=${usd(told.totalCost)} title="The sum of all costs, in USD" />
     <a href=${errors} class="card figure" title="Answers with a status from 400, or none at all. Click to see them"><span class="name">Errors</span><span class=${`value ${told.totalErrors ? "bad" : ""}`}>${percent(told.errorRate)}</span></a>
     <${Figure} name="Mean latency" value=${duration(told.averageLatency)} title="From the request's arrival to the end of the answer" />
-    <${Figure} name="Mean to first token" value=${duration(told.averageTimeToFirstToken)} title="Over streamed answers" />
+    <${Figure} name="First token" value=${duration(told.averageTimeToFirstToken)} title="The mean time to the first token, over streamed answers" />
     <${Figure} name="Tokens" value=${short(told.totalTokens)} title=${`${count(told.promptTokens)} prompt, ${count(told.completionTokens)} completion, ${count(told.reasoningTokens)} reasoning`} />
     <${Figure} name="Users" value=${count(told.activeUsers)} title="Different Helicone-User-Ids, without the empty one" />
     <${Figure} name="Saved by cache" value=${usd(told.costSaved)} title=${`${count(told.cacheHits)} answers came from the cache`} />

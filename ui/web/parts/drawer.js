@@ -58,7 +58,7 @@ function Chat({ talk, request, response }) {
   if (!talk.kind) return html`<h3>Request</h3><${Raw} value=${request} /><h3>Response</h3><${Raw} value=${response} />`;
   return html`<${Messages} messages=${talk.messages} />
     ${talk.tools.length > 0 && html`<details class="card"><summary>${talk.tools.length} ${talk.tools.length === 1 ? "tool" : "tools"} offered</summary>
-      ${talk.tools.map((tool) => html`<div class="tool"><code>${tool.name}</code> <span class="muted">${tool.tells}</span>${tool.schema && html`<${Json} value=${tool.schema} />`}</div>`)}</details>`}
+      ${talk.tools.map((tool) => html`<div class="tool-part"><code>${tool.name}</code> <span class="muted">${tool.tells}</span>${tool.schema && html`<${Json} value=${tool.schema} />`}</div>`)}</details>`}
     <details class="card"><summary>Parameters</summary><${Json} value=${talk.parameters} /></details>`;
 }
 

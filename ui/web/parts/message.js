@@ -24,9 +24,9 @@ function Part({ part }) {
     case "text": return html`<${Long} text=${part.text} />`;
     case "reasoning": return html`<details class="reasoning" open><summary>Reasoning</summary><${Long} text=${part.text} /></details>`;
     case "refusal": return html`<div class="notice warn">${part.text}</div>`;
-    case "call": return html`<div class="tool"><div class="row tight"><span class="badge accent">call</span><code>${part.name}</code><span class="muted small mono">${part.id}</span></div>
+    case "call": return html`<div class="tool-part"><div class="row tight"><span class="badge accent">call</span><code>${part.name}</code><span class="muted small mono">${part.id}</span></div>
       <${Json} value=${part.input} /></div>`;
-    case "result": return html`<div class="tool"><div class="row tight"><span class=${`badge ${part.isError ? "bad" : "good"}`}>result</span><span class="muted small mono">${part.id}</span></div>
+    case "result": return html`<div class="tool-part"><div class="row tight"><span class=${`badge ${part.isError ? "bad" : "good"}`}>result</span><span class="muted small mono">${part.id}</span></div>
       ${part.parts.map((inner, at) => html`<${Result} key=${at} part=${inner} />`)}</div>`;
     case "image": return html`<${Image} url=${part.url} />`;
     case "audio": return html`<div><span class="badge">audio${part.format && ` ${part.format}`}</span> ${part.text}</div>`;

@@ -1,0 +1,179 @@
+"""Made-up traffic that looks like somebody's: conversations, sessions, users, errors, over the last
+days up to now. For screenshots and for looking at the pages; logged through POST /custom/v1/log.
+
+    python scripts/demo.py http://127.0.0.1:8585 [--calls 600] [--key sk-helicone-…]
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import random
+import sys
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+TALKS = (
+    (
+        "Summarise this ticket in two sentences: the customer was charged twice for order 4711 and asks for a refund.",  # noqa: E501
+        "The customer was charged twice for order **4711**. They ask for a refund of the second charge.",
+    ),  # noqa: E501
+    (
+        "Write a SQL query that lists the ten customers with the highest revenue this year.",
+        "```sql\nSELECT customer_id, sum(amount) AS revenue\nFROM orders\nWHERE ordered_at >= date_trunc('year', now())\nGROUP BY 1\nORDER BY revenue DESC\nLIMIT 10;\n```\nAdd an index on `(ordered_at, customer_id)` if this is slow.",
+    ),  # noqa: E501
+    (
+        "Translate to German: Your parcel arrives tomorrow between nine and eleven.",
+        "Ihr Paket kommt morgen zwischen neun und elf Uhr an.",
+    ),
+    (
+        "Which of these reviews are negative?\n1. Works fine.\n2. Broke after a day.\n3. Arrived late, but support was kind.",  # noqa: E501
+        "| # | Verdict | Why |\n|---|---|---|\n| 1 | positive | works |\n| 2 | **negative** | broke after a day |\n| 3 | mixed | late, kind support |",
+    ),  # noqa: E501
+    (
+        "Explain what a token bucket is, in one paragraph.",
+        "A token bucket holds up to a fixed number of tokens and gains them at a steady rate. Each request takes one; when none is left, the request waits or is refused. Short bursts pass, and the mean rate stays bounded.",
+    ),  # noqa: E501
+)
+# name, whose log endpoint, of a hundred calls
+MODELS = (
+    ("gpt-4o-mini", "oai", 34), ("gpt-4o", "oai", 22), ("claude-sonnet-4-5", "anthropic", 24),
+    ("claude-haiku-4-5", "anthropic", 14), ("our-own-model", "custom", 6),
+)  # fmt: skip
+USERS = (
+    "ada@example.com",
+    "grace@example.com",
+    "alan@example.com",
+    "edsger@example.com",
+    "barbara@example.com",
+    "donald@example.com",
+)  # noqa: E501
+FEATURES, TENANTS = ("summary", "search", "translate", "triage"), ("acme", "globex", "initech")
+STEPS = ("/plan", "/plan/search", "/plan/search/rank", "/write", "/write/draft", "/review")
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "find_orders", "description": "Orders of a customer",
+        "parameters": {"type": "object", "properties": {"customer": {"type": "string"}}},
+    },
+}  # fmt: skip
+DAY_S = 86_400
+
+
+class Door:
+    """One connection, on which calls are logged."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        self._key = key
+
+    def log(self, whose: str, call: dict[str, Any], headers: dict[str, str]) -> None:
+        sent = {"Content-Type": "application/json"}
+        if self._key:
+            sent["Authorization"] = f"Bearer {self._key}"
+        call["providerRequest"]["meta"] = headers
+        self._connection.request("POST", f"/{whose}/v1/log", json.dumps(call), sent)
+        reply = self._connection.getresponse()
+        text = reply.read()
+        if reply.status != 200:
+            raise SystemExit(f"a log was refused with {reply.status}: {text[:300]!r}")
+
+
+def call_of(rng: random.Random, began_s: float, took_s: float) -> tuple[str, dict[str, Any]]:
+    """Whose log endpoint, and one call as it takes it."""
+    model, whose, _ = rng.choices(MODELS, weights=[one[2] for one in MODELS])[0]
+    asked, answered = rng.choice(TALKS)
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": "You are a careful assistant of a shop."},
+        {"role": "user", "content": asked},
+    ]
+    body: dict[str, Any] = {"model": model, "messages": messages, "temperature": 0.2}
+    if rng.random() < 0.15:
+        body["tools"] = [TOOL]
+        given = {"customer": rng.choice(USERS)}
+        made = {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "find_orders", "arguments": json.dumps(given)},
+        }  # noqa: E501
+        messages += [
+            {"role": "assistant", "content": None, "tool_calls": [made]},
+            {"role": "tool", "tool_call_id": "call_1", "content": '{"orders": [4711, 4712]}'},
+        ]
+    prompt, completion = rng.randint(40, 900), max(5, len(answered) // 4 + rng.randint(-5, 40))
+    answer: dict[str, Any] = {
+        "id": "chatcmpl-demo", "object": "chat.completion", "model": model,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answered}}],  # noqa: E501
+        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},  # noqa: E501
+    }  # fmt: skip
+    if whose == "anthropic":
+        body = {
+            "model": model,
+            "max_tokens": 1024,
+            "system": messages[0]["content"],
+            "messages": [messages[1]],
+        }  # noqa: E501
+        answer = {
+            "id": "msg_demo", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",  # noqa: E501
+            "content": [{"type": "text", "text": answered}], "usage": {"input_tokens": prompt, "output_tokens": completion},  # noqa: E501
+        }  # fmt: skip
+    status = rng.choices((200, 429, 500, 400), weights=(95, 2, 2, 1))[0]
+    if status != 200:
+        answer = {
+            "error": {"message": "The provider refused this call.", "type": "demo", "code": status}
+        }  # noqa: E501
+    url = "https://models.example.com/v1/chat" if whose == "custom" else ""
+    return whose, {
+        "providerRequest": {"url": url or "demo", "json": body, "meta": {}},
+        "providerResponse": {"status": status, "headers": {}, "json": answer},
+        "timing": {"startTime": moment(began_s), "endTime": moment(began_s + took_s), "timeToFirstToken": int(took_s * 300)},  # noqa: E501
+    }  # fmt: skip
+
+
+def moment(at_s: float) -> dict[str, int]:
+    """As the log endpoint wants it."""
+    return {"seconds": int(at_s), "milliseconds": int(at_s * 1000) % 1000}
+
+
+def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> None:
+    """Single calls of the last seven days, and sessions of several."""
+    rng, door, now_s = random.Random(seed), Door(url, key), time.time()
+    for number in range(calls):
+        # more by day than by night, and none that would not have ended
+        age_s = 7 * DAY_S * (number / calls) ** 1.3 + rng.random() * 600 + 30
+        headers = {
+            "Helicone-User-Id": rng.choice(USERS),
+            "Helicone-Property-Feature": rng.choice(FEATURES),
+            "Helicone-Property-Tenant": rng.choice(TENANTS),
+        }
+        door.log(*call_of(rng, now_s - age_s, rng.lognormvariate(0.2, 0.6)), headers)
+    for number in range(max(1, calls // 40)):
+        began_s = now_s - rng.random() * 5 * DAY_S - 300
+        for step in STEPS:
+            took_s = rng.lognormvariate(0.3, 0.5)
+            headers = {
+                "Helicone-User-Id": rng.choice(USERS),
+                "Helicone-Session-Id": f"session-{seed}-{number}",
+                "Helicone-Session-Name": rng.choice(("Support triage", "Weekly report")),
+                "Helicone-Session-Path": step,
+            }
+            door.log(*call_of(rng, began_s, took_s), headers)
+            began_s += took_s * rng.uniform(0.4, 1.1)
+
+
+def main() -> int:
+    """Fill the server that is named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--calls", type=int, default=600)
+    parser.add_argument("--key", default="")
+    parser.add_argument("--seed", type=int, default=7)
+    given = parser.parse_args()
+    fill(given.url, key=given.key, calls=given.calls, seed=given.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
