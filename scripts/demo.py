@@ -17,25 +17,25 @@ from urllib.parse import urlsplit
 
 TALKS = (
     (
-        "Summarise this ticket in two sentences: the customer was charged twice for order 4711 and asks for a refund.",  # noqa: E501
+        "Summarise this ticket in two sentences: the customer was charged twice for order 4711 and asks for a refund.",
         "The customer was charged twice for order **4711**. They ask for a refund of the second charge.",
-    ),  # noqa: E501
+    ),
     (
         "Write a SQL query that lists the ten customers with the highest revenue this year.",
         "```sql\nSELECT customer_id, sum(amount) AS revenue\nFROM orders\nWHERE ordered_at >= date_trunc('year', now())\nGROUP BY 1\nORDER BY revenue DESC\nLIMIT 10;\n```\nAdd an index on `(ordered_at, customer_id)` if this is slow.",
-    ),  # noqa: E501
+    ),
     (
         "Translate to German: Your parcel arrives tomorrow between nine and eleven.",
         "Ihr Paket kommt morgen zwischen neun und elf Uhr an.",
     ),
     (
-        "Which of these reviews are negative?\n1. Works fine.\n2. Broke after a day.\n3. Arrived late, but support was kind.",  # noqa: E501
+        "Which of these reviews are negative?\n1. Works fine.\n2. Broke after a day.\n3. Arrived late, but support was kind.",
         "| # | Verdict | Why |\n|---|---|---|\n| 1 | positive | works |\n| 2 | **negative** | broke after a day |\n| 3 | mixed | late, kind support |",
-    ),  # noqa: E501
+    ),
     (
         "Explain what a token bucket is, in one paragraph.",
         "A token bucket holds up to a fixed number of tokens and gains them at a steady rate. Each request takes one; when none is left, the request waits or is refused. Short bursts pass, and the mean rate stays bounded.",
-    ),  # noqa: E501
+    ),
 )
 # name, whose log endpoint, of a hundred calls
 MODELS = (
@@ -49,7 +49,7 @@ USERS = (
     "edsger@example.com",
     "barbara@example.com",
     "donald@example.com",
-)  # noqa: E501
+)
 FEATURES, TENANTS = ("summary", "search", "translate", "triage"), ("acme", "globex", "initech")
 STEPS = ("/plan", "/plan/search", "/plan/search/rank", "/write", "/write/draft", "/review")
 TOOL = {
@@ -80,6 +80,9 @@ class Door:
         if reply.status != 200:
             raise SystemExit(f"a log was refused with {reply.status}: {text[:300]!r}")
 
+    def close(self) -> None:
+        self._connection.close()
+
 
 def call_of(rng: random.Random, began_s: float, took_s: float) -> tuple[str, dict[str, Any]]:
     """Whose log endpoint, and one call as it takes it."""
@@ -97,7 +100,7 @@ def call_of(rng: random.Random, began_s: float, took_s: float) -> tuple[str, dic
             "id": "call_1",
             "type": "function",
             "function": {"name": "find_orders", "arguments": json.dumps(given)},
-        }  # noqa: E501
+        }
         messages += [
             {"role": "assistant", "content": None, "tool_calls": [made]},
             {"role": "tool", "tool_call_id": "call_1", "content": '{"orders": [4711, 4712]}'},
@@ -105,8 +108,8 @@ def call_of(rng: random.Random, began_s: float, took_s: float) -> tuple[str, dic
     prompt, completion = rng.randint(40, 900), max(5, len(answered) // 4 + rng.randint(-5, 40))
     answer: dict[str, Any] = {
         "id": "chatcmpl-demo", "object": "chat.completion", "model": model,
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answered}}],  # noqa: E501
-        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},  # noqa: E501
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answered}}],
+        "usage": {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion},
     }  # fmt: skip
     if whose == "anthropic":
         body = {
@@ -114,21 +117,21 @@ def call_of(rng: random.Random, began_s: float, took_s: float) -> tuple[str, dic
             "max_tokens": 1024,
             "system": messages[0]["content"],
             "messages": [messages[1]],
-        }  # noqa: E501
+        }
         answer = {
-            "id": "msg_demo", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",  # noqa: E501
-            "content": [{"type": "text", "text": answered}], "usage": {"input_tokens": prompt, "output_tokens": completion},  # noqa: E501
+            "id": "msg_demo", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": answered}], "usage": {"input_tokens": prompt, "output_tokens": completion},
         }  # fmt: skip
     status = rng.choices((200, 429, 500, 400), weights=(95, 2, 2, 1))[0]
     if status != 200:
         answer = {
             "error": {"message": "The provider refused this call.", "type": "demo", "code": status}
-        }  # noqa: E501
+        }
     url = "https://models.example.com/v1/chat" if whose == "custom" else ""
     return whose, {
         "providerRequest": {"url": url or "demo", "json": body, "meta": {}},
         "providerResponse": {"status": status, "headers": {}, "json": answer},
-        "timing": {"startTime": moment(began_s), "endTime": moment(began_s + took_s), "timeToFirstToken": int(took_s * 300)},  # noqa: E501
+        "timing": {"startTime": moment(began_s), "endTime": moment(began_s + took_s), "timeToFirstToken": int(took_s * 300)},
     }  # fmt: skip
 
 
@@ -161,6 +164,7 @@ def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> None:
             }
             door.log(*call_of(rng, began_s, took_s), headers)
             began_s += took_s * rng.uniform(0.4, 1.1)
+    door.close()
 
 
 def main() -> int:

@@ -114,9 +114,9 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(rate_limits.router)
     app.include_router(filters.router)
     app.include_router(credits.router)
+    app.include_router(web.router)  # before /docs, below which the manual lies
     app.include_router(docs.router)
     app.include_router(deletions.router)
-    app.include_router(web.router)  # the last: its pages are whatever path is left
     app.add_middleware(Audited, services=services)
     app.add_middleware(WhileThere)
     app.add_middleware(Turns, operations=services.operations)

@@ -158,7 +158,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/docs"): "public",
     ("GET", "/docs/{file}"): "public",
     ("GET", "/ui/{path:path}"): "public",
-    ("GET", "/{path:path}"): "public",
+    ("GET", "/{path:page}"): "public",
     ("GET", "/sign-in"): "public",
     ("POST", "/sign-in"): "public",
     ("GET", "/v1/auth/session"): "public",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from appliance.api.permissions import identity_of
 from appliance.api.reply import NO_STORE, reply
 from appliance.api.request_find import find_request, not_found, records_of
 from appliance.api.request_links import LinksTo
-from appliance.api.request_rows import id_text, time_text
+from appliance.api.request_rows import PICO, id_text, time_text
 from appliance.core.access import Identity
 from appliance.errors import Refusal
 
@@ -77,23 +78,36 @@ async def read_details(request: Request) -> Response:
     found (`cost_usd`: exact, as text), session and trace."""
     identity, records = identity_of(request), records_of(request)
     request_id = path_uuid(request, "request_id")
-    stale_by_ms = await records.caught_up(identity.region)
     found = await find_request(records, identity, request_id, include_body=False)
-    key = id_text(found.row["exchange_id"])
-    rows = (await records.query(identity.region, DETAIL_SQL, [key, identity.org.hex()])).rows
-    if not rows:
-        raise not_found(request_id)
-    told = dict(zip((*DETAIL_COLUMNS, "cost_usd", "saved_cost_usd"), rows[0], strict=True))
+    row: Mapping[str, Any] = found.row
+    if "attempts" not in row:  # else it came from the journal, whole
+        key = id_text(row["exchange_id"])
+        rows = (await records.query(identity.region, DETAIL_SQL, [key, identity.org.hex()])).rows
+        if not rows:
+            raise not_found(request_id)
+        row = dict(zip((*DETAIL_COLUMNS, "cost_usd", "saved_cost_usd"), rows[0], strict=True))
+    told: dict[str, Any] = {name: row[name] for name in DETAIL_COLUMNS}
+    told["cost_usd"] = _amount(row, "cost")
+    told["saved_cost_usd"] = _amount(row, "saved_cost")
     told["attempts"] = [_attempt(one) for one in told["attempts"] or ()]
     told["not_applied"] = told["not_applied"] or []
-    return reply(told, stale_by_ms=stale_by_ms)
+    return reply(told)
 
 
-def _attempt(one: dict[str, Any]) -> dict[str, Any]:
-    """`cost_usd` as text: a number of JavaScript does not hold every amount."""
-    cost = one.get("cost_usd")
-    shown = None if cost is None else str(cost)
-    return {**one, "started_at": time_text(one.get("started_at")), "cost_usd": shown}
+def _attempt(one: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("target", "provider", "model", "status", "latency_ms", "why_next")
+    told = {name: one.get(name) for name in names}
+    told["started_at"] = time_text(one.get("started_at"))
+    told["cost_usd"] = _amount(one, "cost")
+    return told
+
+
+def _amount(row: Mapping[str, Any], name: str) -> str | None:
+    """As text: a number of JavaScript does not hold every amount."""
+    usd, pico = row.get(f"{name}_usd"), row.get(f"{name}_pico")
+    if usd is None and pico is not None:
+        usd = pico * PICO
+    return None if usd is None else str(usd)
 
 
 @router.post("/v1/request/{request_id}/assets/{asset_id}", **openapi.ASSET)

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 import trio
 from fastapi import APIRouter, Request
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
 import ui
@@ -51,6 +52,29 @@ MISSING: Final = (
     "python build/ui_files.py in a source tree, or install anew. All else works: see /docs.\n"
 )
 
+# The first segments that are pages, as `ui/web/pages.js` has them, and the manual.
+PAGES: Final = (
+    "start", "dashboard", "requests", "sessions", "users", "properties", "cache", "sql", "prompts",
+    "playground", "datasets", "limits", "alerts", "webhooks", "providers", "keys", "wallet",
+    "organization", "health", "docs/manual",
+)  # fmt: skip
+
+
+class PageConvertor(Convertor[str]):
+    """A path that is a page's, with whatever lies below it."""
+
+    regex = rf"(?:(?:{'|'.join(PAGES)})(?:/.*)?)?"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+register_url_convertor("page", PageConvertor())
 router = APIRouter(default_response_class=Response, include_in_schema=False)
 
 
@@ -117,10 +141,10 @@ async def file(request: Request) -> Response:
     return _sent(request, found, {"Cache-Control": "no-cache"})
 
 
-@router.get("/{path:path}")
+@router.get("/{path:page}")
 async def page(request: Request) -> Response:
     """The page itself, whatever its address says; one line of text where its files are not there.
-    Only a browser's visit comes here (rule 10 of the routing table)."""
+    Other paths than pages' are refused like any that is not there."""
     files = _files(request)
     index = await files.find(INDEX)
     if index is None or await files.find(NEEDED) is None:

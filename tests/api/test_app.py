@@ -225,7 +225,8 @@ async def test_the_schema_describes_every_route(house: House) -> None:
     declared = {(verb.upper(), path) for path, verbs in paths.items() for verb in verbs}
     pages = {
         ("GET", "/sign-in"), ("POST", "/sign-in"), ("GET", "/download/swagger.json"),
-        ("GET", "/docs"), ("GET", "/docs/{file}"),
+        ("GET", "/docs"), ("GET", "/docs/{file}"), ("GET", "/ui/{path:path}"),
+        ("GET", "/{path:page}"),
     }  # fmt: skip
     assert declared == set(PERMISSIONS) - pages
     assert paths[QUERY]["post"]["requestBody"]["required"]

@@ -1,11 +1,11 @@
 // The start: who is signed in, then the frame with the page that the address names.
 import { html, render, useEffect, useState } from "./lib/html.js";
-import { whenSignedOut } from "./lib/api.js";
+import { post, whenSignedOut } from "./lib/api.js";
 import { catchLinks, go, read, useRoute } from "./lib/route.js";
 import { Session, loadSession } from "./lib/session.js";
 import { isOurs, loadPage, pageOf } from "./pages.js";
 import { Frame } from "./parts/frame.js";
-import { Empty, Loading, Problem } from "./parts/states.js";
+import { Empty, Guarded, Loading, Problem } from "./parts/states.js";
 import { applyTheme } from "./parts/theme.js";
 
 const HOME = "dashboard";
@@ -15,7 +15,10 @@ function App() {
   const [error, setError] = useState(null);
   const load = () => {
     setError(null);
-    loadSession().then(setSession, setError);
+    loadSession().then(async (found) => {
+      if ((found.signed_in || found.open) && !read().page) await home();
+      setSession(found);
+    }).catch(setError);
   };
   useEffect(load, []);
   useEffect(() => whenSignedOut(load), []);
@@ -50,12 +53,17 @@ function Page() {
   }
   if (shown.error && shown.id === id) return html`<div class="page"><${Problem} error=${shown.error} again=${() => location.reload()} /></div>`;
   if (shown.id !== id) return html`<${Loading} />`;
-  return html`<${shown.View} key=${id} rest=${route.rest} params=${route.params} />`;
+  return html`<${Guarded} key=${id}><${shown.View} rest=${route.rest} params=${route.params} /><//>`;
+}
+
+/** The dashboard; before anything was recorded, the first steps. */
+async function home() {
+  const count = await post("/v1/request/count/query", { filter: "all" }).catch(() => 1);
+  go(count ? `/${HOME}` : "/start", { replace: true });
 }
 
 applyTheme();
 catchLinks(isOurs);
-if (!read().page) go(`/${HOME}`, { replace: true });
 const root = document.getElementById("app");
 root.textContent = "";
 render(html`<${App} />`, root);

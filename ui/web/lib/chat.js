@@ -15,6 +15,7 @@ export function conversation(request, response) {
 }
 
 const asObject = (value) => (value !== null && typeof value === "object" && !Array.isArray(value) ? value : null);
+const asText = (value, otherwise = "") => (typeof value === "string" ? value : typeof value === "number" ? String(value) : otherwise);
 const asList = (value) => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
 
 const BULK = new Set(["messages", "contents", "input", "prompt", "tools", "system", "systemInstruction", "system_instruction", "instructions"]);
@@ -26,8 +27,8 @@ function parametersOf(body) {
 
 function toolsOf(body) {
   return asList(body.tools).flatMap((tool) => asList(tool?.functionDeclarations ?? tool)).filter(asObject).map((tool) => ({
-    name: tool.function?.name ?? tool.name ?? tool.toolSpec?.name ?? tool.type ?? "tool",
-    tells: tool.function?.description ?? tool.description ?? "",
+    name: asText(tool.function?.name ?? tool.name ?? tool.toolSpec?.name ?? tool.type, "tool"),
+    tells: asText(tool.function?.description ?? tool.description),
     schema: tool.function?.parameters ?? tool.input_schema ?? tool.parameters ?? null,
   }));
 }
@@ -45,11 +46,11 @@ function fromRequest(body) {
 }
 
 function fromResponse(body) {
-  if (body.error) return [{ role: "error", parts: [{ kind: "text", text: body.error.message ?? (typeof body.error === "string" ? body.error : JSON.stringify(body.error, null, 2)) }] }];
+  if (body.error) return [{ role: "error", parts: [{ kind: "text", text: asText(body.error.message) || asText(body.error) || JSON.stringify(body.error, null, 2) }] }];
   if (Array.isArray(body.choices)) {
     return body.choices.filter(asObject).map((choice) => {
       const made = choice.message ?? choice.delta;
-      return asObject(made) ? message({ role: "assistant", ...made }) : { role: "assistant", parts: [{ kind: "text", text: choice.text ?? "" }] };
+      return asObject(made) ? message({ role: "assistant", ...made }) : { role: "assistant", parts: [{ kind: "text", text: asText(choice.text) }] };
     });
   }
   if (Array.isArray(body.candidates)) return body.candidates.filter(asObject).map((one) => message({ role: "assistant", ...one.content }));
@@ -66,13 +67,14 @@ function message(one) {
   const parts = [];
   const thought = one.reasoning_content ?? one.reasoning ?? one.thinking;
   if (typeof thought === "string" && thought) parts.push({ kind: "reasoning", text: thought });
-  const role = ROLES[one.role] ?? one.role ?? "user";
-  if (role === "tool" && one.tool_call_id !== undefined) parts.push({ kind: "result", id: one.tool_call_id, parts: partsOf(one.content) });
+  const said = asText(one.role, "user");
+  const role = Object.hasOwn(ROLES, said) ? ROLES[said] : said;
+  if (role === "tool" && one.tool_call_id !== undefined) parts.push({ kind: "result", id: asText(one.tool_call_id), parts: partsOf(one.content) });
   else parts.push(...partsOf(one.content ?? one.parts));
-  if (one.refusal) parts.push({ kind: "refusal", text: String(one.refusal) });
+  if (one.refusal) parts.push({ kind: "refusal", text: asText(one.refusal) });
   for (const call of asList(one.tool_calls)) parts.push(callOf(call?.id, call?.function?.name ?? call?.custom?.name, call?.function?.arguments ?? call?.custom?.input));
   if (one.function_call) parts.push(callOf("", one.function_call.name, one.function_call.arguments));
-  if (asObject(one.audio)) parts.push({ kind: "audio", text: one.audio.transcript ?? "", data: one.audio.data ?? "" });
+  if (asObject(one.audio)) parts.push({ kind: "audio", text: asText(one.audio.transcript), data: "" });
   return { role, name: typeof one.name === "string" ? one.name : "", parts };
 }
 
@@ -80,16 +82,16 @@ function message(one) {
 function item(one) {
   if (!asObject(one)) return { role: "user", parts: partsOf(one) };
   if (one.type === "function_call") return { role: "assistant", parts: [callOf(one.call_id, one.name, one.arguments)] };
-  if (one.type === "function_call_output") return { role: "tool", parts: [{ kind: "result", id: one.call_id, parts: partsOf(one.output) }] };
-  if (one.type === "reasoning") return { role: "assistant", parts: [{ kind: "reasoning", text: asList(one.summary?.length ? one.summary : one.content).map((part) => part?.text ?? "").join("\n") }] };
-  if (one.type && one.type !== "message" && one.content === undefined) return { role: one.role ?? "assistant", parts: [part(one)] };
+  if (one.type === "function_call_output") return { role: "tool", parts: [{ kind: "result", id: asText(one.call_id), parts: partsOf(one.output) }] };
+  if (one.type === "reasoning") return { role: "assistant", parts: [{ kind: "reasoning", text: asList(one.summary?.length ? one.summary : one.content).map((part) => asText(part?.text)).join("\n") }] };
+  if (one.type && one.type !== "message" && one.content === undefined) return { role: asText(one.role, "assistant"), parts: [part(one)] };
   return message(one.role ? one : { role: "assistant", ...one });
 }
 
 function callOf(id, name, given) {
   let input = given;
   if (typeof given === "string") { try { input = JSON.parse(given); } catch { /* as it came */ } }
-  return { kind: "call", id: id ?? "", name: name ?? "?", input };
+  return { kind: "call", id: asText(id), name: asText(name, "?"), input };
 }
 
 function partsOf(content) {
@@ -104,20 +106,20 @@ function part(one) {
   if (!asObject(one)) return { kind: "json", value: one };
   const { type } = one;
   if (one.thought && typeof one.text === "string") return { kind: "reasoning", text: one.text };
-  if (type === "thinking" || type === "redacted_thinking") return { kind: "reasoning", text: one.thinking ?? "(not shown by the provider)" };
-  if (asObject(one.reasoningContent)) return { kind: "reasoning", text: one.reasoningContent.reasoningText?.text ?? "" };
-  if (type === "refusal") return { kind: "refusal", text: one.refusal ?? "" };
+  if (type === "thinking" || type === "redacted_thinking") return { kind: "reasoning", text: asText(one.thinking, "(not shown by the provider)") };
+  if (asObject(one.reasoningContent)) return { kind: "reasoning", text: asText(one.reasoningContent.reasoningText?.text) };
+  if (type === "refusal") return { kind: "refusal", text: asText(one.refusal) };
   if (typeof one.text === "string") return { kind: "text", text: one.text };
   if (type === "tool_use" || type === "server_tool_use") return callOf(one.id, one.name, one.input);
   if (asObject(one.toolUse)) return callOf(one.toolUse.toolUseId, one.toolUse.name, one.toolUse.input);
   if (asObject(one.functionCall)) return callOf("", one.functionCall.name, one.functionCall.args);
-  if (type === "tool_result") return { kind: "result", id: one.tool_use_id, isError: Boolean(one.is_error), parts: partsOf(one.content) };
-  if (asObject(one.toolResult)) return { kind: "result", id: one.toolResult.toolUseId, parts: partsOf(one.toolResult.content) };
-  if (asObject(one.functionResponse)) return { kind: "result", id: one.functionResponse.name, parts: [{ kind: "json", value: one.functionResponse.response }] };
-  const image = imageOf(one);
+  if (type === "tool_result") return { kind: "result", id: asText(one.tool_use_id), isError: Boolean(one.is_error), parts: partsOf(one.content) };
+  if (asObject(one.toolResult)) return { kind: "result", id: asText(one.toolResult.toolUseId), parts: partsOf(one.toolResult.content) };
+  if (asObject(one.functionResponse)) return { kind: "result", id: asText(one.functionResponse.name), parts: [{ kind: "json", value: one.functionResponse.response }] };
+  const image = asText(imageOf(one));
   if (image) return { kind: "image", url: image };
-  if (asObject(one.input_audio)) return { kind: "audio", text: "", data: one.input_audio.data ?? "", format: one.input_audio.format };
-  if (type === "document" || type === "file" || type === "input_file") return { kind: "file", name: one.title ?? one.file?.filename ?? one.filename ?? "file" };
+  if (asObject(one.input_audio)) return { kind: "audio", text: "", data: "", format: asText(one.input_audio.format) };
+  if (type === "document" || type === "file" || type === "input_file") return { kind: "file", name: asText(one.title ?? one.file?.filename ?? one.filename, "file") };
   return { kind: "json", value: one };
 }
 
@@ -141,6 +143,6 @@ export function preview(body, isResponse) {
     if (one.kind === "call") return `${one.name}(${JSON.stringify(one.input ?? {}).slice(0, 300)})`;
     if (one.kind !== "json") return `[${one.kind}]`;
   }
-  if (value.helicone_message) return value.helicone_message;
+  if (value.helicone_message) return asText(value.helicone_message);
   return JSON.stringify(value).slice(0, 400);
 }

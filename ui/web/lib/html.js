@@ -3,7 +3,7 @@ import { h, render, Fragment, createContext } from "../vendor/preact/preact.modu
 import htm from "../vendor/htm/htm.module.js";
 
 export {
-  useCallback, useContext, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState,
+  useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState,
 } from "../vendor/preact/hooks.module.js";
 export const html = htm.bind(h);
 export { h, render, Fragment, createContext };

@@ -19,6 +19,8 @@ import { ToDataset } from "../parts/to_dataset.js";
 
 const PAGE_ROWS = 50;
 const LIVE_ROWS_MAX = 1000;
+const LIVE_AT_ONCE = 100;
+const LIVE_MS = 500;
 const ROWS_MAX = 20_000;
 
 /** What a row of the list keeps: previews instead of bodies. */
@@ -125,19 +127,22 @@ function useLive(on, rows, q) {
     let waiting = [];
     source.addEventListener("request", (event) => { waiting.push(JSON.parse(event.data)); });
     source.addEventListener("skipped", () => toast("Many requests: some are not shown live"));
-    const timer = setInterval(() => {
-      if (!waiting.length) return;
-      const came = waiting.slice(-200).reverse();
+    let busy = false;
+    const timer = setInterval(async () => {
+      if (!waiting.length || busy) return;
+      const came = waiting.slice(-LIVE_AT_ONCE).map((row) => row.request_id);
       waiting = [];
-      const isAll = !parse(q).tree;
-      if (!isAll) { rows.reload(); return; } // the filter is the server's business
-      const added = came.map(shown);
+      if (parse(q).tree) { rows.reload(); return; } // the filter is the server's business
+      busy = true; // events come without bodies
+      const found = await post("/v1/request/query-ids", { requestIds: came }).catch(() => []);
+      busy = false;
+      const added = found.map(shown);
       setFresh(new Set(added.map((row) => row.id)));
       rows.setState((now) => {
         const ids = new Set(added.map((row) => row.id));
         return { ...now, rows: [...added, ...now.rows.filter((row) => !ids.has(row.id))].slice(0, LIVE_ROWS_MAX), total: now.total === null ? null : now.total + added.length, done: now.done || now.rows.length > LIVE_ROWS_MAX };
       });
-    }, 500);
+    }, LIVE_MS);
     return () => { source.close(); clearInterval(timer); };
   }, [on, q]);
   return fresh;

@@ -11,7 +11,7 @@ import { bodyOf } from "../lib/stream.js";
 import { Icon } from "./icon.js";
 import { Json, Messages } from "./message.js";
 import { Menu, copy, toast } from "./pop.js";
-import { Loading, Problem, StatusBadge } from "./states.js";
+import { Guarded, Loading, Problem, StatusBadge } from "./states.js";
 import { Compare } from "./diff.js";
 
 const TABS = [["chat", "Conversation"], ["request", "Request"], ["response", "Response"], ["stream", "Stream"], ["diff", "Compare"], ["details", "Details"]];
@@ -31,7 +31,7 @@ export function Drawer({ id, close, next, previous }) {
     <div class="body">
       <${Problem} error=${one.error} again=${one.reload} />
       ${!row && !one.error && html`<${Loading} />`}
-      ${row && html`<${Content} key=${id} row=${row} tab=${tab} setTab=${setTab} changed=${one.reload} />`}
+      ${row && html`<${Guarded} key=${id} what="This view"><${Content} row=${row} tab=${tab} setTab=${setTab} changed=${one.reload} /><//>`}
     </div></aside>`;
 }
 

@@ -11,6 +11,8 @@ const BEYOND = 8;
 export function List({ columns, rows, more, hasMore, sort, setSort, selected, pick, marked, mark, markAll, label, foot, fresh }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
+  const [cursor, setCursor] = useState(-1);
+  useEffect(() => setCursor(-1), [rows.length === 0]);
   useLayoutEffect(() => {
     const node = box.current;
     const seen = () => setView({ top: node.scrollTop, height: node.clientHeight });
@@ -25,14 +27,27 @@ export function List({ columns, rows, more, hasMore, sort, setSort, selected, pi
   useEffect(() => {
     if (hasMore && last >= rows.length - 20) more();
   }, [last, rows.length, hasMore]);
-  useEffect(() => {
-    const at = rows.findIndex((row) => row.id === selected);
+  const show = (at) => {
     if (at < 0) return;
     const top = at * ROW;
     const node = box.current;
     if (top < node.scrollTop) node.scrollTop = top;
     else if (top + 3 * ROW > node.scrollTop + node.clientHeight) node.scrollTop = top + 3 * ROW - node.clientHeight;
-  }, [selected]);
+  };
+  useEffect(() => show(rows.findIndex((row) => row.id === selected)), [selected]);
+  const key = (event) => {
+    if (event.target !== box.current || selected) return;
+    const to = { ArrowDown: cursor + 1, ArrowUp: cursor - 1, Home: 0, End: rows.length - 1, PageDown: cursor + 10, PageUp: cursor - 10 }[event.key];
+    if (to !== undefined) {
+      const at = Math.max(0, Math.min(rows.length - 1, to));
+      setCursor(at);
+      show(at);
+    } else if (event.key === "Enter" && rows[cursor]) pick?.(rows[cursor]);
+    else if (event.key === " " && rows[cursor] && mark) mark(rows[cursor]);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
   const widths = [mark && "20px", ...columns.map((column) => column.width)].filter(Boolean).join(" ");
   const least = columns.reduce((sum, column) => sum + parseInt(/\d+/.exec(column.width)[0], 10) + 12, mark ? 56 : 24);
   const setWidths = (node) => {
@@ -40,7 +55,7 @@ export function List({ columns, rows, more, hasMore, sort, setSort, selected, pi
     node?.style.setProperty("--least", `${least}px`);
   };
   return html`<div class="list" ref=${setWidths}>
-    <div class="list-scroll" ref=${box} role="grid" aria-label=${label} aria-rowcount=${hasMore ? -1 : rows.length + 1} tabindex="0">
+    <div class="list-scroll" ref=${box} role="grid" aria-label=${label} aria-rowcount=${hasMore ? -1 : rows.length + 1} tabindex="0" onKeyDown=${key}>
       <div class="list-head" role="row">
         ${mark && html`<span role="columnheader"><input type="checkbox" aria-label="Select all shown" checked=${rows.length > 0 && marked.size >= rows.length} onChange=${markAll} /></span>`}
         ${columns.map((column) => html`<span key=${column.id} role="columnheader" class=${column.num ? "num" : ""} title=${column.tells}
@@ -49,15 +64,15 @@ export function List({ columns, rows, more, hasMore, sort, setSort, selected, pi
       </div>
       <div class="list-body" role="rowgroup" ref=${(node) => { if (node) node.style.height = `${rows.length * ROW}px`; }}>
         ${rows.slice(first, last).map((row, number) => html`<${Row} key=${row.id} row=${row} at=${first + number} columns=${columns}
-          selected=${row.id === selected} pick=${pick} isMarked=${marked?.has(row.id)} mark=${mark} isFresh=${fresh?.has(row.id)} />`)}
+          selected=${row.id === selected} isAt=${first + number === cursor} pick=${pick} isMarked=${marked?.has(row.id)} mark=${mark} isFresh=${fresh?.has(row.id)} />`)}
       </div>
     </div>
     ${foot && html`<div class="list-foot">${foot}</div>`}
   </div>`;
 }
 
-function Row({ row, at, columns, selected, pick, isMarked, mark, isFresh }) {
-  return html`<div class=${cls("list-row", isFresh && "fresh")} role="row" aria-rowindex=${at + 2} aria-selected=${selected}
+function Row({ row, at, columns, selected, isAt, pick, isMarked, mark, isFresh }) {
+  return html`<div class=${cls("list-row", isFresh && "fresh", isAt && "at")} role="row" aria-rowindex=${at + 2} aria-selected=${selected}
       ref=${(node) => { if (node) node.style.transform = `translateY(${at * ROW}px)`; }} onClick=${() => pick?.(row)}>
     ${mark && html`<span role="gridcell" onClick=${(event) => event.stopPropagation()}><input type="checkbox" aria-label="Select this one" checked=${isMarked} onChange=${() => mark(row)} /></span>`}
     ${columns.map((column) => html`<span key=${column.id} role="gridcell" class=${column.num ? "num" : ""} title=${column.title?.(row)}>${column.show(row)}</span>`)}

@@ -1,5 +1,5 @@
 // What a page shows when there is nothing, not yet, or no more: never blank.
-import { html } from "../lib/html.js";
+import { html, useErrorBoundary } from "../lib/html.js";
 import { Icon } from "./icon.js";
 
 /** Nothing is there yet, and what to do about it. */
@@ -7,6 +7,13 @@ export const Empty = ({ title, children }) => html`<div class="empty"><h2>${titl
 
 /** The first answer is on its way. */
 export const Loading = ({ what = "Loading" }) => html`<p class="loading" role="status">${what} …</p>`;
+
+/** What is inside may fail: then this says so, and the rest of the page goes on. */
+export function Guarded({ children, what = "This page" }) {
+  const [error, again] = useErrorBoundary((found) => console.error(found));
+  if (!error) return children;
+  return html`<div class="page"><${Problem} error=${new Error(`${what} failed: ${error.message}`)} again=${again} /></div>`;
+}
 
 /** It went wrong: what, and a way on. */
 export function Problem({ error, again }) {
