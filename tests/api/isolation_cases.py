@@ -43,7 +43,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/download/swagger.json"): PUBLIC,
     ("GET", "/docs"): Case(status=(200, 503)),
     ("GET", "/ui/{path:path}"): Case("/ui/{org}", status=GONE),
-    ("GET", "/{path:page}"): Case("/", status=(200, 503)),
+    ("GET", "/{path:page}"): Case("/dashboard/{org}", status=(200, 503)),
     ("GET", "/docs/{file}"): Case("/docs/{org}", status=GONE),
     **{("GET", path): PUBLIC for path in (
         "/v1/models", "/ai/v1/models", "/ai/models", "/models", "/v1/models/multimodal",
