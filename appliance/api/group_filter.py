@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
-from appliance.core.filters import DEFAULT_TABLE, Field, Json, Parameters, compile_filter, refuse
+from appliance.core.filter_values import Json, refuse
+from appliance.core.filters import DEFAULT_TABLE, Field, Parameters, compile_filter
 
 PARTS_MAX: Final = 500
 

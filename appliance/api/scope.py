@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple
 from appliance.api.fields import choice, known, moment
 from appliance.api.filter_fields import REQUEST_TABLES
 from appliance.api.incoming import integer, invalid
-from appliance.core.filters import Json, Parameters, compile_filter
+from appliance.core.filter_values import Json
+from appliance.core.filters import Parameters, compile_filter
 from appliance.core.metric_definitions import IS_CALL
 from appliance.core.time_buckets import BUCKETS_MAX, INCREMENTS, bucket_sql, buckets, count_at_most
 

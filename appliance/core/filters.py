@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal
 
-from appliance.errors import Refusal
+from appliance.core.filter_values import Json, check_number, check_text, refuse
+from appliance.core.text_search import any_case
 
 DEPTH_MAX: Final = 50
 CONDITIONS_MAX: Final = 500
-TEXT_CHARACTERS_MAX: Final = 10_000
 LIST_VALUES_MAX: Final = 200
-PATH_CHARACTERS_MAX: Final = 200
 USD_MAX: Final = Decimal(10) ** 20
 PICO: Final = Decimal("0.000000000001")
 PICO_DIGITS: Final = Context(prec=60)
-NUMBER_CHARACTERS_MAX: Final = 60
-EXPONENT_MAX: Final = 300
 DEFAULT_TABLE: Final = "request_response_rmt"
 UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
@@ -49,7 +46,6 @@ OPERATORS: Final[dict[str, tuple[str, ...]]] = {
     "flag": ("equals",),
 }
 
-Json = str | int | float | Decimal | list[Any] | dict[str, Any] | None
 Kind = Literal["text", "uuid", "body", "key", "number", "usd", "score", "time", "flag"]
 
 
@@ -79,23 +75,23 @@ class Parameters:
 
 
 def compile_filter(
-    node: Json, tables: Tables, parameters: Parameters, *, path: str = "filter"
+    node: Json,
+    tables: Tables,
+    parameters: Parameters,
+    *,
+    path: str = "filter",
+    bodies: bool = True,
 ) -> str:
-    """A condition of SQL over what `tables` name. Raises Refusal 422."""
-    return _Compiler(tables, parameters).node(node, path, 0)
-
-
-def refuse(path: str, why: str) -> NoReturn:
-    """422: the field and what is wrong with it."""
-    if len(path) > PATH_CHARACTERS_MAX:
-        path = "…" + path[-PATH_CHARACTERS_MAX:]
-    raise Refusal(422, "filter_invalid", f"{path}: {why}")
+    """A condition of SQL over what `tables` name. Without `bodies`, what is asked of them is taken
+    for true: all that can be found is among what that finds. Raises Refusal 422."""
+    return _Compiler(tables, parameters, bodies).node(node, path, 0)
 
 
 @dataclass
 class _Compiler:
     tables: Tables
     parameters: Parameters
+    bodies: bool = True
     conditions: int = 0
 
     def node(self, node: Json, path: str, depth: int) -> str:
@@ -211,7 +207,7 @@ class _Compiler:
             return
         for key, operators in value.items():
             where = f"{path}.{_shown(key)}"
-            _check_text(key, where)
+            check_text(key, where)
             if not isinstance(operators, dict):
                 refuse(where, "expected an object of operators")
             yield from self._operators(field, key, operators, where, value_path)
@@ -241,8 +237,10 @@ class _Compiler:
         if self.conditions > CONDITIONS_MAX:
             refuse(path, f"more than {CONDITIONS_MAX} conditions")
         sql = field.sql
+        if field.kind == "body" and not self.bodies:
+            return "TRUE"
         if "{key}" in sql:
-            _check_text(key, path)
+            check_text(key, path)
             sql = sql.replace("{key}", self.parameters.add(key))
         if value == "null" and operator in EQUALITY and field.kind not in ("body", "key"):
             return f"({sql}) IS {'NOT ' if operator == 'not-equals' else ''}NULL"
@@ -265,7 +263,7 @@ def _is_branch(node: Json) -> bool:
 
 def _text(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:
     """A text that is missing is empty, as in Helicone's tables: `not-equals` finds it."""
-    value = _check_text(value, path)
+    value = check_text(value, path)
     if value == "__empty__" and operator in EQUALITY:
         value = ""
     if operator == "equals" and value:
@@ -298,8 +296,11 @@ def _body(parameters: Parameters, sql: str, operator: str, value: Json, path: st
     if value == "null" and operator in EQUALITY:
         found, negative = f"{sql} IS NOT NULL", operator == "equals"
     else:
-        negative = operator in NEGATIVE
-        found = _text(parameters, sql, NEGATIVE.get(operator, operator), value, path)
+        negative, operator = operator in NEGATIVE, NEGATIVE.get(operator, operator)
+        found = _text(parameters, sql, operator, value, path)
+        if operator == "contains" and value:
+            pattern = parameters.add(any_case(check_text(value, path)))
+            found = f"CASE WHEN regexp_matches({sql}, {pattern}) THEN {found} ELSE FALSE END"
     within = f"r.exchange_id IN (SELECT b.exchange_id FROM bodies AS b WHERE {found})"  # noqa: S608
     return f"NOT {within}" if negative else within
 
@@ -307,13 +308,13 @@ def _body(parameters: Parameters, sql: str, operator: str, value: Json, path: st
 def _key(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:
     """Some name in the map satisfies it; with the negative operators, none is or holds that."""
     positive = NEGATIVE.get(operator, operator)
-    found = _textual(parameters, "k", positive, _check_text(value, path), path)
+    found = _textual(parameters, "k", positive, check_text(value, path), path)
     some = f"len(list_filter(map_keys({sql}), lambda k: {found})) > 0"
     return f"NOT ({some})" if operator in NEGATIVE else some
 
 
 def _number(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:
-    number = _check_number(value, path)
+    number = check_number(value, path)
     bound: int | float = float(number)
     if number == number.to_integral_value() and abs(number) < 2**63:
         bound = int(number)
@@ -321,7 +322,7 @@ def _number(parameters: Parameters, sql: str, operator: str, value: Json, path: 
 
 
 def _usd(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:
-    number = _check_number(value, path)
+    number = check_number(value, path)
     if abs(number) > USD_MAX:
         refuse(path, f"expected a number of at most {USD_MAX}")
     exact = parameters.add(str(number.quantize(PICO, context=PICO_DIGITS)))
@@ -336,7 +337,7 @@ def _score(parameters: Parameters, sql: str, operator: str, value: Json, path: s
         if isinstance(value, bool):
             value = int(value)
         return _number(parameters, sql, operator, value, path)
-    return _textual(parameters, f"CAST({sql} AS VARCHAR)", operator, _check_text(value, path), path)
+    return _textual(parameters, f"CAST({sql} AS VARCHAR)", operator, check_text(value, path), path)
 
 
 def _time(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:
@@ -367,33 +368,6 @@ _COMPARE: Final[dict[str, Callable[[Parameters, str, str, Json, str], str]]] = {
 
 def _sign(operator: str) -> str:
     return {"equals": "=", "not-equals": "<>", **ORDER}[operator]
-
-
-def _check_text(value: Json, path: str) -> str:
-    if isinstance(value, bool):
-        value = "true" if value else "false"
-    elif isinstance(value, int | Decimal):
-        value = str(value)
-    if not isinstance(value, str):
-        refuse(path, "expected a text")
-    if len(value) > TEXT_CHARACTERS_MAX:
-        refuse(path, f"longer than {TEXT_CHARACTERS_MAX} characters")
-    return value
-
-
-def _check_number(value: Json, path: str) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-        refuse(path, "expected a number")
-    text = str(value)
-    if len(text) > NUMBER_CHARACTERS_MAX:
-        refuse(path, f"a number of more than {NUMBER_CHARACTERS_MAX} characters")
-    try:
-        number = Decimal(text)
-    except ArithmeticError:
-        refuse(path, "expected a number")
-    if not number.is_finite() or abs(number.adjusted()) > EXPONENT_MAX:
-        refuse(path, "expected a number within reason")
-    return number
 
 
 def _shown(name: str) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from appliance.api.filter_fields import REQUEST_TABLES, WIDE
+from appliance.core.filter_values import TEXT_CHARACTERS_MAX
 from appliance.core.filters import (
     CONDITIONS_MAX,
     DEPTH_MAX,
     LIST_VALUES_MAX,
     OPERATORS,
-    TEXT_CHARACTERS_MAX,
     Parameters,
     compile_filter,
 )
@@ -131,6 +131,11 @@ MATCHES: list[tuple[str, str, Any, list[int]]] = [
     # bodies
     ("request_body", "contains", "STRASSE", []),
     ("request_body", "contains", "straße", [1]),
+    ("request_body", "contains", "STRA\u1e9eE", [1]),
+    ("request_body", "contains", "_X_", [2]),
+    ("request_body", "contains", "", [1, 2, 3]),
+    ("request_body", "contains", 0, [2]),
+    ("request_body", "not-contains", 100, [1, 3]),
     ("request_body", "not-contains", "straße", [2, 3]),
     ("request_body", "like", "100\\%%", [2]),
     ("request_body", "ilike", '%"Q"%', [1]),
