@@ -30,6 +30,8 @@ WRONG: Final = {
     413: "The body is too large",
     415: "The coding of the body cannot be taken off",
     422: "A field is not what it should be; the message names it",
+    429: "Over a limit; Retry-After says for how long",
+    502: "The provider did not answer, or not with a completion",
     503: "A store cannot answer now",
 }
 
