@@ -15,6 +15,7 @@ from appliance.api import (
     appliance,
     catalog,
     credits,
+    customers,
     dataset_copies,
     dataset_export,
     datasets,
@@ -100,6 +101,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(part.router)
     app.include_router(prompts.router)
     app.include_router(playground.router)
+    app.include_router(customers.router)
     app.include_router(datasets.router)
     app.include_router(dataset_export.router)
     app.include_router(wallet.router)

@@ -31,6 +31,7 @@ WRONG: Final = {
     415: "The coding of the body cannot be taken off",
     422: "A field is not what it should be; the message names it",
     429: "Over a limit; Retry-After says for how long",
+    501: "Not part of this program; the message says what is instead",
     502: "The provider did not answer, or not with a completion",
     503: "A store cannot answer now",
 }

@@ -1,8 +1,8 @@
-"""The playground as the schema tells of it."""
+"""The playground, and the customers that there are none of, as the schema tells of them."""
 
 from typing import Final
 
-from appliance.api.openapi_parts import FLAG, INTEGER, TEXT, listed, obj, route
+from appliance.api.openapi_parts import FLAG, INTEGER, NOTHING, TEXT, listed, obj, route
 
 _SAID = obj(
     {
@@ -35,3 +35,7 @@ _EVENTS = {"schema": {**TEXT, "description": "with stream: the completion's chun
 GENERATE["responses"][200]["content"]["text/event-stream"] = _EVENTS
 SETTING: Final = route(FLAG)
 SET: Final = route(TEXT, body=obj({"requestsThroughHelicone": FLAG}, ("requestsThroughHelicone",)))
+CUSTOMERS: Final = route(NOTHING, body=obj({}, open_=True), errors=(401, 403, 501))
+CUSTOMERS_USAGE: Final = route(
+    NOTHING, body=obj({}, open_=True), path={"customer_id": TEXT}, errors=(401, 403, 501)
+)

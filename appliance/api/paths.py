@@ -141,6 +141,8 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/v1/playground/generate"): "write",
     ("GET", "/v1/playground/requests-through-helicone"): "read",
     ("POST", "/v1/playground/requests-through-helicone"): "configure",
+    ("POST", "/v1/customer/query"): "read",
+    ("POST", "/v1/customer/{customer_id}/usage/query"): "read",
     ("POST", "/v1/helicone-dataset"): "manage",
     ("POST", "/v1/helicone-dataset/query"): "read",
     ("POST", "/v1/helicone-dataset/{dataset_id}/query"): "read",

@@ -207,6 +207,10 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/playground/generate"): Case(body={"prompt_id": "{prompt_id}"}),
     ("GET", "/v1/playground/requests-through-helicone"): Case(answer=True),
     ("POST", "/v1/playground/requests-through-helicone"): Case(body={}, status=(422,)),
+    ("POST", "/v1/customer/query"): Case(body={}, status=(501,)),
+    ("POST", "/v1/customer/{customer_id}/usage/query"): Case(
+        "/v1/customer/{org}/usage/query", {}, (501,)
+    ),
     # -- datasets
     ("POST", "/v1/helicone-dataset"): Case(
         body={"datasetName": "mine", "requestIds": ["{request_id}"]}, status=GONE
