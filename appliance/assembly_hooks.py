@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from appliance import services_notices, services_webhooks
+from appliance.actors.metrics import Sample
 from appliance.actors.notices import Mail, Notices
 from appliance.actors.scheduler import Job, Scheduler
 from appliance.actors.supervisor import Actor
@@ -53,6 +54,11 @@ class Hooks:
         yield "webhooks", self.webhooks[region]
         yield "notices", self.notices[region]
         yield "scheduler", self.schedulers[region]
+
+    def gauges(self) -> Iterator[Sample]:
+        """For the metrics."""
+        for region, webhooks in self.webhooks.items():
+            yield from webhooks.gauges(region)
 
 
 @dataclass(frozen=True, slots=True)

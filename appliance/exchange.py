@@ -321,11 +321,11 @@ class Exchange:
 
     __slots__ = (
         "aim", "asks", "asks_usage", "attempts", "body", "checks", "counted", "created_at_us",
-        "cut_off", "degraded", "dialect", "error", "exchange_id", "facts", "first_byte_s",
-        "found_key", "gateway_model", "head", "hedge", "hit", "http_status", "identity", "marks",
-        "not_applied", "org", "outcome", "payment", "prompt", "region", "reply", "reply_headers",
-        "request_id", "response_coding", "response_type", "route", "sent", "session", "stand_in",
-        "started", "started_s", "taken", "tap", "template", "threat",
+        "cut_off", "degraded", "dialect", "error", "exchange_id", "expanded", "facts",
+        "first_byte_s", "found_key", "gateway_model", "head", "hedge", "hit", "http_status",
+        "identity", "marks", "not_applied", "org", "outcome", "payment", "prompt", "region",
+        "reply", "reply_headers", "request_id", "response_coding", "response_type", "route",
+        "sent", "session", "stand_in", "started", "started_s", "taken", "tap", "template", "threat",
     )  # fmt: skip
 
     def __init__(
@@ -365,6 +365,7 @@ class Exchange:
         self.hit: dict[str, Any] | None = None  # what the record of a cached answer says of it
         self.session: dict[str, Any] | None = None  # what the record says of a WebSocket's session
         self.prompt: dict[str, Any] | None = None  # what the record says of a stored one
+        self.expanded: Any = None  # the body with that one in it, and the inputs that were put in
         self.checks: Any = None  # what features/guard.py knows of the prompt
         self.threat: bool | None = None  # what the guard said; None where it was not asked
         self.counted = False

@@ -233,7 +233,7 @@ class Server:
             self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
             house.metrics.gauges.append(partial(export.gauges, name))
         self.actors.add("posthog", house.posthog)
-        house.metrics.gauges.append(house.posthog.gauges)
+        house.metrics.gauges += [house.posthog.gauges, self.hooks.gauges]
 
     async def run(self, began_s: float) -> None:
         """Actors, then doors, then the signal; back in the opposite order."""

@@ -39,6 +39,7 @@ from appliance.services_edits import EditsOf
 from appliance.services_export import ExportsOf
 from appliance.services_hql import hql_of
 from appliance.services_notices import NoticesOf
+from appliance.services_playground import PlaygroundOf
 from appliance.services_settings import SettingsOf
 from appliance.services_wallet import WalletsOf
 from appliance.services_webhooks import WebhooksOf
@@ -263,12 +264,14 @@ def services_of(server: Server) -> Services:
             server.keys,
             server.config.retention_days,
             server.config.retention_bytes,
+            server.config.retention_datasets,
             server.erase_soon,
         ),
         edits=EditsOf(server.regions),
         exports=ExportsOf(server.regions),
         prompts={name: region.prompts for name, region in server.regions.items()},
         copies=CopiesOf({name: region.vault for name, region in server.regions.items()}),
+        playground=PlaygroundOf(server),
     )
 
 

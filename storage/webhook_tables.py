@@ -261,6 +261,13 @@ def due_deliveries(
     return found, min(coming, default=None)
 
 
+def count_waiting(connection: sqlite3.Connection) -> int:
+    """Of all webhooks, those that are due and those that are tried again later."""
+    row = connection.execute("SELECT count(*) FROM webhook_deliveries WHERE state = 'waiting'")
+    found: int = row.fetchone()[0]
+    return found
+
+
 def deliveries_of(
     connection: sqlite3.Connection,
     webhook_id: str,

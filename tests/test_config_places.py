@@ -29,6 +29,7 @@ VALUES = {
     "message_bytes_max": "2MiB", "intake_bytes_max": "1MiB",
     "cache_disk_bytes_max": "32MiB", "cache_coalesce": "true",
     "durability": "strict", "retention_days": "7", "retention_bytes": "1GiB",
+    "retention_datasets": "true",
     "master_key": "correct horse battery staple", "guard_fail": "closed", "stream_usage": "ask",
     "budget_mode": "strict",
     "drain_s": "3s", "grace_s": "4s", "log_level": "warning", "log_format": "json",

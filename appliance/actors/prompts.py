@@ -102,6 +102,7 @@ class PromptBook:
             raise Refusal(400, "prompt_invalid", f"prompt_id {prompt_id}: {error}.") from None
         except RecursionError:
             raise Refusal(400, "prompt_invalid", "The body is nested too deeply.") from None
+        x.expanded = found, inputs
         kept = {"template": body, "inputs": inputs, "autoInputs": [], "environment": environment}
         x.prompt = {
             "prompt_id": prompt_id,

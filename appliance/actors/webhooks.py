@@ -12,15 +12,16 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 import trio
 
+from appliance.actors.metrics import Sample
 from appliance.actors.tables import Tables
-from appliance.actors.webhook_texts import Recorded, read_recorded
+from appliance.actors.webhook_texts import Recorded, encoded, read_recorded
 from appliance.core import webhooks
 from appliance.core.webhooks import Webhook
 from appliance.errors import Refusal, UpstreamFailed
@@ -38,6 +39,10 @@ LOOK_S: Final = 20.0  # the clock on the wall may jump while we wait
 RETRY_S: Final = 5.0  # after a store could not be used
 GATHER_S: Final = 0.02  # outcomes of one transaction
 ERROR_CHARACTERS_MAX: Final = 300
+# As the metrics name what became of attempts, and as `counts` does.
+COUNTED: Final = (
+    ("sent", "delivered"), ("failed", "failed"), ("retried", "retried"), ("dropped", "dropped"),
+)  # fmt: skip
 
 FEED_SQL: Final = (
     "SELECT exchange_id, request_id, organization_id, segment, frame_offset FROM frames "
@@ -102,6 +107,7 @@ class Webhooks:
         self._outcomes: list[table.Outcome] = []
         self._troubles: dict[str, str] = {}
         self.counts: Counter[str] = Counter()  # delivered, failed, retried, dropped
+        self.waiting = 0  # as of the last look
 
     @property
     def inbox(self) -> int:
@@ -112,6 +118,13 @@ class Webhooks:
     def trouble(self) -> str:
         """Stores that cannot be used."""
         return "; ".join(sorted(set(self._troubles.values())))
+
+    def gauges(self, region: str) -> Iterator[Sample]:
+        """For the metrics."""
+        labels = {"region": region}
+        for name, count in COUNTED:
+            yield f"webhook_{name}_total", labels, self.counts[count]
+        yield "webhook_waiting", labels, self.waiting
 
     def changed(self) -> None:
         """Read the tables anew."""
@@ -262,10 +275,12 @@ class Webhooks:
             if busy[webhook_id] < SENDING_OF_ONE_MAX
         }
         if not asked:
+            if not self._webhooks:
+                self.waiting = 0
             return [], None
         now_us = int(self._clock() * 1e6)
-        found, coming_us = await self._tables.read(
-            partial(table.due_deliveries, room=asked, now_us=now_us)
+        (found, coming_us), self.waiting = await self._tables.read(
+            lambda db: (table.due_deliveries(db, asked, now_us), table.count_waiting(db))
         )
         due = []
         for row in sorted(found, key=lambda row: row.next_at_us):
@@ -360,21 +375,6 @@ async def attempt(
     if 300 <= status < 400:
         return status, f"answered {status}: redirects are not followed"
     return status, "" if 200 <= status < 300 else f"answered {status}"
-
-
-PIECES_OF_A_TURN: Final = 800
-
-
-async def encoded(value: object) -> bytes:
-    """As JavaScript writes it, while others get their turn."""
-    from appliance.core.js_json import pieces  # who has no webhooks needs none of it
-
-    texts: list[str] = []
-    for number, piece in enumerate(pieces(value), 1):
-        texts.append(piece)
-        if number % PIECES_OF_A_TURN == 0:
-            await trio.lowlevel.checkpoint()
-    return "".join(texts).encode("utf-8", "replace")
 
 
 def _wake(actor: Webhooks, name: str) -> None:

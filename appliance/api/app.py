@@ -15,6 +15,7 @@ from appliance.api import (
     appliance,
     catalog,
     credits,
+    customers,
     dataset_copies,
     dataset_export,
     datasets,
@@ -28,6 +29,8 @@ from appliance.api import (
     metrics,
     models,
     organizations,
+    playground,
+    playground_reply,
     prompts,
     properties,
     rate_limits,
@@ -85,6 +88,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.state.dataset_streams = Streams(dataset_export.STREAMS_MAX)
     app.state.ui_files = web.Files(web.FOLDER)
+    app.state.playground_streams = Streams(playground_reply.CALLS_MAX)
     app.state.dataset_copiers = trio.CapacityLimiter(dataset_copies.COPIERS)
     app.include_router(health.router)
     app.include_router(models.router)
@@ -98,6 +102,8 @@ def create_app(services: Services) -> FastAPI:
     for part in (sessions, users, properties, metrics, evals, savings, catalog, security):
         app.include_router(part.router)
     app.include_router(prompts.router)
+    app.include_router(playground.router)
+    app.include_router(customers.router)
     app.include_router(datasets.router)
     app.include_router(dataset_export.router)
     app.include_router(wallet.router)

@@ -4,22 +4,18 @@ from typing import Final
 
 from appliance.api.openapi_parts import (
     FLAG,
+    INTEGER,
     NOTHING,
     REGION,
     TEXT,
     TIME,
     TIME_OR_NULL,
     UUID,
-    WHOLE,
     Schema,
-    in_path,
-    in_query,
-    listing,
+    listed,
     one_of,
+    route,
     thing,
-)
-from appliance.api.openapi_parts import (
-    settings_route as route,
 )
 from appliance.core.passwords import CHARACTERS_MAX, CHARACTERS_MIN
 from appliance.core.roles import ROLES
@@ -56,7 +52,7 @@ _LINK_TOKEN: Final[Schema] = {"type": "string", "description": "what is behind t
 SESSION: Final = route(_SESSION)
 SIGN_IN: Final = route(
     _SESSION,
-    request=thing(
+    body=thing(
         {"email": _EMAIL, "password": {"type": "string"}, "region": REGION,
          "key": {"type": "string", "description": "a Helicone key, instead of the others"}},
         required=(),
@@ -64,7 +60,7 @@ SIGN_IN: Final = route(
 )  # fmt: skip
 LINK: Final = route(
     _SESSION,
-    request=thing(
+    body=thing(
         {"token": _LINK_TOKEN, "email": _EMAIL, "password": _PASSWORD, "name": _NAME},
         required=("token", "password"),
     ),
@@ -72,58 +68,58 @@ LINK: Final = route(
 CHECK_LINK: Final = route(
     thing({"kind": one_of("first", "reset", "invite"), "email": TEXT, "role": TEXT,
            "expires_at": TIME}),
-    request=thing({"token": _LINK_TOKEN}),
+    body=thing({"token": _LINK_TOKEN}),
 )  # fmt: skip
 NULL: Final = route(NOTHING)
 PASSWORD: Final = route(
-    NOTHING, request=thing({"current_password": {"type": "string"}, "password": _PASSWORD})
+    NOTHING, body=thing({"current_password": {"type": "string"}, "password": _PASSWORD})
 )
-MOVE: Final = route(_SESSION, request=thing({"organization_id": UUID}))
+MOVE: Final = route(_SESSION, body=thing({"organization_id": UUID}))
 SESSIONS: Final = route(
-    listing(
+    listed(
         thing({"id": UUID, "created_at": TIME, "seen_at": TIME, "expires_at": TIME,
                "address": TEXT, "user_agent": TEXT, "current": FLAG})
     )
 )  # fmt: skip
-DROP_SESSION: Final = route(NOTHING, parameters=[in_path("session_id")])
+DROP_SESSION: Final = route(NOTHING, path={"session_id": UUID})
 
-_ORG: Final = in_path("org_id")
-ORGANIZATIONS: Final = route(listing(_ORGANIZATION))
-ORGANIZATION: Final = route(_ORGANIZATION, parameters=[_ORG])
-CREATE: Final = route(_ORGANIZATION, request=thing({"name": _NAME}))
-RENAME: Final = route(_ORGANIZATION, request=thing({"name": _NAME}), parameters=[_ORG])
-MEMBERS: Final = route(listing(_MEMBER), parameters=[_ORG])
+_ORG: Final = {"org_id": UUID}
+ORGANIZATIONS: Final = route(listed(_ORGANIZATION))
+ORGANIZATION: Final = route(_ORGANIZATION, path=_ORG)
+CREATE: Final = route(_ORGANIZATION, body=thing({"name": _NAME}))
+RENAME: Final = route(_ORGANIZATION, body=thing({"name": _NAME}), path=_ORG)
+MEMBERS: Final = route(listed(_MEMBER), path=_ORG)
 INVITE: Final = route(
     thing({"id": UUID, "email": TEXT, "role": _ROLE, "expires_at": TIME,
            "url": {"type": "string", "description": "to hand over; it works once"}}),
-    request=thing({"email": _EMAIL, "role": _ROLE}),
-    parameters=[_ORG],
+    body=thing({"email": _EMAIL, "role": _ROLE}),
+    path=_ORG,
 )  # fmt: skip
-ROLE: Final = route(NOTHING, request=thing({"role": _ROLE}), parameters=[_ORG, in_path("user_id")])
-REMOVE: Final = route(NOTHING, parameters=[_ORG, in_path("user_id")])
+ROLE: Final = route(NOTHING, body=thing({"role": _ROLE}), path={**_ORG, "user_id": UUID})
+REMOVE: Final = route(NOTHING, path={**_ORG, "user_id": UUID})
 INVITES: Final = route(
-    listing(thing({"id": UUID, "email": TEXT, "role": _ROLE, "created_at": TIME,
+    listed(thing({"id": UUID, "email": TEXT, "role": _ROLE, "created_at": TIME,
                    "expires_at": TIME})),
-    parameters=[_ORG],
+    path=_ORG,
 )  # fmt: skip
-DROP_INVITE: Final = route(NOTHING, parameters=[_ORG, in_path("invite_id")])
+DROP_INVITE: Final = route(NOTHING, path={**_ORG, "invite_id": UUID})
 
 AUDIT: Final = route(
-    listing(
-        thing({"id": WHOLE, "at": TIME, "organization_id": TEXT, "actor": TEXT, "action": TEXT,
+    listed(
+        thing({"id": INTEGER, "at": TIME, "organization_id": TEXT, "actor": TEXT, "action": TEXT,
                "target": TEXT, "detail": {"type": "object"}, "address": TEXT})
     ),
-    parameters=[
-        in_query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}),
-        in_query("before", {"type": "integer", "minimum": 1}, "an id: what is older comes"),
-        in_query("action", {"type": "string", "maxLength": 200}, "how the action begins"),
-    ],
+    query={
+        "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100},
+        "before": {"type": "integer", "minimum": 1, "description": "an id: what is older comes"},
+        "action": {"type": "string", "maxLength": 200, "description": "how the action begins"},
+    },
 )  # fmt: skip
 STATUS: Final = route(
     thing({
         "version": TEXT, "status": one_of("healthy", "degraded"), "ready": FLAG,
         "region": TEXT,
-        "reasons": listing(thing({"part": TEXT, "since": TIME, "detail": TEXT})), "members": WHOLE,
+        "reasons": listed(thing({"part": TEXT, "since": TIME, "detail": TEXT})), "members": INTEGER,
     })
 )  # fmt: skip
 RETENTION: Final = route(
@@ -133,6 +129,8 @@ RETENTION: Final = route(
                            "description": "records older than that go; null: none do"},
         "retention_bytes": {"type": "integer", "nullable": True,
                             "description": "the oldest go when there is more; null: none do"},
+        "retention_datasets": {"type": "boolean",
+                               "description": "whether rows of datasets are too old by then, too"},
     })
 )  # fmt: skip
 
@@ -142,10 +140,10 @@ _DELETION: Final = thing(
      "exchanges": {"type": "integer", "description": "that were found and deleted"},
      "created_at": TIME, "done_at": TIME_OR_NULL}
 )  # fmt: skip
-DELETIONS: Final = route(listing(_DELETION))
+DELETIONS: Final = route(listed(_DELETION))
 DELETE: Final = route(
     _DELETION,
-    request=thing(
+    body=thing(
         {"kind": one_of("request", "session", "user", "organization"),
          "id": {"type": "string", "minLength": 1, "maxLength": 4096}}
     ),

@@ -18,7 +18,6 @@ FILTER: Final[Schema] = {
     "description": '"all", {}, a leaf {table: {field: {operator: value}}}, or '
     '{left, operator: "and" | "or", right}'
 }
-WHOLE: Final[Schema] = INTEGER
 TIME_OR_NULL: Final[Schema] = {"type": "string", "format": "date-time", "nullable": True}
 REGION: Final[Schema] = {"type": "string", "enum": ["us", "eu"]}
 WRONG: Final = {
@@ -30,6 +29,9 @@ WRONG: Final = {
     413: "The body is too large",
     415: "The coding of the body cannot be taken off",
     422: "A field is not what it should be; the message names it",
+    429: "Over a limit; Retry-After says for how long",
+    501: "Not part of this program; the message says what is instead",
+    502: "The provider did not answer, or not with a completion",
     503: "A store cannot answer now",
 }
 
@@ -80,6 +82,7 @@ def route(
     query: Mapping[str, Schema] | None = None,
     bare: bool = False,
     media: str = "application/json",
+    status: int = 200,
     errors: Sequence[int] = (400, 401, 403, 404, 413, 415, 422, 503),
 ) -> dict[str, Any]:
     """Arguments of a router's decorator. `bare`: the answer has no envelope."""
@@ -97,9 +100,10 @@ def route(
         }
     return {
         "responses": {
-            200: {"description": "OK", "content": {media: {"schema": shown}}},
+            status: {"description": "OK", "content": {media: {"schema": shown}}},
             **{code: {"description": WRONG[code], "content": error} for code in errors},
         },
+        "status_code": status,
         "openapi_extra": extra,
     }
 
@@ -118,41 +122,4 @@ def one_of(*values: str) -> Schema:
 
 def thing(properties: Mapping[str, Schema], *, required: Sequence[str] | None = None) -> Schema:
     """An object; every property is required unless it is said which are."""
-    found: Schema = {"type": "object", "properties": dict(properties)}
-    names = list(properties) if required is None else list(required)
-    return {**found, "required": names} if names else found
-
-
-def listing(item: Schema) -> Schema:
-    return {"type": "array", "items": item}
-
-
-def body_of(schema: Schema, *, required: bool = True) -> Schema:
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
-
-
-def in_path(name: str, schema: Schema = UUID) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def in_query(name: str, schema: Schema, description: str = "") -> Schema:
-    return {"name": name, "in": "query", "schema": schema, "description": description}
-
-
-def settings_route(
-    data: Schema,
-    *,
-    request: Schema | None = None,
-    parameters: Sequence[Schema] = (),
-    enveloped: bool = True,
-    status: int = 200,
-) -> dict[str, Any]:
-    """What a route's decorator is given: the answer, the body, the parameters."""
-    schema = envelope(data) if enveloped else data
-    extra: Schema = {}
-    if request is not None:
-        extra["requestBody"] = body_of(request)
-    if parameters:
-        extra["parameters"] = list(parameters)
-    answer = {"description": "OK", "content": {"application/json": {"schema": schema}}}
-    return {"responses": {status: answer}, "status_code": status, "openapi_extra": extra}
+    return obj(properties, tuple(properties) if required is None else required)

@@ -4,21 +4,17 @@ from typing import Final
 
 from appliance.api.openapi_parts import (
     FLAG,
+    INTEGER,
     NOTHING,
     TEXT,
     TEXT_OR_NULL,
     TIME,
     UUID,
-    WHOLE,
     Schema,
-    in_path,
-    in_query,
-    listing,
+    listed,
     one_of,
+    route,
     thing,
-)
-from appliance.api.openapi_parts import (
-    settings_route as route,
 )
 
 _NAME: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
@@ -34,23 +30,21 @@ _KEY: Final = thing(
      "soft_delete": FLAG}
 )  # fmt: skip
 _HASHED: Final = thing({"id": UUID, "hashedKey": TEXT})
-KEYS: Final = route(listing(_KEY))
+KEYS: Final = route(listed(_KEY))
 CREATE_KEY: Final = route(
     thing({"id": UUID, "apiKey": {"type": "string", "description": "told this once"},
            "hashedKey": TEXT}),
-    request=thing(
+    body=thing(
         {"api_key_name": _NAME, "key_permissions": {**_PERMISSIONS, "default": "rw"},
          "rate_limited": {"type": "boolean", "default": False,
                           "description": "under the stored rate limits of the organisation"}},
         required=("api_key_name",),
     ),
-    enveloped=False,
+    bare=True,
 )  # fmt: skip
-_BY_KEY: Final = in_path("key_id")
-CHANGE_KEY: Final = route(
-    _HASHED, request=thing({"api_key_name": _NAME}), parameters=[_BY_KEY], enveloped=False
-)
-DROP_KEY: Final = route(_HASHED, parameters=[_BY_KEY], enveloped=False)
+_BY_KEY: Final = {"key_id": UUID}
+CHANGE_KEY: Final = route(_HASHED, body=thing({"api_key_name": _NAME}), path=_BY_KEY, bare=True)
+DROP_KEY: Final = route(_HASHED, path=_BY_KEY, bare=True)
 
 # -- providers' keys
 
@@ -69,58 +63,58 @@ _CHANGES: Final = {
     "providerKeyName": {"type": "string", "maxLength": 200}, "base_url": TEXT,
     "config": {"type": "object", "additionalProperties": {"type": "string"}}, "byokEnabled": FLAG,
 }  # fmt: skip
-_BY_PROVIDER_KEY: Final = in_path("provider_key_id")
-PROVIDER_KEYS: Final = route(listing(_PROVIDER_KEY), enveloped=False)
+_BY_PROVIDER_KEY: Final = {"provider_key_id": UUID}
+PROVIDER_KEYS: Final = route(listed(_PROVIDER_KEY), bare=True)
 ADD_PROVIDER_KEY: Final = route(
     _PROVIDER_KEY,
-    request=thing(
+    body=thing(
         {"providerName": TEXT, "authType": one_of("key", "session_token"), **_CHANGES},
         required=("providerName", "providerKey"),
     ),
-    enveloped=False,
+    bare=True,
 )
-PROVIDER_KEY: Final = route(_PROVIDER_KEY, parameters=[_BY_PROVIDER_KEY], enveloped=False)
+PROVIDER_KEY: Final = route(_PROVIDER_KEY, path=_BY_PROVIDER_KEY, bare=True)
 CHANGE_PROVIDER_KEY: Final = route(
     _PROVIDER_KEY,
-    request=thing(_CHANGES, required=()),
-    parameters=[_BY_PROVIDER_KEY],
-    enveloped=False,
+    body=thing(_CHANGES, required=()),
+    path=_BY_PROVIDER_KEY,
+    bare=True,
 )
 _PROXY_KEY: Final = thing(
-    {"id": UUID, "name": TEXT, "provider_key_id": UUID, "limits": listing(TEXT),
+    {"id": UUID, "name": TEXT, "provider_key_id": UUID, "limits": listed(TEXT),
      "created_at": TIME}
 )  # fmt: skip
-PROXY_KEYS: Final = route(listing(_PROXY_KEY), enveloped=False)
+PROXY_KEYS: Final = route(listed(_PROXY_KEY), bare=True)
 ADD_PROXY_KEY: Final = route(
     thing({"proxyKeyId": UUID, "proxyKey": {"type": "string", "description": "told this once"}}),
-    request=thing(
+    body=thing(
         {"providerKeyId": UUID, "proxyKeyName": _NAME,
          "limits": {"type": "array", "items": TEXT, "maxItems": 20}},
         required=("providerKeyId", "proxyKeyName"),
     ),
-    enveloped=False,
+    bare=True,
 )  # fmt: skip
-DROP_PROXY_KEY: Final = route(_PROXY_KEY, parameters=[in_path("proxy_key_id")], enveloped=False)
+DROP_PROXY_KEY: Final = route(_PROXY_KEY, path={"proxy_key_id": UUID}, bare=True)
 
 _VAULT_KEY: Final = thing(
     {"id": UUID, "provider_key": _NULL, "provider_name": TEXT, "provider_key_name": TEXT}
 )
 VAULT_ADD: Final = route(
     thing({"id": UUID}),
-    request=thing(
+    body=thing(
         {"provider": TEXT, "key": _SECRET, "name": {"type": "string", "maxLength": 200}},
         required=("provider", "key"),
     ),
 )
-VAULT_KEYS: Final = route(listing(_VAULT_KEY))
-VAULT_KEY: Final = route(_VAULT_KEY, parameters=[_BY_PROVIDER_KEY])
+VAULT_KEYS: Final = route(listed(_VAULT_KEY))
+VAULT_KEY: Final = route(_VAULT_KEY, path=_BY_PROVIDER_KEY)
 VAULT_UPDATE: Final = route(
     NOTHING,
-    request=thing(
+    body=thing(
         {"key": _SECRET, "name": {"type": "string", "maxLength": 200}, "active": FLAG},
         required=(),
     ),
-    parameters=[_BY_PROVIDER_KEY],
+    path=_BY_PROVIDER_KEY,
 )
 
 # -- rate limits
@@ -133,40 +127,40 @@ _RULE: Final = {
     "segment": {"type": "string", "description": "global, user, or a property's name"},
 }
 _SHOWN_RULE: Final = thing(
-    {"id": UUID, **_RULE, "name": TEXT, "quota": {"type": "number"}, "window_seconds": WHOLE,
+    {"id": UUID, **_RULE, "name": TEXT, "quota": {"type": "number"}, "window_seconds": INTEGER,
      "policy": TEXT, "created_at": TIME, "updated_at": TIME}
 )  # fmt: skip
-_BY_RULE: Final = in_path("rule_id")
-LIMITS: Final = route(listing(_SHOWN_RULE))
-LIMIT: Final = route(_SHOWN_RULE, parameters=[_BY_RULE])
+_BY_RULE: Final = {"rule_id": UUID}
+LIMITS: Final = route(listed(_SHOWN_RULE))
+LIMIT: Final = route(_SHOWN_RULE, path=_BY_RULE)
 ADD_LIMIT: Final = route(
     _SHOWN_RULE,
-    request=thing(_RULE, required=("name", "quota", "window_seconds", "unit")),
+    body=thing(_RULE, required=("name", "quota", "window_seconds", "unit")),
     status=201,
 )
-CHANGE_LIMIT: Final = route(_SHOWN_RULE, request=thing(_RULE, required=()), parameters=[_BY_RULE])
-DROP_LIMIT: Final = route(NOTHING, parameters=[_BY_RULE])
+CHANGE_LIMIT: Final = route(_SHOWN_RULE, body=thing(_RULE, required=()), path=_BY_RULE)
+DROP_LIMIT: Final = route(NOTHING, path=_BY_RULE)
 
 # -- saved filters
 
 _ANY: Final[Schema] = {"description": "any JSON of at most 64 KiB"}
 _FILTER: Final = thing({"id": UUID, "name": TEXT, "filter": _ANY, "createdAt": TIME})
-_BY_FILTER: Final = in_path("filter_id")
-FILTERS: Final = route(listing(_FILTER))
-FILTER: Final = route(_FILTER, parameters=[_BY_FILTER])
+_BY_FILTER: Final = {"filter_id": UUID}
+FILTERS: Final = route(listed(_FILTER))
+FILTER: Final = route(_FILTER, path=_BY_FILTER)
 ADD_FILTER: Final = route(
-    thing({"id": UUID}), request=thing({"name": _NAME, "filter": _ANY}), status=201
+    thing({"id": UUID}), body=thing({"name": _NAME, "filter": _ANY}), status=201
 )
 CHANGE_FILTER: Final = route(
     NOTHING,
-    request=thing(
+    body=thing(
         {"name": _NAME, "filter": _ANY,
          "filters": thing({"name": _NAME, "filter": _ANY}, required=())},
         required=(),
     ),
-    parameters=[_BY_FILTER],
+    path=_BY_FILTER,
 )  # fmt: skip
-DROP_FILTER: Final = route(NOTHING, parameters=[_BY_FILTER])
+DROP_FILTER: Final = route(NOTHING, path=_BY_FILTER)
 
 # -- credits
 
@@ -174,20 +168,20 @@ _CENTS: Final[Schema] = {"type": "number", "description": "cents of USD"}
 BALANCE: Final = route(thing({"totalCreditsPurchased": _CENTS, "balance": _CENTS}))
 PAYMENTS: Final = route(
     thing(
-        {"purchases": listing(
-            thing({"id": UUID, "createdAt": WHOLE, "credits": _CENTS,
+        {"purchases": listed(
+            thing({"id": UUID, "createdAt": INTEGER, "credits": _CENTS,
                    "referenceId": TEXT_OR_NULL})
-        ), "total": WHOLE, "page": WHOLE, "pageSize": WHOLE}
+        ), "total": INTEGER, "page": INTEGER, "pageSize": INTEGER}
     ),
-    parameters=[
-        in_query("page", {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0}),
-        in_query("pageSize", {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}),
-    ],
+    query={
+        "page": {"type": "integer", "minimum": 0, "maximum": 10**9, "default": 0},
+        "pageSize": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+    },
 )  # fmt: skip
 TOTAL_SPEND: Final = route(thing({"totalSpend": _CENTS}))
 BREAKDOWN: Final = route(
-    thing({"models": listing({"type": "object"}), "totalCost": {"type": "number"},
+    thing({"models": listed({"type": "object"}), "totalCost": {"type": "number"},
            "timeRange": thing({"start": TIME, "end": TIME})}),
-    parameters=[in_query("timeRange", {**one_of("7d", "30d", "90d", "all"), "default": "30d"})],
+    query={"timeRange": {**one_of("7d", "30d", "90d", "all"), "default": "30d"}},
 )  # fmt: skip
-INVOICES: Final = route(listing({"type": "object"}))
+INVOICES: Final = route(listed({"type": "object"}))

@@ -14,6 +14,7 @@ from appliance.api.services_edits import Edits
 from appliance.api.services_export import Exports
 from appliance.api.services_hql import Hql
 from appliance.api.services_notices import Notices
+from appliance.api.services_playground import Playground
 from appliance.api.services_settings import Settings
 from appliance.api.services_webhooks import Webhooks
 from appliance.core.access import Identity
@@ -242,3 +243,4 @@ class Services:
     exports: Exports
     prompts: Mapping[str, Prompts]  # by region
     copies: Copies
+    playground: Playground

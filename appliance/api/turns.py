@@ -18,8 +18,8 @@ WAIT_S: Final = 15.0
 # User SQL runs elsewhere, for half a minute at most, and its actor bounds how much of it waits.
 OWN_TURNS: Final = ("/v1/helicone-sql/",)
 # Streams go on for as long as their client likes, hold a page at a time, and have counts of their
-# own (`streamed.py`).
-STREAMS: Final = frozenset(("/v1/request/live", "/v1/export"))
+# own (`streamed.py`); so has the playground, which waits for a provider.
+STREAMS: Final = frozenset(("/v1/request/live", "/v1/export", "/v1/playground/generate"))
 
 
 class Turns:

@@ -6,7 +6,7 @@ tools returned are not read.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 TEXT_CHARACTERS_MAX: Final = 1024 * 1024
@@ -48,6 +48,31 @@ def prompt_of(document: object) -> Prompt:
         parts.append(part)
     text = "\n".join(parts)
     return Prompt(_shortened(text), len(text) <= TEXT_CHARACTERS_MAX)
+
+
+def with_inputs(prompt: Prompt, inputs: Mapping[str, object]) -> Prompt:
+    """The same with what was put into a stored prompt: it is the user's, also where the template
+    has it in a system message."""
+    texts = [text for text in _strings(inputs) if text not in prompt.text]
+    if not texts:
+        return prompt
+    text = "\n".join([prompt.text, *texts] if prompt.text else texts)
+    return Prompt(_shortened(text), prompt.whole and len(text) <= TEXT_CHARACTERS_MAX)
+
+
+def _strings(value: object) -> list[str]:
+    """All of them within a value, in order."""
+    found: list[str] = []
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, Mapping):
+            left += reversed(list(one.values()))
+        elif isinstance(one, list):
+            left += reversed(one)
+    return found
 
 
 def moderation_input(document: object, prompt: Prompt) -> Any:  # noqa: ANN401 - JSON

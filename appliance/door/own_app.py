@@ -17,7 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class ClientLeft(Exception):  # noqa: N818 - a signal, not a fault
+class ClientLeft(ConnectionError):  # noqa: N818 - a signal, not a fault
     """The client went inside its request, or takes nothing more of the reply."""
 
 

@@ -9,7 +9,7 @@ the request goes on. With `guard_fail = "closed"` it is refused instead. An expl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +32,13 @@ from appliance.core.guard_reply import (
     moderation_body,
     threat_refusal,
 )
-from appliance.core.guard_text import Prompt, has_prompt, moderation_input, prompt_of
+from appliance.core.guard_text import (
+    Prompt,
+    has_prompt,
+    moderation_input,
+    prompt_of,
+    with_inputs,
+)
 from appliance.core.json_reader import read_json
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Aim, Body, Exchange
@@ -44,6 +50,7 @@ MODERATION_S = 10.0
 GUARD_S = 45.0
 GUARD = "guard"
 MODERATED_PROVIDER = "openai"
+NO_INPUTS: Mapping[str, object] = {}
 
 SECURITY, ADVANCED, MODERATION = (
     "llm-security-enabled", "llm-security-advanced", "moderations-enabled",
@@ -182,6 +189,9 @@ async def _read(x: Exchange) -> Checks:
     coding = x.head.first.get(b"content-encoding", b"").decode("latin-1")
     find = partial(_checks, moderates=x.asks.moderations_enabled)
     try:
+        if x.expanded is not None:  # what a model is asked, and not the name of a stored prompt
+            document, inputs = x.expanded
+            return find(document, "", inputs)
         if not coding:
             return await of_document(body, find)
         return await trio.to_thread.run_sync(lambda: find(*_decoded(whole(body), coding)))
@@ -195,11 +205,13 @@ def _decoded(data: bytes, coding: str) -> tuple[Any, str]:
     return (None, decoded.problem) if decoded.problem else read_json(decoded.data)
 
 
-def _checks(document: object, fault: str, *, moderates: bool) -> Checks:
+def _checks(
+    document: object, fault: str, inputs: Mapping[str, object] = NO_INPUTS, *, moderates: bool
+) -> Checks:
     """The prompt in a body, and what is asked of the moderation endpoint."""
     if fault or not isinstance(document, dict):
         return Checks(Prompt("", whole=True), "body-not-read")
-    prompt = prompt_of(document)
+    prompt = with_inputs(prompt_of(document), inputs)
     if not prompt.text:
         return Checks(prompt, "no-user-message")
     asked = moderation_body(moderation_input(document, prompt)) if moderates else b""

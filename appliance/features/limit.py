@@ -141,7 +141,7 @@ def _stored(x: Exchange, limits: Limits) -> Sequence[Policy]:
     told, and limits nobody."""
     if x.asks.rate_limit_policy or not x.identity.limited:
         return NO_POLICIES
-    if not x.found_key and not x.identity.failed_open:
+    if not x.identity.key_id and not x.identity.failed_open:
         fence.note(x, NOT_APPLIED_UNKNOWN)
         return NO_POLICIES
     stored = None if x.identity.failed_open else limits.stored.policies(x.region, x.org)

@@ -344,3 +344,38 @@ async def test_no_link_without_a_public_url(autojump_clock: Any, bench: Bench):
         bench.ingest.add(1)
         await trio.sleep(1)
     assert "request_response_url" not in json.loads(receiver.got[0][2])
+
+
+def counted(bench: Bench) -> dict[str, float]:
+    samples = list(bench.actor.gauges("us"))
+    assert all(labels == {"region": "us"} for _, labels, _ in samples)
+    return {name.removeprefix("webhook_"): value for name, _, value in samples}
+
+
+async def test_what_becomes_of_deliveries_is_counted(
+    autojump_clock: Any, bench: Bench, monkeypatch: pytest.MonkeyPatch
+):
+    names = ("sent_total", "failed_total", "retried_total", "dropped_total", "waiting")
+    assert counted(bench) == dict.fromkeys(names, 0)
+    monkeypatch.setattr(table, "WAITING_MAX", 3)
+    bench.add("good")
+    bad = bench.add("bad", Receiver(usual=500))
+    async with bench.running():
+        bench.ingest.add(1, 2, 3, 4)
+        await trio.sleep(5)
+        assert counted(bench) == {
+            "sent_total": 3, "failed_total": 0, "retried_total": 3, "dropped_total": 2,
+            "waiting": 3,
+        }  # fmt: skip
+        await trio.sleep(48 * HOUR_S)
+        found = counted(bench)
+        assert (found["failed_total"], found["waiting"]) == (3, 0)
+        assert found["retried_total"] == len(bad.got) - 3
+        bad.usual = 1000.0
+        bench.ingest.add(5)
+        await trio.sleep(1)
+        assert counted(bench)["waiting"] == 1
+        bench.change("good", is_active=False)
+        bench.change("bad", is_active=False)
+        await trio.sleep(200)
+        assert counted(bench)["waiting"] == 0

@@ -208,6 +208,14 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/v1/signed/{region}/prompt/{version_id}"): Case(
         "/v1/signed/us/prompt/{version_id}", status=UNSIGNED
     ),
+    # -- the playground: on the caller's own account, whatever is asked
+    ("POST", "/v1/playground/generate"): Case(body={"prompt_id": "{prompt_id}"}),
+    ("GET", "/v1/playground/requests-through-helicone"): Case(answer=True),
+    ("POST", "/v1/playground/requests-through-helicone"): Case(body={}, status=(422,)),
+    ("POST", "/v1/customer/query"): Case(body={}, status=(501,)),
+    ("POST", "/v1/customer/{customer_id}/usage/query"): Case(
+        "/v1/customer/{org}/usage/query", {}, (501,)
+    ),
     # -- datasets
     ("POST", "/v1/helicone-dataset"): Case(
         body={"datasetName": "mine", "requestIds": ["{request_id}"]}, status=GONE

@@ -29,6 +29,7 @@ from appliance.core.outbound import check_destination
 from appliance.core.signed_url import Pairs, check_signed, signed_path
 from appliance.core.urls import HostList
 from appliance.errors import Refusal
+from appliance.exchange import ReplySide
 from appliance.providers.registry import ModelRegistry
 from appliance.providers.registry_pages import price_page, registry_page
 from appliance.providers.table import ProviderTable
@@ -319,6 +320,25 @@ class FakeExports:
             await trio.sleep_forever()
 
 
+@dataclass
+class FakePlayground:
+    """Answers as `script` says; knows what was asked on whose account."""
+
+    script: Callable[[ReplySide], Awaitable[None]] | None = None
+    asked: list[tuple[Identity, Any, dict[bytes, bytes]]] = field(default_factory=list)
+
+    async def call(
+        self, identity: Identity, body: bytes, headers: Any, address: str, reply: ReplySide
+    ) -> None:
+        self.asked.append((identity, json.loads(body), dict(headers)))
+        if self.script is not None:
+            await self.script(reply)
+            return
+        lines = [(b"Content-Type", b"application/json"), (b"Helicone-Id", b"r-1")]
+        said = {"choices": [{"message": {"role": "assistant", "content": "Hi."}}]}
+        await reply.start(200, b"", lines, None, json.dumps(said).encode(), last=True)
+
+
 @cache
 def vault() -> Vault:
     """One for all: its keys stay when its folder is gone."""
@@ -354,6 +374,7 @@ class House:
         self.accounts = AccountsOf({"us": lambda: b"c" * 32}, infos.get)
         self.edits = FakeEdits(self.analytics)
         self.exports = FakeExports(self.analytics)
+        self.playground = FakePlayground()
         services = Services(
             "1.2.3", self.operations, self.access, self.records, self.models, wallets, self.tables,
             self.links,
@@ -366,6 +387,7 @@ class House:
             exports=self.exports,
             prompts={"us": PromptBook(self.tables["us"])},
             copies=CopiesOf({"us": vault()}),
+            playground=self.playground,
         )  # fmt: skip
         self.app = create_app(services)
 

@@ -101,7 +101,7 @@ async def test_no_role_does_more_than_it_may(there: Planted, role: str) -> None:
         refused = reply.status in (401, 403)
         where = f"{role}: {method} {route}: {reply.status} {reply.body[:200]!r}"
         assert refused is (permission not in ROLES[role]), where
-        assert reply.status < 500, where
+        assert reply.status < 500 or reply.status in CASES[method, route].status, where
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -113,7 +113,7 @@ async def test_no_key_does_more_than_it_may(there: Planted, key: str) -> None:
         refused = reply.status in (401, 403)
         where = f"{key}: {method} {route}: {reply.status} {reply.body[:200]!r}"
         assert refused is (permission not in KEYS[key]), where
-        assert reply.status < 500, where
+        assert reply.status < 500 or reply.status in CASES[method, route].status, where
 
 
 async def test_nobody_is_let_in_with_nothing(there: Planted) -> None:

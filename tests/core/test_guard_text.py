@@ -9,9 +9,11 @@ import pytest
 from appliance.core.guard_text import (
     PARTS_MAX,
     TEXT_CHARACTERS_MAX,
+    Prompt,
     has_prompt,
     moderation_input,
     prompt_of,
+    with_inputs,
 )
 
 USER, REPLY = {"role": "user", "content": "A"}, {"role": "assistant", "content": "no"}
@@ -120,3 +122,23 @@ def test_what_moderation_is_asked() -> None:
         {"messages": [{"role": "user", "content": [{"type": "input_text", "text": "A"}]}]},
     ):
         assert moderation_input(body, prompt_of(body)) == "A"
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs", "found"),
+    [
+        ("hello Ada", {"name": "Ada"}, "hello Ada"),
+        ("hello", {"name": "Ada"}, "hello\nAda"),
+        ("", {"a": "x", "n": 7, "on": True, "none": None}, "x"),
+        ("", {"list": ["x", {"deep": ["y"]}], "z": "z"}, "x\ny\nz"),
+        ("hello", {}, "hello"),
+    ],
+)
+def test_what_is_put_into_a_stored_prompt_is_the_users(text: str, inputs: Any, found: str) -> None:
+    assert with_inputs(Prompt(text, whole=True), inputs) == Prompt(found, whole=True)
+
+
+def test_inputs_are_looked_at_up_to_a_size() -> None:
+    found = with_inputs(Prompt("a", whole=True), {"x": "y" * (TEXT_CHARACTERS_MAX + 1)})
+    assert (len(found.text) <= TEXT_CHARACTERS_MAX + 1, found.whole) == (True, False)
+    assert not with_inputs(Prompt("a", whole=False), {"x": "y"}).whole

@@ -11,7 +11,7 @@ from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider
 
-# What issue M1 promises, by the family that shows it.
+# What is promised, by the family that shows it.
 PROMISED = """
 requests_total request_seconds first_byte_seconds loop_lag_seconds loop_longest_stall_seconds
 connections connections_accepted_total connections_refused_total pool_used_connections
@@ -19,6 +19,7 @@ pool_idle_connections pool_dialled_total pool_reused_total journal_write_seconds
 journal_fsync_seconds journal_unsynced_bytes journal_backlog_bytes ingest_lag_frames
 ingest_lag_seconds duckdb_reopened_total roll_age_seconds disk_free_bytes failed_open_total
 journal_late_records_total journal_bodies_dropped_total journal_records_dropped_total
+webhook_sent_total webhook_failed_total webhook_retried_total webhook_dropped_total webhook_waiting
 """
 LABELS = {"provider", "outcome", "status", "region", "actor", "feature", "lane", "phase", "le"}
 ASK = b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}'

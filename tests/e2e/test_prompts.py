@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.test_guard import ATTACK
+from tests.e2e.test_moderation import BAD
 from tests.fakes.appliance import Appliance
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import Reply
@@ -132,6 +134,29 @@ def test_elsewhere_it_is_refused(house: Appliance, path: str) -> None:
     reply = call(house, path, body)
     assert reply.status == 400
     assert b"prompt_id" in reply.body
+
+
+@pytest.mark.parametrize("role", ["user", "system"])
+@pytest.mark.parametrize(
+    ("header", "input_", "code"),
+    [
+        ("Helicone-LLM-Security-Enabled", ATTACK, "PROMPT_THREAT_DETECTED"),
+        ("Helicone-Moderations-Enabled", BAD, "PROMPT_FLAGGED_FOR_MODERATION"),
+    ],
+)
+def test_what_is_put_into_a_prompt_is_checked(
+    house: Appliance, provider: Provider, role: str, header: str, input_: str, code: str
+) -> None:
+    text = "Answer {{hc:name:string}} kindly."
+    prompt_id, _ = made(house, {"model": "gpt-4o", "messages": [{"role": role, "content": text}]})
+    provider.clear()
+    headers = {"Authorization": f"Bearer {KEY}", header: "true"}
+    for name, status in (input_, 400), ("Ada", 200):
+        reply = house.call(CHAT, {"prompt_id": prompt_id, "inputs": {"name": name}}, headers)
+        assert reply.status == status, reply.body
+        assert (code in reply.body.decode()) is (status == 400)
+        assert reply.values("helicone-not-applied") == []
+    assert b"Ada" in provider.received[-1].body
 
 
 def test_the_link_of_a_version(house: Appliance) -> None:

@@ -110,6 +110,20 @@ async def test_what_the_gateway_has_read_is_not_read_again() -> None:
         await guard(x, calls.guards)
 
 
+async def test_a_stored_prompt_is_read_as_it_was_expanded() -> None:
+    body = {"prompt_id": "abc123", "inputs": {"name": "hello"}}
+    data = json.dumps(body).encode()
+    said = {"messages": [{"role": "user", "content": "You greet hello."}]}
+    x = exchange(body=Body(data, None, len(data)), expanded=(said, body["inputs"]))
+    calls = Calls(verdict("safe"), CLEAN)
+    await guard(x, calls.guards)
+    assert (x.threat, x.not_applied) == (False, [])
+    assert all(b"You greet hello." in sent for _, sent in calls.made)
+    x = exchange(body=Body(data, None, len(data)), expanded=(said, {"name": ATTACK}))
+    with pytest.raises(Refusal, match="talk the model out of its rules"):
+        await guard(x, calls.guards)
+
+
 async def test_moderation_waits_for_a_target_that_has_one() -> None:
     x, calls = exchange(asks=Asks(moderations_enabled=True), aim=None), Calls(CLEAN)
     await guard(x, calls.guards)
