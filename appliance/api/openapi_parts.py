@@ -80,11 +80,14 @@ def route(
     query: Mapping[str, Schema] | None = None,
     bare: bool = False,
     media: str = "application/json",
+    also: Sequence[str] = (),
     errors: Sequence[int] = (400, 401, 403, 404, 413, 415, 422, 503),
 ) -> dict[str, Any]:
-    """Arguments of a router's decorator. `bare`: the answer has no envelope."""
+    """Arguments of a router's decorator. `bare`: the answer has no envelope. `also`: media that a
+    caller may ask for in place of `media`."""
     error = {"application/json": {"schema": envelope({"nullable": True})}}
     shown = data if bare or media != "application/json" else envelope(data)
+    content = {media: {"schema": shown}} | {key: {"schema": TEXT} for key in also}
     extra: dict[str, Any] = {}
     parameters = [_parameter("path", name, kind) for name, kind in (path or {}).items()]
     parameters += [_parameter("query", name, kind) for name, kind in (query or {}).items()]
@@ -97,7 +100,7 @@ def route(
         }
     return {
         "responses": {
-            200: {"description": "OK", "content": {media: {"schema": shown}}},
+            200: {"description": "OK", "content": content},
             **{code: {"description": WRONG[code], "content": error} for code in errors},
         },
         "openapi_extra": extra,

@@ -93,4 +93,5 @@ EXPORT: Final = route(
         "cursor": _CURSOR,
     },
     media="application/x-ndjson",
+    also=("text/csv", "application/vnd.apache.parquet"),
 )
