@@ -1,8 +1,8 @@
 """Schemathesis over the API of a real server, as every kind of caller: no 5xx, and no answer that
 is not as /download/swagger.json says. `scripts/fuzz-api --help` tells the rest.
 
-Schemathesis is no dependency of this project: it brings forty packages along. Install it beside
-(`pipx install "schemathesis>=4,<5"`); `st` is looked for on the path, or named in HELICONE_ST.
+Schemathesis is no dependency of this project: it brings some twenty-five packages along. Install it
+beside (`pipx install "schemathesis>=4,<5"`); it is looked for on the path, or named in HELICONE_ST.
 """
 
 import argparse
@@ -31,6 +31,7 @@ ELSEWHERE = "elsewhere"
 NAMES = "planted.toml"
 PASSWORD = "correct horse battery"
 ROLES = ("owner", "admin", "member", "viewer")
+CALLERS = ("nobody", "admin_key", "key rw", "key w", "key r", *ROLES, "stranger")
 CHECKS = (
     "not_a_server_error,response_schema_conformance,status_code_conformance,"
     "content_type_conformance"
@@ -86,11 +87,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=50, help="of each endpoint (50)")
     parser.add_argument("--seed", type=int, help="the same cases again")
-    parser.add_argument("--caller", help="one of them alone, such as viewer")
+    parser.add_argument("--caller", choices=CALLERS, help="one of them alone")
     given = parser.parse_args()
-    st = os.environ.get("HELICONE_ST") or shutil.which("st")
+    st = os.environ.get("HELICONE_ST") or shutil.which("schemathesis")
     if st is None:
-        print('st is missing: pipx install "schemathesis>=4,<5"', file=sys.stderr)
+        print('Schemathesis is missing: pipx install "schemathesis>=4,<5"', file=sys.stderr)
         return 2
     seed = given.seed if given.seed is not None else random.randrange(2**31)
     print(f"seed {seed}", flush=True)
@@ -104,7 +105,9 @@ def main() -> int:
             key = appliance.command("keys.create", name="fuzz")["key"]
             gardener = Gardener(appliance, key, ADMIN)
             # All first: what is tried while fuzzing uses up the attempts to sign in.
-            for name, headers in list(callers(appliance, key)):
+            known = dict(callers(appliance, key))
+            assert tuple(known) == CALLERS
+            for name, headers in known.items():
                 if given.caller in (None, name):
                     # Each time anew: the one before has changed and deleted.
                     names = configuration(gardener.plant())
