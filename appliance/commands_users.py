@@ -17,7 +17,7 @@ from appliance.core.session_cookie import TOKEN_BYTES
 from appliance.errors import Refusal
 
 if TYPE_CHECKING:
-    from storage.accounts import LinkKind
+    from storage.sign_in_links import LinkKind
     from storage.state import State
 
 LINK_LASTS_US: Final = 15 * 60 * 1_000_000
@@ -57,7 +57,7 @@ def reset_user(state: "State", given: Mapping[str, Any]) -> dict[str, Any]:
 
     def work(connection: sqlite3.Connection) -> tuple[str, str]:
         user = _known(connection, email)
-        book.set_password(connection, user.id, "")
+        book.set_password(connection, user, "")
         book.drop_sessions(connection, user.id)
         orgs = book.organizations_of(connection, user.id)
         if not orgs:
@@ -146,7 +146,7 @@ def _link(
     org: str,
     role: str,
 ) -> dict[str, str]:
-    from storage.accounts import add_link
+    from storage.sign_in_links import add_link
 
     token = secrets.token_urlsafe(TOKEN_BYTES)
     link = state.write(

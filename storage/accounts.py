@@ -1,34 +1,28 @@
 """People, the organisations they belong to, and how they are signed in: rows of the state store.
 
 Each function does one thing on an open connection, inside whatever transaction the caller has
-begun. Tokens are never stored: a session and a link are found by the SHA-256 of theirs.
+begun. Tokens are never stored: a session is found by the SHA-256 of its own.
 """
 
-import hashlib
 import sqlite3
 import uuid
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from storage.sign_in_links import drop_links_for, drop_links_of, token_hash
 from storage.state import now_us
 
 USERS_MAX: Final = 10_000
 MEMBERS_MAX: Final = 1_000  # of an organisation
 SESSIONS_MAX: Final = 50_000
 SESSIONS_PER_USER_MAX: Final = 50
-LINKS_MAX: Final = 10_000
 ORGANIZATIONS_MAX: Final = 10_000
 SEEN_EVERY_US: Final = 300 * 1_000_000  # a session's last use is noted that often
 USER_COLUMNS: Final = "id, email, name, password, created_at_us, signed_in_at_us"
-LINK_COLUMNS: Final = (
-    "id, kind, email, organization_id, role, created_at_us, expires_at_us, created_by"
-)
 SESSION_COLUMNS: Final = (
     "s.id, s.user_id, s.key_hash, s.organization_id, s.created_at_us, s.seen_at_us, "
     "s.expires_at_us, s.address, s.agent"
 )
-
-LinkKind = Literal["first", "reset", "invite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +57,6 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """What a one-time link is for. `organization_id` and `role`: of whom it invites."""
-
-    id: str
-    kind: LinkKind
-    email: str
-    organization_id: str
-    role: str
-    created_at_us: int
-    expires_at_us: int
-    created_by: str
-
-
-@dataclass(frozen=True, slots=True)
 class OrganizationRow:
     """What is shown of an organisation."""
 
@@ -84,11 +64,6 @@ class OrganizationRow:
     name: str
     region: str
     created_at_us: int
-
-
-def token_hash(token: str) -> str:
-    """Under what a token is kept."""
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 # -- users
@@ -130,8 +105,10 @@ def add_user(connection: sqlite3.Connection, email: str, name: str, password: st
     return user
 
 
-def set_password(connection: sqlite3.Connection, user_id: str, password: str) -> None:
-    connection.execute("UPDATE users SET password = ? WHERE id = ?", (password, user_id))
+def set_password(connection: sqlite3.Connection, user: User, password: str) -> None:
+    """Links that would set another one are worth nothing any more."""
+    connection.execute("UPDATE users SET password = ? WHERE id = ?", (password, user.id))
+    drop_links_for(connection, user.email, "reset")
 
 
 def set_name(connection: sqlite3.Connection, user_id: str, name: str) -> None:
@@ -177,6 +154,8 @@ def put_member(
     now = role_in(connection, organization_id, user_id)
     if now == "owner" and role != "owner":
         _check_owner_left(connection, organization_id, user_id)
+    if now and role not in (now, "owner"):
+        drop_links_of(connection, organization_id, user_id)
     if not now:
         count = connection.execute(
             "SELECT count(*) FROM members WHERE organization_id = ?", (organization_id,)
@@ -191,10 +170,11 @@ def put_member(
 
 
 def drop_member(connection: sqlite3.Connection, organization_id: str, user_id: str) -> bool:
-    """Whether there was one. Sessions in that organisation end with it. Raises ValueError for the
-    last owner."""
+    """Whether there was one. Sessions in that organisation end with it, and invitations to it that
+    this member made. Raises ValueError for the last owner."""
     if role_in(connection, organization_id, user_id) == "owner":
         _check_owner_left(connection, organization_id, user_id)
+    drop_links_of(connection, organization_id, user_id)
     connection.execute(
         "DELETE FROM sessions WHERE organization_id = ? AND user_id = ?",
         (organization_id, user_id),
@@ -321,76 +301,6 @@ def drop_sessions(connection: sqlite3.Connection, user_id: str, *, but: str = ""
     return connection.execute(
         "DELETE FROM sessions WHERE user_id = ? AND id <> ?", (user_id, but)
     ).rowcount  # fmt: skip
-
-
-# -- links
-
-
-def add_link(
-    connection: sqlite3.Connection,
-    token: str,
-    kind: LinkKind,
-    *,
-    email: str,
-    organization_id: str,
-    role: str,
-    lasts_us: int,
-    created_by: str,
-) -> Link:
-    """Raises ValueError when too many wait to be used. A link of the same kind for the same
-    person and organisation takes the older one's place."""
-    at_us = now_us()
-    connection.execute("DELETE FROM sign_in_links WHERE expires_at_us <= ?", (at_us,))
-    connection.execute(
-        "DELETE FROM sign_in_links WHERE kind = ? AND email = ? AND organization_id = ?",
-        (kind, email, organization_id),
-    )
-    if connection.execute("SELECT count(*) FROM sign_in_links").fetchone()[0] >= LINKS_MAX:
-        raise ValueError(f"at most {LINKS_MAX} links may wait to be used")
-    link = Link(
-        str(uuid.uuid4()), kind, email, organization_id, role, at_us, at_us + lasts_us, created_by
-    )
-    connection.execute(
-        "INSERT INTO sign_in_links VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (token_hash(token), link.id, kind, email, organization_id, role, at_us,
-         link.expires_at_us, created_by),
-    )  # fmt: skip
-    return link
-
-
-def find_link(connection: sqlite3.Connection, token: str) -> Link | None:
-    """What a link is for while it may be used; it is not used up by this."""
-    row = connection.execute(
-        f"SELECT {LINK_COLUMNS} FROM sign_in_links "  # noqa: S608
-        "WHERE token_hash = ? AND expires_at_us > ?",
-        (token_hash(token), now_us()),
-    ).fetchone()
-    return Link(*row) if row else None
-
-
-def use_link(connection: sqlite3.Connection, token: str) -> Link | None:
-    """The same, once."""
-    link = find_link(connection, token)
-    if link is not None:
-        connection.execute("DELETE FROM sign_in_links WHERE id = ?", (link.id,))
-    return link
-
-
-def list_links(connection: sqlite3.Connection, organization_id: str) -> list[Link]:
-    """Invitations that nobody has followed yet."""
-    rows = connection.execute(
-        f"SELECT {LINK_COLUMNS} FROM sign_in_links WHERE kind = 'invite' "  # noqa: S608
-        "AND organization_id = ? AND expires_at_us > ? ORDER BY created_at_us, id",
-        (organization_id, now_us()),
-    )
-    return [Link(*row) for row in rows]
-
-
-def drop_link(connection: sqlite3.Connection, organization_id: str, link_id: str) -> bool:
-    return connection.execute(
-        "DELETE FROM sign_in_links WHERE id = ? AND organization_id = ? AND kind = 'invite'",
-        (link_id, organization_id),
-    ).rowcount > 0  # fmt: skip
 
 
 # -- organisations

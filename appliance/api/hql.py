@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
 from appliance.api import openapi_hql as openapi
+from appliance.api.fields import choice
 from appliance.api.incoming import invalid, read_object
 from appliance.api.leaving import while_client_waits
 from appliance.api.links import check_link, signed_link
@@ -71,9 +72,8 @@ async def download(request: Request) -> Response:
     the URL can read it, for an hour. 10 a minute."""
     identity = identity_of(request)
     body = await read_object(request)
-    sql, form = sql_of(body), body.get("format") or "csv"
-    if form not in MEDIA_TYPES:
-        invalid("format", f"expected one of {', '.join(MEDIA_TYPES)}")
+    sql = sql_of(body)
+    form = choice(body.get("format") or "csv", "format", tuple(MEDIA_TYPES))
     found = await while_client_waits(request, lambda: _hql(request).export(identity, sql, form))
     path = f"/hql/{found.id}"
     return reply(signed_link(request, identity.region, path, lives_s=found.lives_s))

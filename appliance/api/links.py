@@ -27,6 +27,11 @@ def caller_of(request: Request) -> Caller:
     return links_of(request).caller(peer, request.url.scheme, host, request.headers.raw)
 
 
+def is_secure(request: Request) -> bool:
+    """Whether the browser speaks TLS, to us or to a trusted proxy before us."""
+    return caller_of(request).scheme == "https"
+
+
 def plain_link(request: Request, path: str) -> str:
     """A URL of ours that asks for a key or a sign-in."""
     return f"{links_of(request).base(caller_of(request))}{path}"

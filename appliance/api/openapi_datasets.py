@@ -99,12 +99,11 @@ EXPORT: Final = _also(
             "skip": FLAG,
         },
         media="application/x-ndjson",
+        also=("text/csv", "application/vnd.apache.parquet"),
         errors=(401, 403, 404, 413, 422, 503),
     ),
     {507: "The disk has no room for this file"},
 )
-for _media in ("text/csv", "application/vnd.apache.parquet"):
-    EXPORT["responses"][200]["content"][_media] = {"schema": _EXPORTED}
 SIGNED: Final = route(
     _DOCUMENT,
     path={"region": REGION, "row_id": UUID},

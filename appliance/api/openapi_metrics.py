@@ -184,6 +184,7 @@ LLM_COSTS: Final = route(
         "format": {"type": "string", "enum": ["json", "csv"]},
     },
     bare=True,
+    also=("text/csv",),
     errors=(403, 422),
 )
 REGISTRY: Final = route(

@@ -83,11 +83,14 @@ def route(
     bare: bool = False,
     media: str = "application/json",
     status: int = 200,
+    also: Sequence[str] = (),
     errors: Sequence[int] = (400, 401, 403, 404, 413, 415, 422, 503),
 ) -> dict[str, Any]:
-    """Arguments of a router's decorator. `bare`: the answer has no envelope."""
+    """Arguments of a router's decorator. `bare`: the answer has no envelope. `also`: media that a
+    caller may ask for in place of `media`."""
     error = {"application/json": {"schema": envelope({"nullable": True})}}
     shown = data if bare or media != "application/json" else envelope(data)
+    content = {media: {"schema": shown}} | {key: {"schema": TEXT} for key in also}
     extra: dict[str, Any] = {}
     parameters = [_parameter("path", name, kind) for name, kind in (path or {}).items()]
     parameters += [_parameter("query", name, kind) for name, kind in (query or {}).items()]
@@ -100,7 +103,7 @@ def route(
         }
     return {
         "responses": {
-            status: {"description": "OK", "content": {media: {"schema": shown}}},
+            status: {"description": "OK", "content": content},
             **{code: {"description": WRONG[code], "content": error} for code in errors},
         },
         "status_code": status,

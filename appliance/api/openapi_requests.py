@@ -129,4 +129,5 @@ EXPORT: Final = route(
         "cursor": _CURSOR,
     },
     media="application/x-ndjson",
+    also=("text/csv", "application/vnd.apache.parquet"),
 )

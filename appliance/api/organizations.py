@@ -27,6 +27,7 @@ from appliance.core.roles import check_grant, role_of
 from appliance.core.session_cookie import TOKEN_BYTES
 from appliance.errors import Refusal
 from storage import accounts as book
+from storage.sign_in_links import Link, add_link, drop_link, list_links
 
 INVITE_LASTS_US: Final = 7 * 24 * 60 * 60 * 1_000_000
 UNKNOWN: Final = "There is no organisation of this id, or you are not working in it."
@@ -123,11 +124,11 @@ async def invite(request: Request) -> Response:
     check_grant(identity.role, "", role)
     token = secrets.token_urlsafe(TOKEN_BYTES)
 
-    def work(connection: Any) -> book.Link:  # noqa: ANN401 - sqlite3's
+    def work(connection: Any) -> Link:  # noqa: ANN401 - sqlite3's
         known = book.user_by_email(connection, email)
         if known is not None and book.role_in(connection, org, known.id):
             raise Refusal(409, "member_known", "email: this user is a member already")
-        return book.add_link(
+        return add_link(
             connection, token, "invite", email=email, organization_id=org, role=role,
             lasts_us=INVITE_LASTS_US, created_by=identity.user,
         )  # fmt: skip
@@ -183,7 +184,7 @@ async def invites(request: Request) -> Response:
     """Invitations that nobody has followed yet; their links cannot be shown again."""
     identity, tables = _asked(request)
     org = _own(request, identity)
-    rows = await tables.read(lambda connection: book.list_links(connection, org))
+    rows = await tables.read(lambda connection: list_links(connection, org))
     return reply(
         [
             {
@@ -201,7 +202,7 @@ async def drop_invite(request: Request) -> Response:
     identity, tables = _asked(request)
     org = _own(request, identity)
     invite_id = path_uuid(request, "invite_id")
-    if not await tables.write(lambda connection: book.drop_link(connection, org, invite_id)):
+    if not await tables.write(lambda connection: drop_link(connection, org, invite_id)):
         raise Refusal(404, "invite_unknown", "There is no open invitation of this id.")
     note(request, "member.invite.drop", invite_id)
     return reply(None)

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from appliance.api import openapi_accounts as openapi
 from appliance.api.incoming import invalid, path_uuid, read_object
+from appliance.api.links import is_secure
 from appliance.api.reply import reply
 from appliance.api.sign_in_acts import (
     WRONG,
     Opened,
-    is_secure,
     look_at_link,
     with_key,
     with_link,
@@ -109,7 +109,7 @@ async def change_password(request: Request) -> Response:
     sealed = await services.accounts.hash_password(password)
 
     def work(connection: Any) -> None:  # noqa: ANN401 - sqlite3's
-        book.set_password(connection, user.id, sealed)
+        book.set_password(connection, user, sealed)
         ended = book.drop_sessions(connection, user.id, but=found.session.id)
         add_act(connection, _act(found, "password.change", user.id, sessions_ended=ended))
 
@@ -194,7 +194,7 @@ def _user_id(found: SignedIn) -> str:
 async def _opened(request: Request, opened: Opened) -> Response:
     """The cookie, and who one is by it."""
     headers = {b"cookie": opened.cookie.partition(";")[0].encode("ascii")}
-    assert read_cookie(headers[b"cookie"]) is not None
+    assert read_cookie(headers[b"cookie"], secure=is_secure(request)) is not None
     found = await find_signed_in(request, headers)
     if found is None:
         raise Refusal(401, "sign_in_needed", "This session ended at once: sign in again.")

@@ -11,21 +11,26 @@ from uuid import UUID
 
 from fastapi import Request
 
-from appliance.api.links import caller_of
+from appliance.api.links import caller_of, is_secure
 from appliance.api.signed_in import LASTS_S, services_of
 from appliance.core.keys import DEFAULT_ORGANIZATION
 from appliance.core.passwords import CHARACTERS_MAX, check_email, check_password, check_person
 from appliance.core.session_cookie import TOKEN_BYTES, cookie_value, csrf_token, set_cookie
 from appliance.errors import Refusal
 from storage import accounts as book
-from storage.accounts import Link, User
+from storage.accounts import User
 from storage.audit import Act, add_act
+from storage.sign_in_links import Link, find_link, use_link
 
 AGENT_CHARACTERS_MAX: Final = 200
 WRONG: Final = "The address or the password is wrong."
 LINK_GONE: Final = (
     "This link was used, or its time is over. Ask for another one; on the machine itself "
     "`helicone-appliance users reset EMAIL` makes one."
+)
+PENDING: Final = (
+    "This account waits for another password, or has just got one. Sign in to it first, or set its "
+    "password by the link that was made for that; then follow this one again."
 )
 
 
@@ -80,7 +85,7 @@ async def with_key(request: Request, body: Mapping[str, Any]) -> Opened:
 async def look_at_link(request: Request, text: object) -> Link:
     """What a link is for; it stays what it is. Raises Refusal 404, 429."""
     region, token = _parted(request, text)
-    link = await services_of(request).tables[region].read(lambda f: book.find_link(f, token))
+    link = await services_of(request).tables[region].read(lambda f: find_link(f, token))
     if link is None:
         raise Refusal(404, "link_unknown", LINK_GONE)
     services_of(request).accounts.attempt_succeeded(caller_of(request).address, "")
@@ -106,29 +111,43 @@ async def with_link(request: Request, body: Mapping[str, Any]) -> Opened:
     else:
         sealed = await services.accounts.hash_password(check_password(password, email))
 
-    def work(connection: Any) -> User:  # noqa: ANN401 - sqlite3's
-        used = book.use_link(connection, token)
-        if used is None:
-            raise Refusal(404, "link_unknown", LINK_GONE)
-        user = book.user_by_email(connection, email)
-        if user is None:
-            if used.kind == "reset":
-                raise Refusal(404, "link_unknown", LINK_GONE)
-            user = book.add_user(connection, email, name)
-        elif used.kind == "first":
-            raise Refusal(409, "user_known", "email: there is a user of this address already")
-        if user.password != sealed:
-            book.set_password(connection, user.id, sealed)
-            book.drop_sessions(connection, user.id)
-        if name:
-            book.set_name(connection, user.id, name)
-        now = book.role_in(connection, used.organization_id, user.id) if used.role else ""
-        if used.role and not now:
-            book.put_member(connection, used.organization_id, user.id, used.role)
-        return user
-
-    user = await _written(tables.write(work))
+    user = await _written(
+        tables.write(lambda connection: _followed(connection, token, email, name, sealed))
+    )
     return await _open(request, region, user, f"sign-in.link.{link.kind}", link.organization_id)
+
+
+def _followed(connection: Any, token: str, email: str, name: str, sealed: str) -> User:  # noqa: ANN401
+    """The link is used up, and does what it is for. What was read before may have changed."""
+    used = use_link(connection, token)
+    if used is None:
+        raise Refusal(404, "link_unknown", LINK_GONE)
+    user = book.user_by_email(connection, email)
+    if user is None:
+        if used.kind == "reset":
+            raise Refusal(404, "link_unknown", LINK_GONE)
+        user = book.add_user(connection, email, name)
+    elif used.kind == "first":
+        raise Refusal(409, "user_known", "email: there is a user of this address already")
+    elif used.kind == "invite" and user.password != sealed:
+        _check_free(connection, user)
+    if user.password != sealed:
+        book.set_password(connection, user, sealed)
+        book.drop_sessions(connection, user.id)
+    if name:
+        book.set_name(connection, user.id, name)
+    now = book.role_in(connection, used.organization_id, user.id) if used.role else ""
+    if used.role and not now:
+        book.put_member(connection, used.organization_id, user.id, used.role)
+    return user
+
+
+def _check_free(connection: Any, user: User) -> None:  # noqa: ANN401 - sqlite3's
+    """Whoever invites has the link as well: it must not open what this person has elsewhere, be it
+    before a first password, while one is reset, or with one that was just replaced. Raises Refusal
+    409."""
+    if user.password or book.organizations_of(connection, user.id):
+        raise Refusal(409, "password_pending", PENDING)
 
 
 async def _written(done: Any) -> Any:  # noqa: ANN401 - whatever the work gives
@@ -182,11 +201,6 @@ async def _session(
         cookie_value(secret, region, token), secure=is_secure(request), lasts_s=LASTS_S
     )
     return Opened(region, token, csrf_token(secret, token), cookie)
-
-
-def is_secure(request: Request) -> bool:
-    """Whether the browser speaks TLS, to us or to a trusted proxy before us."""
-    return caller_of(request).scheme == "https"
 
 
 def _regions(request: Request, wanted: object) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from appliance.api.incoming import read_raw
 from appliance.api.sign_in_acts import look_at_link, with_key, with_link, with_password
 from appliance.core.passwords import CHARACTERS_MIN
 from appliance.errors import Refusal
-from storage.accounts import Link
+from storage.sign_in_links import Link
 
 FORM_BYTES_MAX: Final = 16_384
 FIELDS_MAX: Final = 8

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from fastapi import Request
 
+from appliance.api.links import is_secure
 from appliance.api.services import Services
 from appliance.core.access import Identity
 from appliance.core.roles import PERMISSION_OF
@@ -42,7 +43,7 @@ async def find_signed_in(request: Request, headers: Mapping[bytes, bytes]) -> Si
     """The session of the request's cookie; None where there is none that counts."""
     if any(name in headers for name in KEY_HEADERS):
         return None
-    signed = read_cookie(headers.get(b"cookie"))
+    signed = read_cookie(headers.get(b"cookie"), secure=is_secure(request))
     services = services_of(request)
     accounts = services.accounts
     if signed is None or signed.region not in accounts.regions():

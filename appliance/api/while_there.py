@@ -12,6 +12,7 @@ import trio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.api.paths import PERMISSIONS
+from appliance.errors import Refusal
 
 
 def _pattern(method: str, *permissions: str) -> re.Pattern[str]:
@@ -49,6 +50,7 @@ class WhileThere:
             except Exception as error:  # none may cross the nursery: it would come out as a group
                 failure = error
             nursery.cancel_scope.cancel()
+        failure = failure or watch.failure
         if failure is not None:
             raise failure
 
@@ -60,6 +62,8 @@ def _only_reads(method: str, path: str) -> bool:
 
 class _Watch:
     """Hands the body over; behind its end nothing comes but the client's."""
+
+    failure: Exception | None = None
 
     def __init__(self, receive: Receive, nursery: trio.Nursery) -> None:
         self._receive = receive
@@ -81,6 +85,15 @@ class _Watch:
         self._nursery.start_soon(self._until_gone)
 
     async def _until_gone(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        try:
+            while not await self._is_gone():
+                pass
+        except Exception as error:  # the door's word for a client that left inside its request
+            self.failure = error
         self._nursery.cancel_scope.cancel("the client has gone")
+
+    async def _is_gone(self) -> bool:
+        try:
+            return bool((await self._receive())["type"] == "http.disconnect")
+        except Refusal:  # of a body that comes too slowly: nobody here waits for one
+            return False

@@ -33,8 +33,10 @@ def cookie_value(key: bytes, region: str, token: str) -> str:
     return f"{region}.{token}.{_mac(key, b'session', region, token)}"
 
 
-def read_cookie(header: bytes | None) -> Signed | None:
-    """The session's cookie out of the header `Cookie`; the one that only TLS can set goes first."""
+def read_cookie(header: bytes | None, *, secure: bool) -> Signed | None:
+    """The session's cookie out of the header `Cookie`. Over TLS it is the one that this very host
+    alone can set: another host of the same site could plant a session of its own under the plain
+    name, and what is entered then would be its."""
     if not header or len(header) > COOKIES_BYTES_MAX:
         return None
     pairs = dict(
@@ -45,11 +47,8 @@ def read_cookie(header: bytes | None) -> Signed | None:
             )
         ])
     )  # fmt: skip
-    for name in (COOKIE_SECURE, COOKIE):
-        match = VALUE.fullmatch(pairs.get(name, ""))
-        if match is not None:
-            return Signed(*match.groups())
-    return None
+    match = VALUE.fullmatch(pairs.get(COOKIE_SECURE if secure else COOKIE, ""))
+    return None if match is None else Signed(*match.groups())
 
 
 def is_ours(key: bytes, signed: Signed) -> bool:

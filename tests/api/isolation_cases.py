@@ -193,7 +193,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
         body={**PROMPT, "environment": "production"}, status=GONE
     ) for api in ("v1", "v2")},
     ("POST", "/v1/prompt-2025/diff"): Case(
-        body={"from": "{version_id}", "to": "{version_id}"}, status=(404, 422)
+        body={"fromVersionId": "{version_id}", "toVersionId": "{version_id}"}, status=GONE
     ),
     ("GET", "/v1/prompt-2025/{version_id}/prompt-body"): Case(
         "/v1/prompt-2025/{version_id}/prompt-body", status=GONE

@@ -14,6 +14,7 @@ from appliance.core.ledger_credits import CreditState
 from appliance.core.passwords import hash_password
 from appliance.errors import Refusal
 from storage import accounts as book
+from storage.sign_in_links import add_link
 from tests.api.kit import number_of, request_id, request_row
 from tests.api.office_kit import MINE, SECOND, SECRET, THEIRS, Office, office
 from tests.storage.analytics_rows import body_row
@@ -126,7 +127,7 @@ class Planted:
                 connection, "planted", user_id=owner.id, key_hash="", organization_id=MINE,
                 lasts_us=10**12, address="", agent=WORD,
             )  # fmt: skip
-            self.ids["invite_id"] = book.add_link(
+            self.ids["invite_id"] = add_link(
                 connection, "planted", "invite", email=f"i@{WORD}.example".lower(),
                 organization_id=MINE, role="viewer", lasts_us=10**12, created_by=owner.id,
             ).id  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 from appliance.core import passwords
 from storage import accounts as book
 from storage.audit import read_acts
+from storage.sign_in_links import LinkKind, add_link
 from tests.api.kit import ORG, OTHER_ORG, House, Reply
 
 MINE, THEIRS = str(UUID(bytes=ORG)), str(UUID(bytes=OTHER_ORG))
@@ -49,6 +51,28 @@ class People:
 
         self.ids[who] = await self.house.tables["us"].write(work)
         return self.ids[who]
+
+    async def link(self, kind: LinkKind, email: str, role: str, lasts_us: int = 10**9) -> str:
+        """The token of a one-time link."""
+        await self.organizations()
+        token = secrets.token_urlsafe(32)
+        await self.house.tables["us"].write(
+            lambda connection: add_link(
+                connection, token, kind, email=email, organization_id=MINE, role=role,
+                lasts_us=lasts_us, created_by="test",
+            )
+        )  # fmt: skip
+        return f"us.{token}"
+
+    async def forget_password(self, who: str) -> None:
+        """As `users reset` leaves somebody."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            user = book.user_by_id(connection, self.ids[who])
+            assert user is not None
+            book.set_password(connection, user, "")
+
+        await self.house.tables["us"].write(work)
 
     async def sign_in(self, who: str, role: str = "", org: str = MINE, **body: Any) -> Reply:
         """By password; made first where a role is said."""

@@ -234,6 +234,18 @@ async def test_the_schema_describes_every_route(house: House) -> None:
     assert names == ["request_id", "includeBody"]
 
 
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/v1/export", form) for form in ("ndjson", "csv", "parquet")]
+    + [("/api/llm-costs", form) for form in ("json", "csv")],
+)
+async def test_the_schema_names_what_a_format_makes(house: House, path: str, form: str) -> None:
+    schema = (await house.get("/download/swagger.json")).json
+    reply = await house.get(f"{path}?format={form}")
+    named = schema["paths"][path]["get"]["responses"]["200"]["content"]
+    assert reply.headers[b"content-type"].decode().partition(";")[0] in named
+
+
 def test_apps_do_not_share_state(house: House) -> None:
     services = replace(house.app.state.services, version="2")
     assert create_app(services).state.services is services

@@ -49,6 +49,7 @@ async def test_the_organisation_is_the_keys(house: House) -> None:
         ("execute", {"sql": 7}, 422, "sql: expected a text"),
         ("download", {"sql": "x", "format": "xlsx"}, 422, "format: expected one of csv, json"),
         ("download", {"sql": "x", "format": 5}, 422, "format:"),
+        ("download", {"sql": "x", "format": [None]}, 422, "format:"),
         ("saved-query", {"sql": "x"}, 400, "[HQL_MISSING_QUERY_NAME]"),
         ("saved-query", {"name": 5, "sql": "x"}, 422, "name:"),
         ("saved-query", {"name": "n" * 256, "sql": "x"}, 400, "[HQL_QUERY_NAME_TOO_LONG]"),

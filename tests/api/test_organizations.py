@@ -46,6 +46,61 @@ async def test_whoever_has_an_account_joins_with_its_password(people: People) ->
     assert reply.json["data"]["organization"]["role"] == "member"
 
 
+async def test_an_invitation_opens_no_account_that_waits_for_a_password(people: People) -> None:
+    """Whoever invites has the link as well."""
+    await people.sign_in("mallory", "owner", THEIRS)
+    await people.add("ann", "owner")
+    await people.forget_password("ann")
+    members = f"/v1/organization/{THEIRS}/members"
+    given = {"email": "ann@example.com", "role": "viewer"}
+    made = (await people.ask("mallory", "POST", members, given)).json["data"]
+    body = {"token": made["url"].partition("token=")[2], "password": PASSWORD}
+    reply = await people.house.post("/v1/auth/link", body)
+    assert (reply.status, b"set-cookie" in reply.headers) == (409, False)
+    assert (await people.sign_in("ann")).status == 401
+    # It is not used up: with a password of her own she joins.
+    body["token"] = await people.link("reset", "ann@example.com", "")
+    assert (await people.house.post("/v1/auth/link", body)).status == 200
+    body["token"] = made["url"].partition("token=")[2]
+    reply = await people.house.post("/v1/auth/link", body)
+    assert reply.json["data"]["organization"]["id"] == THEIRS
+
+
+async def test_an_invitation_does_not_bring_an_old_password_back(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await people.sign_in("ann", "owner")
+    await people.add("bob", "owner", THEIRS)
+    given = {"email": "bob@example.com", "role": "viewer"}
+    made = (await people.ask("ann", "POST", MEMBERS, given)).json["data"]
+    is_password = people.house.accounts.is_password
+
+    async def slow(text: str, stored: str) -> bool:
+        found: bool = await is_password(text, stored)
+        await people.forget_password("bob")
+        return found
+
+    monkeypatch.setattr(people.house.accounts, "is_password", slow)
+    body = {"token": made["url"].partition("token=")[2], "password": PASSWORD}
+    assert (await people.house.post("/v1/auth/link", body)).status == 409
+    monkeypatch.undo()
+    assert (await people.sign_in("bob")).status == 401
+
+
+@pytest.mark.parametrize("change", ["DELETE", "PATCH"])
+async def test_invitations_go_with_whoever_made_them(people: People, change: str) -> None:
+    await people.sign_in("ann", "owner")
+    await people.sign_in("bob", "admin")
+    given = {"email": "bobs-other-address@example.com", "role": "admin"}
+    made = (await people.ask("bob", "POST", MEMBERS, given)).json["data"]
+    body = {"role": "viewer"} if change == "PATCH" else None
+    assert (await people.ask("ann", change, f"{MEMBERS}/{people.ids['bob']}", body)).status == 200
+    follow = {"token": made["url"].partition("token=")[2], "password": PASSWORD}
+    assert (await people.house.post("/v1/auth/link", follow)).status == 404
+    listed = await people.ask("ann", "GET", f"/v1/organization/{MINE}/invites")
+    assert listed.json["data"] == []
+
+
 async def test_an_invitation_is_taken_back(people: People) -> None:
     await people.sign_in("ann", "admin")
     data = (

@@ -276,6 +276,18 @@ async def test_a_filter_is_kept_as_it_came(desk: Office) -> None:
     assert (await desk.ask("GET", path)).status == 404
 
 
+async def test_a_filter_with_a_number_that_is_none_of_ours_gets_another_name(desk: Office) -> None:
+    made = await desk.house.ask(
+        "POST",
+        FILTER,
+        b'{"name": "n", "filter": 1e400}',
+        headers=((b"authorization", b"Bearer both"),),
+    )
+    path = f"{FILTER}/{made.json['data']['id']}"
+    assert (await desk.ask("PATCH", path, {"name": "ours"})).status == 200
+    assert b'"name":"ours","filter":1E+400' in (await desk.ask("GET", path)).body
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import pytest
 
+from appliance.core.forwarded import Caller
 from storage import accounts as book
+from tests.api.kit import FakeLinks
 from tests.api.people_kit import MINE, PASSWORD, THEIRS, People
 
 QUERY = ("POST", "/v1/request/query", {"filter": "all"})
-
-
-async def link(people: People, kind: Any, email: str, role: str, lasts_us: int = 10**9) -> str:
-    await people.organizations()
-    token = secrets.token_urlsafe(32)
-    await people.house.tables["us"].write(
-        lambda connection: book.add_link(
-            connection, token, kind, email=email, organization_id=MINE, role=role,
-            lasts_us=lasts_us, created_by="test",
-        )
-    )  # fmt: skip
-    return f"us.{token}"
 
 
 async def test_a_user_signs_in_and_asks(people: People) -> None:
@@ -51,9 +40,7 @@ async def test_nobody_is_told_which_of_two_was_wrong(people: People) -> None:
     assert wrong.status == 401
     assert b"set-cookie" not in wrong.headers
     # Without a password nobody signs in, not even with an empty one.
-    await people.house.tables["us"].write(
-        lambda connection: book.set_password(connection, people.ids["ann"], "")
-    )
+    await people.forget_password("ann")
     assert (await people.sign_in("", email="ann@example.com", password="")).status == 401
 
 
@@ -94,6 +81,19 @@ async def test_a_cookie_that_we_did_not_sign_is_none(people: People) -> None:
         assert (await people.ask("ann", *QUERY)).status == 401, text
     people.cookies["ann"] = b"a=b; " + good + b"; c=d"
     assert (await people.ask("ann", *QUERY)).status == 200
+
+
+async def test_over_tls_no_other_host_of_the_site_plants_a_session(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await people.sign_in("eve", "owner", THEIRS)
+    monkeypatch.setattr(FakeLinks, "caller", lambda *_: Caller("192.0.2.7", "https", "a.example"))
+    assert (await people.ask("eve", *QUERY)).status == 401
+    await people.sign_in("ann", "owner")
+    assert people.cookies["ann"].startswith(b"__Host-")
+    people.cookies["ann"] = people.cookies["eve"] + b"; " + people.cookies["ann"]
+    reply = await people.ask("ann", "GET", "/v1/auth/session")
+    assert reply.json["data"]["user"]["email"] == "ann@example.com"
 
 
 async def test_sign_out_ends_the_session(people: People) -> None:
@@ -141,6 +141,15 @@ async def test_another_password_ends_all_other_sessions(people: People) -> None:
     assert (await people.sign_in("", email=email, password="another good one")).status == 200
 
 
+async def test_another_password_is_not_set_again_by_an_older_link(people: People) -> None:
+    await people.sign_in("ann", "owner")
+    token = await people.link("reset", "ann@example.com", "")
+    given = {"current_password": PASSWORD, "password": "another good one"}
+    assert (await people.ask("ann", "POST", "/v1/auth/password", given)).status == 200
+    reply = await people.house.post("/v1/auth/link", {"token": token, "password": PASSWORD})
+    assert reply.status == 404
+
+
 async def test_a_key_signs_in_without_a_user(people: People) -> None:
     await people.organizations()
     assert (await people.sign_in("k", key="both")).status == 200
@@ -175,7 +184,7 @@ async def test_with_a_key_the_cookie_does_not_count(people: People) -> None:
 
 
 async def test_the_first_owner_comes_by_a_link_once(people: People) -> None:
-    token = await link(people, "first", "", "owner")
+    token = await people.link("first", "", "owner")
     for _ in range(2):  # looking uses nothing up
         told = (await people.house.post("/v1/auth/link/check", {"token": token})).json["data"]
         assert told["kind"] == "first"
@@ -199,7 +208,7 @@ async def test_the_first_owner_comes_by_a_link_once(people: People) -> None:
     ],
 )
 async def test_a_slip_does_not_use_a_link_up(people: People, body: Any, field: str) -> None:
-    token = await link(people, "first", "", "owner")
+    token = await people.link("first", "", "owner")
     reply = await people.house.post("/v1/auth/link", {"token": token, **body})
     assert reply.status == 422
     assert reply.json["error"].startswith(f"{field}: ")
@@ -207,7 +216,7 @@ async def test_a_slip_does_not_use_a_link_up(people: People, body: Any, field: s
 
 
 async def test_links_end(people: People) -> None:
-    token = await link(people, "first", "", "owner", lasts_us=0)
+    token = await people.link("first", "", "owner", lasts_us=0)
     for text in (token, "us.", "us.x", "eu." + token[3:], "", None, 7, "x" * 5000):
         reply = await people.house.post("/v1/auth/link/check", {"token": text})
         assert reply.status == 404, text
@@ -215,7 +224,7 @@ async def test_links_end(people: People) -> None:
 
 async def test_a_reset_sets_a_password_and_ends_sessions(people: People) -> None:
     await people.sign_in("ann", "owner")
-    token = await link(people, "reset", "ann@example.com", "")
+    token = await people.link("reset", "ann@example.com", "")
     body = {"token": token, "password": "entirely another"}
     assert (await people.house.post("/v1/auth/link", body)).status == 200
     assert (await people.ask("ann", *QUERY)).status == 401
@@ -259,7 +268,7 @@ async def test_no_secret_is_in_an_answer_or_the_file(people: People) -> None:
 
 
 async def test_the_page_works_without_scripts(people: People) -> None:
-    token = await link(people, "first", "", "owner")
+    token = await people.link("first", "", "owner")
     page = await people.house.get(f"/sign-in?token={token}")
     assert page.status == 200
     assert b"Make the first account" in page.body

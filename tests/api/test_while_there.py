@@ -7,12 +7,14 @@ import trio
 import trio.testing
 
 from appliance.api.while_there import WhileThere
+from appliance.errors import Refusal
 
 READS = [
     ("POST", "/v1/request/query-clickhouse"),
     ("GET", "/v1/session/a%2Fb/tree"),
     ("GET", "/v1/request/live"),
 ]
+SCOPE = {"type": "http", "method": "GET", "path": "/v1/export"}
 CHANGES = [
     ("POST", "/v1/request/00000000-0000-0000-0000-000000000000/score"),
     ("POST", "/stripe/webhook"),
@@ -90,3 +92,38 @@ async def test_a_failure_comes_out_as_it_is() -> None:
             receive,
             receive,  # type: ignore[arg-type]
         )
+
+
+class Left(Exception):  # noqa: N818 - a signal
+    """As the door says it."""
+
+
+async def test_a_client_that_leaves_inside_its_request_is_no_group() -> None:
+    app = Working(reads_body=False)
+
+    async def receive() -> Any:
+        await trio.testing.wait_all_tasks_blocked()
+        raise Left
+
+    with pytest.raises(Left):
+        await WhileThere(app)(SCOPE, receive, receive)  # type: ignore[arg-type]
+    assert app.state == "cancelled"
+
+
+async def test_a_body_that_comes_slowly_holds_no_answer_up() -> None:
+    app = Working(reads_body=False)
+    said: list[Any] = [Refusal(408, "body_too_slow", "slow"), {"type": "http.request"}]
+
+    async def receive() -> Any:
+        if said:
+            await trio.lowlevel.checkpoint()
+            one = said.pop(0)
+            if isinstance(one, Exception):
+                raise one
+            return one
+        await trio.testing.wait_all_tasks_blocked()
+        app.may_end.set()
+        return await trio.sleep_forever()
+
+    await WhileThere(app)(SCOPE, receive, receive)  # type: ignore[arg-type]
+    assert app.state == "ended"

@@ -155,7 +155,7 @@ def test_a_network_of_addresses_is_one_and_memory_is_bounded() -> None:
 
 def test_cookies() -> None:
     value = cookie_value(KEY, "eu", TOKEN)
-    signed = read_cookie(f"x=1; {COOKIE}={value}".encode())
+    signed = read_cookie(f"x=1; {COOKIE}={value}".encode(), secure=False)
     assert signed is not None
     assert (signed.region, signed.token) == ("eu", TOKEN)
     assert is_ours(KEY, signed)
@@ -163,11 +163,11 @@ def test_cookies() -> None:
     assert not is_ours(KEY, signed._replace(region="us"))
     assert csrf_token(KEY, TOKEN) not in (signed.signature, csrf_token(KEY, "u" * 43))
     # A page of another host of the same site can set the plain name, never the other one.
-    other = cookie_value(KEY, "us", "o" * 43)
-    both = read_cookie(f"{COOKIE}={other}; {COOKIE_SECURE}={value}".encode())
-    assert both == signed
+    other = f"{COOKIE}={cookie_value(KEY, 'us', 'o' * 43)}"
+    assert read_cookie(f"{other}; {COOKIE_SECURE}={value}".encode(), secure=True) == signed
+    assert read_cookie(other.encode(), secure=True) is None
     for header in (None, b"", b";;;", b"=", COOKIE.encode(), b"\xff" * 20_000):
-        assert read_cookie(header) is None
+        assert read_cookie(header, secure=False) is None
     assert set_cookie("v", secure=True, lasts_s=5) == (
         "__Host-helicone_session=v; Path=/; Max-Age=5; HttpOnly; SameSite=Lax; Secure"
     )

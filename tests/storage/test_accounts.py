@@ -11,6 +11,7 @@ import pytest
 from storage import accounts as book
 from storage import audit as audit_log
 from storage.audit import Act, add_act, read_acts
+from storage.sign_in_links import Link, add_link, find_link, use_link
 from storage.state import DEFAULT_ORGANIZATION_ID as ORG
 from storage.state import State
 from storage.state_tables import StateTables
@@ -102,17 +103,17 @@ def test_bounds(tables: StateTables, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_link_works_once_and_takes_the_place_of_the_older_one(tables: StateTables) -> None:
-    def made(connection: sqlite3.Connection, token: str) -> book.Link:
-        return book.add_link(
+    def made(connection: sqlite3.Connection, token: str) -> Link:
+        return add_link(
             connection, token, "invite", email="a@x", organization_id=ORG, role="viewer",
             lasts_us=MONTH_US, created_by="",
         )  # fmt: skip
 
     tables.write(lambda c: made(c, "one"))
     tables.write(lambda c: made(c, "two"))
-    assert tables.read(lambda c: book.find_link(c, "one")) is None
-    assert tables.write(lambda c: book.use_link(c, "two")) is not None
-    assert tables.write(lambda c: book.use_link(c, "two")) is None
+    assert tables.read(lambda c: find_link(c, "one")) is None
+    assert tables.write(lambda c: use_link(c, "two")) is not None
+    assert tables.write(lambda c: use_link(c, "two")) is None
 
 
 def test_the_log_is_only_added_to(tables: StateTables, monkeypatch: pytest.MonkeyPatch) -> None:
