@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import ui
+from appliance.api import web
 from appliance.errors import Refusal
 
 FOLDER: Final = Path(ui.__file__).parent
@@ -52,6 +53,12 @@ async def page(request: Request) -> Response:
         return Response(MISSING, 503, media_type="text/plain; charset=utf-8")
     headers = {**HEADERS, "Cache-Control": "no-cache"}
     return Response(PAGE, 200, headers, "text/html; charset=utf-8")
+
+
+@router.get("/docs/manual")
+async def manual(request: Request) -> Response:
+    """The manual's first page; what lies below it is the catch-all's (`web.py`)."""
+    return await web.page(request)
 
 
 @router.get("/docs/{file}")

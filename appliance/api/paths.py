@@ -156,6 +156,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("DELETE", "/admin/wallet/{org}/disallow-list"): "admin",
     ("POST", "/stripe/webhook"): "signed",
     ("GET", "/docs"): "public",
+    ("GET", "/docs/manual"): "public",
     ("GET", "/docs/{file}"): "public",
     ("GET", "/ui/{path:path}"): "public",
     ("GET", "/{path:path}"): "public",

@@ -26,7 +26,7 @@ REQUIRED: Final = {
     "configure": require_configure, "govern": require_govern,
 }  # fmt: skip
 # Who did what is written down (api/audited.py).
-PAGES: Final = ("/sign-in", "/docs", "/{path:path}")
+PAGES: Final = ("/sign-in", "/docs", "/docs/manual", "/{path:path}")
 AUDITED: Final = ("manage", "configure", "govern")
 FORWARDED: Final = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via")
 

@@ -42,8 +42,9 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("GET", "/metrics"): PUBLIC,
     ("GET", "/download/swagger.json"): PUBLIC,
     ("GET", "/docs"): Case(status=(200, 503)),
+    ("GET", "/docs/manual"): Case(status=(200, 503)),
     ("GET", "/ui/{path:path}"): Case("/ui/{org}", status=GONE),
-    ("GET", "/{path:path}"): Case("/", status=(200, 503)),
+    ("GET", "/{path:path}"): Case("/requests/{org}", status=(200, 503)),
     ("GET", "/docs/{file}"): Case("/docs/{org}", status=GONE),
     **{("GET", path): PUBLIC for path in (
         "/v1/models", "/ai/v1/models", "/ai/models", "/models", "/v1/models/multimodal",
