@@ -71,7 +71,7 @@ OPTION_GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "host", "port", "public_url", "data_dir", "eu_data_dir", "config", "ready_file",
         "tls_cert", "tls_key", "http2", "worker_type",
     ),
-    "Access": (
+    "Who may call": (
         "access", "bootstrap_key", "admin_key", "allow_targets", "allow_hosts", "allow_origins",
         "trusted_proxies", "metrics_allow", "webhook_allow", "master_key",
     ),

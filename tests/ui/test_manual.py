@@ -26,7 +26,10 @@ MANUAL = ROOT / "ui" / "manual"
 PAGES = sorted(path.stem for path in MANUAL.glob("*.md"))
 CONTENTS = "contents"
 # Where a link may lead that is no page of the manual.
-SERVED = {"/docs", "/download/swagger.json", "/requests", "/sql", "/start", "/dashboard"}
+UI_PAGES = re.findall(
+    r'\{ id: "([a-z]+)"', (ROOT / "ui" / "web" / "pages.js").read_text(encoding="utf-8")
+)
+SERVED = {"/docs", "/download/swagger.json", *(f"/{name}" for name in UI_PAGES)}
 # Headers that need no heading, and why.
 NO_HEADING = {
     # Said by whoever speaks HTTP; they ask nothing of this program by themselves.
@@ -109,7 +112,7 @@ def test_pages_have_a_title_and_anchors_of_their_own(page: str) -> None:
     doubles = [name for name, n in Counter(map(shown_slug, headings(page))).items() if n > 1]
     assert not doubles
     assert not re.search(r"\b(TODO|FIXME|XXX|TBD)\b", text)
-    assert not re.search(r"^\s+```", text, re.MULTILINE), "boxes of code begin at the margin"
+    assert not re.search(r"^[ \t]+```", text, re.MULTILINE), "boxes of code begin at the margin"
 
 
 def test_every_header_has_a_heading() -> None:
