@@ -62,6 +62,14 @@ async def test_nothing_else_is_served(house: House, folder: Path, name: str) -> 
     assert (await house.get(f"/docs/{name}")).status == 404
 
 
+@pytest.mark.parametrize("path", ["/docs/manual", "/docs/manual/headers", "/docs/manual/a/b"])
+async def test_the_manual_is_a_page_of_the_ui(house: House, path: str) -> None:
+    page = await house.get(path)
+    index = await house.get("/dashboard")
+    assert (page.status, page.body) == (index.status, index.body)
+    assert page.headers[b"content-type"].startswith((b"text/html", b"text/plain"))
+
+
 def test_what_npm_fetches_is_known_by_its_sum() -> None:
     package = json.loads((UI / "package.json").read_text())
     lock = json.loads((UI / "package-lock.json").read_text())
