@@ -58,7 +58,7 @@ const PERIODS = { day: "a day", week: "a week", month: "a month" };
 
 function Budgets() {
   const budgets = useQuery("budgets", (signal) => get("/v1/budgets", { signal }), { every_ms: REFRESH_MS });
-  const none = html`<p>No budget is set. A budget says what a key, a user or the value of a property may spend in a day, a week or a month; a call that does not fit is refused before it costs anything. Budgets hold for all calls, with credits or without.</p>
+  const none = html`<p>No budget is set. A budget says what a key, a user or the value of a property may spend in a day, a week or a month; when that is used up, further calls are refused. No credits are needed for it.</p>
     <${CodeBox} text=${"helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets set property:team 100 --per month --value search"} />`;
   return html`<${Section} title="Budgets" tells="What may be spent in the period that runs. Periods begin at midnight UTC, weeks on Monday.">
     <${Shown} query=${budgets} empty=${html`<div class="stack">${none}</div>`}>${(rows) => html`
@@ -75,7 +75,7 @@ function Budget({ row }) {
   const used = share(row);
   const tone = used >= 1 ? "over" : used >= 0.8 ? "near" : "";
   return html`<tr><td>${SCOPES[row.scope] ?? row.scope.replace("property:", "Property ")}</td>
-    <td class="cut" title=${row.value}>${row.value || html`<span class="muted">each for itself</span>`}</td>
+    <td class="cut" title=${row.value}>${row.value && row.value !== "*" ? row.value : html`<span class="muted">each for itself</span>`}</td>
     <td class="num">${usd(row.spent_usd)}</td><td class="num">${usd(row.held_usd)}</td>
     <td class="num">${usd(row.limit_usd)} ${PERIODS[row.period] ?? row.period}</td>
     <td><${Meter} label=${`${Math.round(100 * used)} % used`} parts=${[[spent, tone], [held, "held"]]} /></td>
