@@ -26,7 +26,7 @@ export default function Keys({ params }) {
   const close = () => setOpen(null);
   const make = mayConfigure && html`<button type="button" class="primary" onClick=${() => setOpen({ kind: "make" })}>New key</button>`;
   return html`<div class="page">
-    <div class="page-head"><h1>Keys</h1>${make}</div>
+    <div class="page-head"><h1>Keys</h1>${keys.data?.length > 0 && make}</div>
     ${session.open && html`<p class="notice">Calls without a key are answered here, and are recorded for this organisation. To ask for a key, start the appliance with <code>--access keys</code>.</p>`}
     ${!mayConfigure && html`<p class="muted">An owner or an admin of the organisation makes and revokes keys.</p>`}
     <${Shown} query=${keys} empty=${html`<${Empty} title="No keys yet">

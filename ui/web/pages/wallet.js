@@ -40,7 +40,7 @@ function State({ state }) {
       <${Figure} name="To spend" value=${cents(state.effectiveBalance)} tone=${Number(state.effectiveBalance) < 0 ? "bad" : ""} title="The balance, less what calls under way may cost at most" />
       <${Figure} name="Balance" value=${cents(state.balance)} title="What was paid in, less what calls have cost" />
       <${Figure} name="Held" value=${cents(state.totalEscrow)} title="Set aside for calls that are under way. When one ends, its cost is taken and the rest is free again" />
-      <${Figure} name="Spent" value=${cents(state.totalDebits)} title="What calls have cost so far, and what was paid back" />
+      <${Figure} name="Spent" value=${cents(state.totalDebits)} title="What calls have cost so far" />
       <${Figure} name="Paid in" value=${cents(state.totalCredits)} title="All credits that were ever bought, less what went back" />
       ${Number(state.creditLine) > 0 && html`<${Figure} name="Credit line" value=${cents(state.creditLine)} title="How far the balance may go below nothing" />`}
     </div>
@@ -53,29 +53,31 @@ const Disallowed = ({ rows }) => html`<${Section} title="Not paid from credits" 
       <td>${row.helicone_request_id ? html`<a href=${href("requests", [], { id: row.helicone_request_id })}>the request</a>` : "–"}</td></tr>`)}</tbody></table></div>
   <${CodeBox} text=${`helicone-appliance wallet allow ${rows[0].provider} ${rows[0].model}`} /><//>`;
 
-const SCOPES = { key: "Each key", user: "Each user" };
+const SCOPES = { key: "Key", user: "User" };
 const PERIODS = { day: "a day", week: "a week", month: "a month" };
 
 function Budgets() {
   const budgets = useQuery("budgets", (signal) => get("/v1/budgets", { signal }), { every_ms: REFRESH_MS });
+  const keys = useQuery(budgets.data?.some((row) => row.scope === "key") ? "keys" : null, (signal) => get("/v1/api-keys", { signal }));
+  const nameOf = (row) => (row.scope === "key" && keys.data?.find((one) => one.id === row.value)?.api_key_name) || row.value;
   const none = html`<p>No budget is set. A budget says what a key, a user or the value of a property may spend in a day, a week or a month; when that is used up, further calls are refused. No credits are needed for it.</p>
     <${CodeBox} text=${"helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets set property:team 100 --per month --value search"} />`;
   return html`<${Section} title="Budgets" tells="What may be spent in the period that runs. Periods begin at midnight UTC, weeks on Monday.">
     <${Shown} query=${budgets} empty=${html`<div class="stack">${none}</div>`}>${(rows) => html`
       <div class="table-box"><table class="plain"><thead><tr><th>For</th><th>Value</th><th class="num">Spent</th><th class="num" title="Set aside for calls that are under way">Held</th><th class="num">Limit</th><th>Used</th><th>Id</th></tr></thead>
-        <tbody>${[...rows].sort((a, b) => share(b) - share(a)).map((row) => html`<${Budget} key=${`${row.id}:${row.value}`} row=${row} />`)}</tbody></table></div>
+        <tbody>${[...rows].sort((a, b) => share(b) - share(a)).map((row) => html`<${Budget} key=${`${row.id}:${row.value}`} row=${row} name=${nameOf(row)} />`)}</tbody></table></div>
       <details><summary>Set or remove one</summary><${CodeBox} text=${`helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets remove ${rows[0].id}`} /></details>`}<//><//>`;
 }
 
 const share = (row) => (Number(row.limit_usd) ? (Number(row.spent_usd) + Number(row.held_usd)) / Number(row.limit_usd) : 1);
 
-function Budget({ row }) {
+function Budget({ row, name }) {
   const limit = Number(row.limit_usd) || 1e-12;
   const [spent, held] = [Number(row.spent_usd) / limit, Number(row.held_usd) / limit];
   const used = share(row);
   const tone = used >= 1 ? "over" : used >= 0.8 ? "near" : "";
   return html`<tr><td>${SCOPES[row.scope] ?? row.scope.replace("property:", "Property ")}</td>
-    <td class="cut" title=${row.value}>${row.value && row.value !== "*" ? row.value : html`<span class="muted">each for itself</span>`}</td>
+    <td class="cut" title=${row.value}>${name && name !== "*" ? name : html`<span class="muted">each for itself</span>`}</td>
     <td class="num">${usd(row.spent_usd)}</td><td class="num">${usd(row.held_usd)}</td>
     <td class="num">${usd(row.limit_usd)} ${PERIODS[row.period] ?? row.period}</td>
     <td><${Meter} label=${`${Math.round(100 * used)} % used`} parts=${[[spent, tone], [held, "held"]]} /></td>

@@ -8,10 +8,12 @@ import { useSession } from "../../lib/session.js";
 import { Empty, Loading, Problem } from "../../parts/states.js";
 
 const PAGE_ROWS = 50;
+/** How actions begin: those over REST as "key.create", those of the command line as "keys.create". */
 const KINDS = [
-  ["", "Everything"], ["key.", "Helicone keys"], ["provider-key.", "Providers' keys"], ["proxy-key.", "Proxy keys"], ["rate-limit.", "Rate limits"],
-  ["member.", "Members"], ["organization.", "Organisations"], ["sign-in.", "Sign-ins"], ["session.", "Sessions"], ["password.", "Passwords"],
-  ["wallet.", "Wallet"], ["deletion.", "Deletions"], ["prompt.", "Prompts"], ["dataset.", "Datasets"], ["alert.", "Alerts"], ["webhook.", "Webhooks"], ["filter.", "Filters"],
+  ["", "Everything"], ["key", "Helicone keys"], ["provider-key", "Providers' keys"], ["proxy-key", "Proxy keys"], ["rate-limit", "Rate limits"],
+  ["member", "Members"], ["users", "Users, by command"], ["organization", "Organisations"], ["sign-", "Sign-ins and -outs"], ["session", "Sessions"], ["password", "Passwords"],
+  ["wallet", "Wallet"], ["budgets", "Budgets"], ["deletion", "Deletions"], ["dataset", "Datasets"], ["filter", "Saved filters"],
+  ["POST ", "Other things, made"], ["DELETE ", "Other things, removed"],
 ];
 
 export function Audit({ params }) {
@@ -37,7 +39,7 @@ export function Audit({ params }) {
         <td class="nowrap" title=${utc(row.at)}>${time(row.at)}</td>
         <td class="cut" title=${row.actor}><${Actor} actor=${row.actor} people=${people.data} keys=${keys.data} /></td>
         <td class="nowrap"><button type="button" class="link" title="Show only these" onClick=${() => setParams({ action: row.action })}>${row.action}</button></td>
-        <td class="cut"><code title=${row.target}>${row.target.length > 12 ? `${row.target.slice(0, 8)}…` : row.target}</code></td>
+        <td class="cut">${row.target ? html`<code title=${row.target}>${short(row.target)}</code>` : html`<span class="muted">–</span>`}</td>
         <td><${Detail} detail=${row.detail} /></td>
         <td class="nowrap">${row.address || html`<span class="muted">–</span>`}</td></tr>`)}</tbody></table></div>`}
     ${rows && (cursors.length > 1 || rows.length === PAGE_ROWS) && html`<div class="row">
@@ -57,7 +59,9 @@ function Actor({ actor, people, keys }) {
 
 const Detail = ({ detail }) => {
   const entries = Object.entries(detail ?? {});
-  return entries.length ? html`<span class="chips">${entries.map(([name, value]) => html`<span class="badge" key=${name} title=${`${name}: ${text(value)}`}><span class="cut">${name} ${text(value)}</span></span>`)}</span>` : html`<span class="muted">–</span>`;
+  return entries.length ? html`<span class="chips">${entries.map(([name, value]) => html`<span class="badge" key=${name} title=${`${name}: ${text(value)}`}><span class="cut">${name} ${short(text(value))}</span></span>`)}</span>` : html`<span class="muted">–</span>`;
 };
 
+const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+const short = (value) => value.replace(UUID, (id) => `${id.slice(0, 8)}…`);
 const text = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));

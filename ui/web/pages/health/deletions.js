@@ -40,7 +40,7 @@ function Ask({ session, ask }) {
   const subject = isAll ? session.organization.id : id;
   return html`<${Form} act=${{ busy: false, error: null }} verb="Delete …" isReady=${subject.trim() !== ""} submit=${() => ask({ kind, id: kind === "request" ? subject.trim() : subject })}>
     <${Field} id="del-kind" label="What"><select id="del-kind" value=${kind} onChange=${(event) => setKind(event.target.value)}>${kinds.map((one) => html`<option value=${one}>${KINDS[one].name}</option>`)}</select><//>
-    ${!isAll && html`<${Text} id="del-id" label=${KINDS[kind].label} hint=${KINDS[kind].hint} value=${id} set=${setId} class="code" autocomplete="off" required />`}<//>`;
+    ${!isAll && html`<${Text} id="del-id" label=${KINDS[kind].label} hint=${KINDS[kind].hint} value=${id} set=${setId} autocomplete="off" spellcheck=${false} required />`}<//>`;
 }
 
 /** Says what it does and to how much; the whole organisation asks for its name. */

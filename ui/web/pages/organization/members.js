@@ -59,7 +59,7 @@ function Member({ row, session, base, mayGovern, changed, drop }) {
       ${rolesFor(session).map((role) => html`<option value=${role}>${role}</option>`)}</select>`}</td>
     <td class="nowrap" title=${utc(row.created_at)}>${time(row.created_at)}</td>
     <td class="nowrap" title=${utc(row.signed_in_at)}>${row.signed_in_at ? ago(row.signed_in_at) : html`<span class="muted">never</span>`}</td>
-    ${mayGovern && html`<td class="acts">${!fixed && html`<button type="button" class="plain danger" aria-label=${`Remove ${row.email}`} onClick=${drop}>Remove</button>`}</td>`}</tr>`;
+    ${mayGovern && html`<td class="acts">${!fixed && html`<button type="button" class="plain danger" aria-label=${isSelf ? "Leave the organisation" : `Remove ${row.email}`} onClick=${drop}>${isSelf ? "Leave" : "Remove"}</button>`}</td>`}</tr>`;
 }
 
 function Remove({ row, session, base, close, changed }) {

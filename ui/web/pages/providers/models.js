@@ -1,7 +1,7 @@
 // The models that the gateway offers, who serves them, and what they cost.
 import { html, useMemo } from "../../lib/html.js";
 import { get } from "../../lib/api.js";
-import { count, short, usd } from "../../lib/format.js";
+import { NONE, count, short } from "../../lib/format.js";
 import { useQuery } from "../../lib/query.js";
 import { setParams } from "../../lib/route.js";
 import { Icon } from "../../parts/icon.js";
@@ -9,6 +9,7 @@ import { copy } from "../../parts/pop.js";
 import { Empty, Shown } from "../../parts/states.js";
 
 const SHOWN = 100;
+const cost = (usd) => (usd === null || usd === undefined ? NONE : usd === 0 ? "free" : `$${usd.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 })}`);
 const price = (name) => (row) => row.pricing[name];
 const COLUMNS = [
   { id: "model", name: "Model", of: (row) => row.model, tells: "As the gateway calls it. Click to copy it with its provider" },
@@ -46,7 +47,7 @@ function Found({ data, params }) {
         <td title=${`${row.author}; takes ${row.takes.join(", ")} in`}><button type="button" class="link" onClick=${() => copy(`${row.model}/${row.provider}`, `${row.model}/${row.provider} copied`)}>${row.model}</button></td>
         <td title=${`There it is called ${row.named}`}>${row.provider}</td>
         <td class="num" title=${count(row.context)}>${short(row.context)}</td><td class="num" title=${count(row.output)}>${short(row.output)}</td>
-        ${["prompt", "completion", "cacheRead", "cacheWrite"].map((name) => html`<td class="num">${usd(row.pricing[name])}</td>`)}
+        ${["prompt", "completion", "cacheRead", "cacheWrite"].map((name) => html`<td class="num">${cost(row.pricing[name])}</td>`)}
         <td>${row.credits ? "yes" : html`<span class="muted">no</span>`}</td></tr>`)}</tbody></table></div>
     ${shown.length < rows.length && html`<div><button type="button" onClick=${() => setParams({ all: "1" })}>Show all ${count(rows.length)}</button></div>`}`}`;
 }

@@ -26,15 +26,15 @@ function Table({ rows, chosen }) {
   const most = [...rows].sort((a, b) => b.metrics.requests - a.metrics.requests);
   return html`<div class="table-box"><table class="plain">
     <thead><tr><th>Provider</th><th>State</th><th class="num" title="Calls that ended in the last 24 hours">Calls</th>
-      <th class="num" title="Answers with a status from 400, or none at all, of all calls. In brackets: against the 24 hours before">Errors</th>
+      <th class="num" title="Answers with a status from 400 to 599, of all calls; also those that a limit or a budget here turned away. In brackets: against the 24 hours before">Errors</th>
       <th class="num" title="The mean from the request's arrival to the end of the answer. In brackets: against the 24 hours before">Mean latency</th>
       <th class="num" title="The mean over streamed answers">Mean to first token</th></tr></thead>
     <tbody>${most.map(({ providerName: name, metrics: told }) => html`<tr key=${name}>
       <td><button type="button" class="link" aria-pressed=${name === chosen} title="Its course over time" onClick=${() => setParams({ provider: name === chosen ? "" : name })}>${name}</button></td>
       <td><${State} told=${told} /></td>
       <td class="num">${count(told.requests)}</td>
-      <td class="num">${told.requests ? percent(told.errorRate) : "–"} <${Change} by=${told.errorRateChange} text=${(by) => `${(100 * by).toFixed(1)} points`} least=${0.0005} /></td>
-      <td class="num">${told.requests ? duration(told.average_latency_ms) : "–"} <${Change} by=${told.latencyChangeMs} text=${duration} least=${1} /></td>
+      <td class="num">${told.requests ? percent(told.errorRate) : "–"} <${Change} told=${told} by=${told.errorRateChange} text=${(by) => `${(100 * by).toFixed(1)} points`} least=${0.0005} /></td>
+      <td class="num">${told.requests ? duration(told.average_latency_ms) : "–"} <${Change} told=${told} by=${told.latencyChangeMs} text=${duration} least=${1} /></td>
       <td class="num">${told.average_time_to_first_token_ms ? duration(told.average_time_to_first_token_ms) : "–"}</td>
     </tr>`)}</tbody></table></div>`;
 }
@@ -47,8 +47,10 @@ function State({ told }) {
   return html`<span class="badge good" title="Fewer than five of a hundred calls fail">well</span>`;
 }
 
-function Change({ by, text, least }) {
-  if (!by || Math.abs(by) < least) return null;
+/** Against the day before, if there were calls then. */
+function Change({ told, by, text, least }) {
+  const wasCalled = told.average_latency_ms - told.latencyChangeMs > 0;
+  if (!told.requests || !wasCalled || Math.abs(by) < least) return null;
   return html`<span class=${`small ${by > 0 ? "bad" : "good"}`}>(${by > 0 ? "+" : "−"}${text(Math.abs(by))})</span>`;
 }
 
@@ -64,7 +66,7 @@ function Course({ name, frame }) {
         { name: "Answered", color: "chart-1", bars: true, values: rows.map((row) => row.requests - row.errors) },
         { name: "Errors", color: "chart-4", bars: true, values: rows.map((row) => row.errors) }]} /></div>
       <div><h3 title="The mean from the request's arrival to the end of the answer">Latency</h3><${Chart} label="Latency" times=${rows.map((row) => date(row.time))} format=${duration} series=${[
-        { name: "Whole answer", color: "chart-3", values: rows.map((row) => row.average_latency_ms || null) },
+        { name: "Whole answer", color: "chart-3", bars: true, values: rows.map((row) => row.average_latency_ms || null) },
         { name: "First token", color: "chart-6", values: rows.map((row) => row.average_time_to_first_token_ms || null) }]} /></div>
     </div>`}<//>`;
 }
