@@ -8,6 +8,7 @@ import { Confirm, Dialog, toast } from "../../parts/pop.js";
 import { Field, Form, Once, Section, Text } from "../../parts/settings.js";
 import { Shown } from "../../parts/states.js";
 
+const LOOK_MS = 60_000;
 const ROLES = {
   owner: "everything, also making owners and deleting the organisation",
   admin: "settings, keys, deletions and people, but not owners",
@@ -19,8 +20,10 @@ export function Members({ session }) {
   const base = `/v1/organization/${session.organization.id}`;
   const members = useQuery("members", (signal) => get(`${base}/members`, { signal }));
   const mayGovern = may(session, "govern");
+  const invites = useQuery(mayGovern ? "invites" : null, (signal) => get(`${base}/invites`, { signal }), { every_ms: LOOK_MS });
   const [open, setOpen] = useState(null);
   const close = () => setOpen(null);
+  const invited = (told) => { forget("invites"); invites.reload(); setOpen({ kind: "made", told }); };
   const changed = () => { forget("members"); members.reload(); };
   return html`
     <${Section} title="Members" tells=${mayGovern ? null : "An owner or an admin says who belongs here."}
@@ -30,8 +33,8 @@ export function Members({ session }) {
         <tbody>${rows.map((row) => html`<${Member} key=${row.id} row=${row} session=${session} base=${base} mayGovern=${mayGovern} changed=${changed} drop=${() => setOpen({ kind: "remove", row })} />`)}</tbody></table></div>`}<//>
       <details class="small muted"><summary>What the roles may</summary><dl class="facts">${Object.entries(ROLES).map(([role, tells]) => html`<dt>${role}</dt><dd>${tells}</dd>`)}</dl></details>
     <//>
-    ${mayGovern && html`<${Invites} base=${base} />`}
-    ${open?.kind === "invite" && html`<${Invite} session=${session} base=${base} close=${close} made=${(told) => { forget("invites"); setOpen({ kind: "made", told }); }} />`}
+    ${mayGovern && html`<${Invites} base=${base} invites=${invites} />`}
+    ${open?.kind === "invite" && html`<${Invite} session=${session} base=${base} close=${close} made=${invited} />`}
     ${open?.kind === "made" && html`<${Once} title=${`The link for ${open.told.email}`} secret=${open.told.url} what="link" close=${close}>
       <p class="muted">Hand it over yourself: nothing is mailed. Whoever opens it sets a password and becomes ${open.told.role} here. It works once, until ${time(open.told.expires_at)}.</p><//>`}
     ${open?.kind === "remove" && html`<${Remove} row=${open.row} session=${session} base=${base} close=${close} changed=${changed} />`}`;
@@ -87,8 +90,7 @@ function Invite({ session, base, close, made }) {
     <//><//>`;
 }
 
-function Invites({ base }) {
-  const invites = useQuery("invites", (signal) => get(`${base}/invites`, { signal }), { every_ms: 60_000 });
+function Invites({ base, invites }) {
   const [asked, setAsked] = useState(null);
   const [run, act] = useAct(async () => {
     await remove(`${base}/invites/${asked.id}`);
