@@ -71,10 +71,10 @@ function Make({ close, made }) {
     <${Form} act=${act} submit=${run} verb="Make the key" close=${close} isReady=${name.trim() !== ""}>
       <${Text} id="key-name" label="Name" hint="What it is for: an application, a place, a person." value=${name} set=${setName} required maxlength="200" autocomplete="off" autofocus />
       <div class="field" role="radiogroup" aria-label="What it may"><span class="label">What it may</span>
-        ${Object.entries(PERMISSIONS).map(([id, one]) => html`<label class="row tight" key=${id}>
+        ${Object.entries(PERMISSIONS).map(([id, one]) => html`<label class="option" key=${id}>
           <input type="radio" name="permission" checked=${permission === id} onChange=${() => setPermission(id)} />
           <span class="grow"><b>${one.name}</b> <span class="muted small">${one.tells}</span></span></label>`)}</div>
-      <label class="row tight"><input type="checkbox" checked=${limited} onChange=${(event) => setLimited(event.target.checked)} />
+      <label class="option"><input type="checkbox" checked=${limited} onChange=${(event) => setLimited(event.target.checked)} />
         <span class="grow">The organisation's <a href="/limits">rate limits</a> hold for it</span></label>
     <//><//>`;
 }

@@ -1,5 +1,5 @@
 // What pages of settings are made of: sections, fields, choices in the address, secrets shown once.
-import { html, useEffect, useState } from "../lib/html.js";
+import { html, useEffect, useRef, useState } from "../lib/html.js";
 import { Icon } from "./icon.js";
 import { Dialog, copy } from "./pop.js";
 
@@ -27,12 +27,15 @@ export const Tabs = ({ label, tabs, value, set }) => html`<div class="tabs" role
   ${tabs.map(([id, name]) => html`<button type="button" role="tab" key=${id} aria-selected=${id === value} onClick=${() => set(id)}>${name}</button>`)}</div>`;
 
 /** A form with the server's refusal beside it. `act` is the state of useAct. */
-export const Form = ({ act, submit, verb, close, isReady = true, children }) => html`
-  <form class="form" onSubmit=${(event) => { event.preventDefault(); submit(); }}>
+export function Form({ act, submit, verb, close, isReady = true, children }) {
+  const refusal = useRef(null);
+  useEffect(() => refusal.current?.scrollIntoView({ block: "nearest" }), [act.error]);
+  return html`<form class="form" onSubmit=${(event) => { event.preventDefault(); submit(); }}>
     ${children}
-    ${act.error && html`<p class="notice bad" role="alert">${act.error.message}</p>`}
+    ${act.error && html`<p class="notice bad" role="alert" ref=${refusal}>${act.error.message}</p>`}
     <div class="row"><button type="submit" class="primary" disabled=${act.busy || !isReady}>${verb}</button>
       ${close && html`<button type="button" onClick=${close}>Cancel</button>`}</div></form>`;
+}
 
 /** A secret that is known this once. Closing asks once whether it was copied; leaving the page, the
  *  browser does. */
@@ -55,7 +58,7 @@ export function Once({ title, secret, children, close, what = "key" }) {
     <pre class="code" tabindex="0" data-secret>${secret}</pre>
     ${children}
     ${isAsked && !isCopied && html`<p class="notice bad" role="alert">It was not copied yet, and it cannot be shown again.</p>`}
-    <div class="row"><button type="button" class="primary" onClick=${take}><${Icon} name=${isCopied ? "check" : "copy"} /> ${isCopied ? "Copied" : "Copy"}</button>
+    <div class="row"><button type="button" class="primary" autofocus onClick=${take}><${Icon} name=${isCopied ? "check" : "copy"} /> ${isCopied ? "Copied" : "Copy"}</button>
       <button type="button" onClick=${leave}>${isAsked && !isCopied ? "Close without copying" : "Done"}</button></div>
   </div><//>`;
 }

@@ -55,7 +55,7 @@ function Really({ asked, session, close, done }) {
   });
   const isAll = asked.kind === "organization";
   return html`<${Confirm} title="Delete for good?" verb="Delete for good" act=${run} close=${close} busy=${act.busy || (isAll && typed !== session.organization.name)} error=${act.error}>
-    <div class="stack"><p>This deletes <b>${what(asked.id, session)}</b>${isAll ? ": its records, keys, settings, prompts and datasets" : ", with bodies, properties, scores and copies in datasets"}. It cannot be taken back, by nobody.</p>
+    <div class="stack"><p>This deletes <b>${what(asked.id, session)}</b>${isAll ? ": its records, keys, settings, prompts and datasets" : ", with bodies, properties, scores and copies in datasets"}. Nobody can take that back.</p>
       ${filter && html`<p class=${found.data === 0 ? "notice warn" : "muted"}>${found.data === undefined ? (found.error ? "How many there are cannot be told now." : "Counting …") : found.data === 0 ? "No record of it is found now. Records that come later are not deleted." : html`<b>${count(found.data)}</b> ${found.data === 1 ? "record is" : "records are"} found now. What comes later is not deleted.`}</p>`}
       ${isAll && html`<${Text} id="del-name" label=${`To go on, write its name: ${session.organization.name}`} value=${typed} set=${setTyped} autocomplete="off" />`}</div><//>`;
 }

@@ -8,8 +8,7 @@ import { Field, Form, Text } from "../../parts/settings.js";
 /** What can be said of a key beside its secret, under the API's names. */
 const SETTINGS = {
   region: { name: "Region", hint: "Such as us-east-1, or eu." },
-  location: { name: "Location", hint: "Another word for the region." },
-  crossRegion: { name: "Across regions", hint: "true: the provider may answer from another region of the same part of the world." },
+  crossRegion: { name: "The provider may answer from another region of the same part of the world", isFlag: true },
   projectId: { name: "Project", hint: "The id of the project at Google." },
   resourceName: { name: "Resource", hint: "The first part of your address at openai.azure.com." },
   deploymentName: { name: "Deployment", hint: "Where it is not called as the model is." },
@@ -102,9 +101,10 @@ const told = (config) => Object.fromEntries(Object.entries(config).map(([name, v
 function Place({ form, set, provider }) {
   const usual = USUAL[idOf(provider)] ?? [];
   const others = Object.keys(SETTINGS).filter((name) => !usual.includes(name));
-  const one = (name) => html`<${Text} key=${name} id=${`pk-${name}`} label=${SETTINGS[name].name} hint=${SETTINGS[name].hint} autocomplete="off" value=${form.config[name] ?? ""} set=${(value) => set({ config: { ...form.config, [name]: value } })} />`;
+  const one = (name) => SETTINGS[name].isFlag ? html`<label class="option" key=${name}><input type="checkbox" checked=${form.config[name] === "true"}
+      onChange=${(event) => set({ config: { ...form.config, [name]: event.target.checked ? "true" : "" } })} /><span class="grow">${SETTINGS[name].name}</span></label>` : html`<${Text} key=${name} id=${`pk-${name}`} label=${SETTINGS[name].name} hint=${SETTINGS[name].hint} autocomplete="off" value=${form.config[name] ?? ""} set=${(value) => set({ config: { ...form.config, [name]: value } })} />`;
   return html`${usual.map(one)}
-    <label class="row tight"><input type="checkbox" checked=${form.byok} onChange=${(event) => set({ byok: event.target.checked })} />
+    <label class="option"><input type="checkbox" checked=${form.byok} onChange=${(event) => set({ byok: event.target.checked })} />
       <span class="grow">The gateway may use it for this organisation's calls (BYOK)</span></label>
     <details><summary>Address and more settings</summary><div class="stack">
       <${Text} id="pk-url" label="Base URL" hint="The only place the key may go to. Empty: the provider's own address." type="url" placeholder="https://…" value=${form.url} set=${(url) => set({ url })} autocomplete="off" />

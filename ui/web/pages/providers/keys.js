@@ -18,7 +18,7 @@ export function ProviderKeys({ keys }) {
   const add = mayConfigure && html`<button type="button" class="primary" onClick=${() => setOpen({ kind: "add" })}>Store a key</button>`;
   const dialog = { close, changed, row: open?.row };
   return html`
-    <div class="row apart"><p class="muted grow">Calls without a provider's key of their own are made with these. They are kept sealed and are never shown again.</p>${keys.data?.length > 0 && add}</div>
+    <div class="row lead"><p class="muted grow">Calls without a provider's key of their own are made with these. They are kept sealed and are never shown again.</p>${keys.data?.length > 0 && add}</div>
     ${!mayConfigure && html`<p class="muted">An owner or an admin of the organisation stores and changes keys.</p>`}
     <${Shown} query=${keys} empty=${html`<${Empty} title="No provider's key is stored">
         <p>Without one, each call brings its own key and it goes to the provider as it came. With one, programs need a Helicone key alone, and the gateway can choose among providers.</p>${add}

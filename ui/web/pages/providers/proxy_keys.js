@@ -21,7 +21,7 @@ export function ProxyKeys({ keys }) {
   const close = () => setOpen(null);
   const add = mayConfigure && stored.length > 0 && html`<button type="button" class="primary" onClick=${() => setOpen({ kind: "make" })}>New proxy key</button>`;
   return html`
-    <div class="row apart"><p class="muted grow">A proxy key is sent where the provider's key would be. The stored key takes its place here, under the limits of the proxy key.</p>${proxies.data?.length > 0 && add}</div>
+    <div class="row lead"><p class="muted grow">A proxy key is sent where the provider's key would be. The stored key takes its place here, under the limits of the proxy key.</p>${proxies.data?.length > 0 && add}</div>
     ${!mayConfigure && html`<p class="muted">An owner or an admin of the organisation makes and removes proxy keys.</p>`}
     <${Shown} query=${proxies} empty=${html`<${Empty} title="No proxy keys yet">
         <p>Give one to a person or a program that should reach a provider through you: the provider's key stays here, and you say how much they may use.</p>
