@@ -12,7 +12,7 @@ import { zoomTo } from "../dashboard.js";
 
 const OTHER = "other";
 const TOP = 10;
-const DRAWN = 6;
+const COLOURS = 6;
 
 export function Values({ name, body, asked, params }) {
   const ask = (path, more) => (signal) => post(path, { ...body, ...more }, { signal });
@@ -46,18 +46,18 @@ function sums(rows) {
   return all.map((one) => ({ ...one, isRest: isRest(one) })).sort((a, b) => a.isRest - b.isRest || b.count - a.count);
 }
 
-/** The largest values one by one, what is beyond the colours as one. */
+/** The most frequent values one by one, in the same colours in every chart; the others as one. */
 function OverTime({ title, tells, query, field, format }) {
   const drawn = useMemo(() => {
     if (!query.data) return null;
-    const values = sums(query.data).sort((a, b) => a.isRest - b.isRest || b[field] - a[field]);
-    const own = values.filter((one) => !one.isRest).slice(0, values.length > DRAWN ? DRAWN - 1 : DRAWN).map((one) => one.value);
+    const values = sums(query.data);
+    const own = values.filter((one) => !one.isRest).slice(0, COLOURS).map((one) => one.value);
     const times = [...new Set(query.data.map((row) => row.time))].sort();
     const places = new Map(times.map((time, at) => [time, at]));
     const columns = new Map([...own, OTHERS].map((value) => [value, new Array(times.length).fill(0)]));
     for (const row of query.data) columns.get(own.includes(row.value) ? row.value : OTHERS)[places.get(row.time)] += Number(row[field]);
     const series = [...own, ...(values.length > own.length ? [OTHERS] : [])]
-      .map((value, at) => ({ name: value === OTHERS ? "all others" : value, color: `chart-${at + 1}`, bars: true, values: columns.get(value) }));
+      .map((value, at) => ({ name: value === OTHERS ? "all others" : value, color: value === OTHERS ? "line-strong" : `chart-${at + 1}`, bars: true, values: columns.get(value) }));
     return { times: times.map(date), series };
   }, [query.data]);
   return html`<${Panel} title=${title} tells=${tells} query=${query}>${() => drawn.series.length

@@ -1,7 +1,7 @@
 // One user: what they asked for and what it cost, over 30 days unless another range is chosen.
 import { html } from "../../lib/html.js";
 import { post } from "../../lib/api.js";
-import { count, duration, short, time, usd, utc } from "../../lib/format.js";
+import { ago, count, duration, short, time, usd, utc } from "../../lib/format.js";
 import { withCondition } from "../../lib/filter_text.js";
 import { useQuery } from "../../lib/query.js";
 import { go, href } from "../../lib/route.js";
@@ -35,19 +35,17 @@ export function User({ id, params }) {
   </div>`;
 }
 
-const Figures = ({ told }) => html`<div class="cards">
-  <${Figure} name="Cost" value=${usd(told.cost)} title="The sum of all costs, in USD" />
-  <${Figure} name="Requests" value=${count(told.total_requests)} title="All requests that ended in this range" />
-  <${Figure} name="Active days" value=${count(told.active_for)} title="Days (UTC) with at least one request" />
-  <${Figure} name="Cost per request" value=${usd(told.cost / told.total_requests)} title="The mean, in USD" />
-  <${Figure} name="Tokens per request" value=${short(told.average_tokens_per_request)} title=${`${count(told.total_prompt_tokens)} prompt, ${count(told.total_completion_tokens)} completion in all`} />
-  <${Figure} name="Errors" value=${count(told.errors)} tone=${told.errors ? "bad" : ""} title="Answers with a status from 400, or none at all" />
-  <${Figure} name="Rate-limited" value=${count(told.rate_limited_count)} title="Requests that a limit turned away" />
-  <${Seen} name="First active" at=${told.first_active} />
-  <${Seen} name="Last active" at=${told.last_active} />
-</div>`;
-
-const Seen = ({ name, at }) => html`<div class="card figure" title=${utc(at)}><span class="name">${name}</span><span>${time(at)}</span></div>`;
+const Figures = ({ told }) => html`
+  <p class="muted small">First active <span title=${utc(told.first_active)}>${time(told.first_active)}</span>, last active <span title=${`${utc(told.last_active)} · ${ago(told.last_active)}`}>${time(told.last_active)}</span> in this range.</p>
+  <div class="cards">
+    <${Figure} name="Cost" value=${usd(told.cost)} title=${`The sum of all costs, in USD: ${usd(told.cost / told.total_requests)} a request`} />
+    <${Figure} name="Requests" value=${count(told.total_requests)} title="All requests that ended in this range" />
+    <${Figure} name="Active days" value=${count(told.active_for)} title="Days (UTC) with at least one request" />
+    <${Figure} name="Per active day" value=${Number(told.average_requests_per_day_active).toFixed(1)} title="Requests divided by active days" />
+    <${Figure} name="Tokens per request" value=${short(told.average_tokens_per_request)} title=${`${count(told.total_prompt_tokens)} prompt, ${count(told.total_completion_tokens)} completion in all`} />
+    <${Figure} name="Errors" value=${count(told.errors)} tone=${told.errors ? "bad" : ""} title="Answers with a status from 400, or none at all" />
+    <${Figure} name="Rate-limited" value=${count(told.rate_limited_count)} title="Requests that a limit turned away" />
+  </div>`;
 
 function Charts({ body, named, q, range }) {
   const ask = (name, more) => (signal) => post(`/v1/metrics/${name}`, { ...body, ...more }, { signal });
@@ -63,6 +61,7 @@ function Charts({ body, named, q, range }) {
     <${Series} title="Tokens" tells="Prompt tokens without those from the provider's cache; completion tokens" query=${tokens} series=${[["Prompt", "prompt_tokens", "chart-1"], ["Completion", "completion_tokens", "chart-5"]]} format=${short} bars stacked />
     <${Series} title="Latency" tells="The mean, from the request's arrival to the end of the answer" query=${latency} series=${[["Mean", "duration", "chart-3"]]} format=${duration} gaps />
     <${Panel} title="Models by cost" query=${models}>${(rows) => html`<${Bars} rows=${costliest(rows)} format=${usd} pick=${requests} />`}<//>
+    <${Panel} title="Models by requests" query=${models}>${(rows) => html`<${Bars} rows=${rows.map((row) => ({ name: row.model, value: row.total_requests }))} format=${short} pick=${requests} />`}<//>
   </div>`;
 }
 
