@@ -24,7 +24,7 @@ const columnsOf = (params) => [
   { id: "tokens", name: "Tokens/request", num: true, sort: "average_tokens_per_request", show: (row) => short(row.average_tokens_per_request), tells: "The mean of prompt and completion tokens" },
   { id: "prompt", name: "Prompt", num: true, tells: "Prompt tokens in all", sort: "total_prompt_tokens", show: (row) => short(row.total_prompt_tokens), title: (row) => count(row.total_prompt_tokens) },
   { id: "completion", name: "Completion", num: true, tells: "Completion tokens in all", sort: "total_completion_tokens", show: (row) => short(row.total_completion_tokens), title: (row) => count(row.total_completion_tokens) },
-  { id: "errors", name: "Errors", num: true, sort: "errors", show: (row) => (row.errors ? count(row.errors) : NONE), tells: "Answers with a status from 400, or none at all" },
+  { id: "errors", name: "Errors", num: true, sort: "errors", show: (row) => (row.errors ? count(row.errors) : NONE), tells: "Answers with a status from 400 to 599" },
   { id: "first", name: "First active", sort: "first_active", show: (row) => html`<span class="nowrap">${time(row.first_active)}</span>`, title: (row) => utc(row.first_active), tells: "The first request in this range" },
   { id: "last", name: "Last active", sort: "last_active", show: (row) => html`<span class="nowrap">${time(row.last_active)}</span>`, title: (row) => `${utc(row.last_active)} · ${ago(row.last_active)}`, tells: "The latest request in this range" },
 ];

@@ -38,10 +38,12 @@ const COLUMNS = [
   { id: "state", name: "State", show: (row) => html`<span class=${`badge ${row.is_active ? "good" : ""}`}>${row.is_active ? "active" : "paused"}</span>` },
   { id: "to", name: "Receiver", show: (row) => html`<a class="cut" href=${href("webhooks", [row.id])}>${row.destination}</a>`, title: (row) => row.destination },
   { id: "share", name: "Requests", show: chosen, tells: "Which requests it is told of" },
-  { id: "data", name: "Bodies", show: (row) => (row.config.includeData ? "with addresses to fetch them" : "none"), tells: "Whether a message says how to get the request's bodies" },
+  { id: "data", name: "Data", show: dataOf, tells: "What a message has beside the id, the user and the bodies" },
   { id: "key", name: "Signing key", show: (row) => html`<code>${row.hmac_key_hint}</code>`, tells: "The last characters of the key that signs messages" },
   { id: "made", name: "Made", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => utc(row.created_at) },
 ];
+
+export const dataOf = (row) => (row.config.includeData ? "model, cost, tokens, latency" : "bodies alone");
 
 /** "10 %, environment = production" */
 export function chosen(row) {

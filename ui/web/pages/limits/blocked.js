@@ -17,7 +17,7 @@ export function Blocked({ params }) {
   const { body, key } = useChartBody(params);
   const blocked = useQuery(key && `blocked:${key}`, (signal) => post("/v1/rate-limits/blocked", body, { signal }));
   const requests = (row) => {
-    if (!row.isRest) go(href("requests", [], { q: withCondition(withCondition(params.q ?? "", "user", row.name), "status", "429"), range: params.range }));
+    if (!row.isRest) go(href("requests", [], { q: withCondition(withCondition(params.q ?? "", "user", row.name), "property.Helicone-Rate-Limit-Status", "rate_limited", "~"), range: params.range }));
   };
   return html`<section class="part"><header><h2>Turned away</h2></header>
     <${FilterBar} params=${params} />

@@ -43,7 +43,7 @@ const Figures = ({ told }) => html`
     <${Figure} name="Active days" value=${count(told.active_for)} title="Days (UTC) with at least one request" />
     <${Figure} name="Per active day" value=${Number(told.average_requests_per_day_active).toFixed(1)} title="Requests divided by active days" />
     <${Figure} name="Tokens per request" value=${short(told.average_tokens_per_request)} title=${`${count(told.total_prompt_tokens)} prompt, ${count(told.total_completion_tokens)} completion in all`} />
-    <${Figure} name="Errors" value=${count(told.errors)} tone=${told.errors ? "bad" : ""} title="Answers with a status from 400, or none at all" />
+    <${Figure} name="Errors" value=${count(told.errors)} tone=${told.errors ? "bad" : ""} title="Answers with a status from 400 to 599" />
     <${Figure} name="Rate-limited" value=${count(told.rate_limited_count)} title="Requests that a limit turned away" />
   </div>`;
 

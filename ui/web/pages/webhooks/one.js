@@ -3,12 +3,12 @@ import { html, useState } from "../../lib/html.js";
 import { patch, post, remove } from "../../lib/api.js";
 import { duration, time, utc } from "../../lib/format.js";
 import { useAct } from "../../lib/query.js";
-import { go, href } from "../../lib/route.js";
+import { go } from "../../lib/route.js";
 import { may, useSession } from "../../lib/session.js";
 import { Icon } from "../../parts/icon.js";
 import { Confirm, Menu, toast } from "../../parts/pop.js";
 import { Empty, Loading, Problem } from "../../parts/states.js";
-import { chosen } from "../webhooks.js";
+import { chosen, dataOf } from "../webhooks.js";
 import { Deliveries } from "./deliveries.js";
 import { Secret, WebhookForm } from "./form.js";
 
@@ -29,7 +29,7 @@ export function Webhook({ id, webhooks, changed, params }) {
 const Settings = ({ webhook }) => html`<section class="card"><dl class="facts">
   <dt>State</dt><dd><span class=${`badge ${webhook.is_active ? "good" : ""}`}>${webhook.is_active ? "active" : "paused"}</span></dd>
   <dt>Told of</dt><dd>${chosen(webhook)}</dd>
-  <dt>Bodies</dt><dd>${webhook.config.includeData ? "with addresses to fetch them" : "none"}</dd>
+  <dt>Data</dt><dd>${dataOf(webhook)}</dd>
   <dt>Signing key</dt><dd><code>${webhook.hmac_key_hint}</code></dd>
   <dt>Made</dt><dd title=${utc(webhook.created_at)}>${time(webhook.created_at)}</dd></dl></section>`;
 
