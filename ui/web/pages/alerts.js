@@ -20,6 +20,7 @@ export default function Alerts({ params }) {
   const session = useSession();
   const page = Math.max(0, Number.parseInt(params.page, 10) || 0);
   const known = useSteady(useQuery(`alerts:${page}`, (signal) => get(`/v1/alert/query?historyPage=${page}&historyPageSize=${HISTORY_ROWS}`, { signal }), { every_ms: FRESH_MS }), "alerts");
+  const reports = useQuery("reports", (signal) => get("/v1/reports", { signal }));
   const [edited, setEdited] = useState(null);
   const [dropped, setDropped] = useState(null);
   const done = (words) => { forget("alerts"); known.reload(); setEdited(null); setDropped(null); if (words) toast(words); };
@@ -29,11 +30,11 @@ export default function Alerts({ params }) {
   return html`<div class="page">
     <div class="page-head"><h1>Alerts</h1>${alerts.length > 0 && add}</div>
     <${Problem} error=${known.error} again=${known.reload} />
-    <${Warnings} of=${alerts} />
+    <${Warnings} of=${[...alerts, ...(reports.data ?? [])]} />
     ${!known.data ? !known.error && html`<${Loading} />` : !alerts.length ? html`<${Nothing} add=${add} />`
       : html`<${Table} label="Alerts" columns=${columnsOf(can, setEdited, setDropped, done)} rows=${alerts} keyOf=${(row) => row.id} />
         <${History} alerts=${alerts} rows=${known.data.history} total=${known.data.historyTotalCount} page=${page} size=${HISTORY_ROWS} />`}
-    <${Reports} />
+    <${Reports} reports=${reports} />
     ${edited && html`<${AlertForm} alert=${edited} close=${() => setEdited(null)} done=${done} />`}
     ${dropped && html`<${Drop} alert=${dropped} close=${() => setDropped(null)} done=${done} />`}
   </div>`;
@@ -53,7 +54,7 @@ function State({ of }) {
 const columnsOf = (can, edit, drop, done) => [
   { id: "state", name: "State", show: (row) => html`<${State} of=${row} />` },
   { id: "name", name: "Name", show: (row) => html`<b>${row.name}</b>` },
-  { id: "what", name: "Tells when", show: inWords },
+  { id: "what", name: "Tells when", wide: true, show: inWords },
   { id: "to", name: "To", show: (row) => html`<${ChannelsShown} of=${row} />` },
   ...(can ? [{ id: "acts", name: "", tells: "Change, pause or delete", show: (row) => html`<div class="acts">
     <${Pause} alert=${row} done=${done} />

@@ -44,7 +44,7 @@ const None = ({ isFiltered }) => html`<${Empty} title="Nothing came from the cac
 function Hits({ body, named, page, params }) {
   const overTime = useQuery(named("over-time"), (signal) => post("/v1/cache/over-time", body, { signal }));
   const top = useSteady(useQuery(named(`top:${page}`), (signal) => post("/v1/cache/top-requests", { ...body, limit: PAGE_ROWS, offset: page * PAGE_ROWS }, { signal })), named("top"));
-  return html`<div class="charts">
+  return html`<div class="charts three">
       <${Series} title="Hits" tells="Answers from the cache in each step of time" query=${overTime} series=${[["Hits", "count", "chart-6"]]} format=${short} bars />
       <${Series} title="Money saved" tells="USD in each step of time" query=${overTime} series=${[["Saved", "cost_saved", "chart-2"]]} format=${usd} bars />
       <${Series} title="Time saved" tells="In each step of time" query=${overTime} series=${[["Saved", "time_saved_ms", "chart-5"]]} format=${duration} bars />

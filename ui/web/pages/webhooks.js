@@ -1,7 +1,7 @@
 // Webhooks: who is told of each request; /webhooks/ID is one of them with what was sent to it.
 import { html, useState } from "../lib/html.js";
 import { get } from "../lib/api.js";
-import { percent, time, utc } from "../lib/format.js";
+import { time, utc } from "../lib/format.js";
 import { forget, useQuery } from "../lib/query.js";
 import { go, href } from "../lib/route.js";
 import { may, useSession } from "../lib/session.js";
@@ -10,6 +10,7 @@ import { Empty, Shown } from "../parts/states.js";
 import { Table } from "../parts/table.js";
 import { Secret, WebhookForm } from "./webhooks/form.js";
 import { Webhook } from "./webhooks/one.js";
+import { chosen, dataOf } from "./webhooks/words.js";
 
 export default function Webhooks({ rest, params }) {
   const webhooks = useQuery("webhooks", (signal) => get("/v1/webhooks", { signal }));
@@ -42,12 +43,3 @@ const COLUMNS = [
   { id: "key", name: "Signing key", show: (row) => html`<code>${row.hmac_key_hint}</code>`, tells: "The last characters of the key that signs messages" },
   { id: "made", name: "Made", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => utc(row.created_at) },
 ];
-
-export const dataOf = (row) => (row.config.includeData ? "model, cost, tokens, latency" : "bodies alone");
-
-/** "10 %, environment = production" */
-export function chosen(row) {
-  const rate = Number(row.config.sampleRate);
-  const filters = row.config.propertyFilters.map((filter) => `${filter.key} = ${filter.value}`);
-  return [rate === 100 ? "all" : percent(rate / 100), ...filters].join(", ");
-}

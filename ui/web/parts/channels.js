@@ -30,5 +30,5 @@ export function ChannelsShown({ of }) {
 /** What keeps news from arriving, each said once. */
 export function Warnings({ of }) {
   const found = [...new Set(of.flatMap((one) => one.warnings ?? []))];
-  return found.map((words) => html`<p key=${words} class="notice warn">${words}</p>`);
+  return found.length ? html`<ul class="notice warn">${found.map((words) => html`<li key=${words}>${words}</li>`)}</ul>` : null;
 }

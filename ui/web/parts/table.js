@@ -1,10 +1,10 @@
 // A table that the server sorts and cuts into pages, and the way through them. For some dozens of
 // rows at a time; what one scrolls through is parts/list.js.
-import { html, useRef } from "../lib/html.js";
+import { cls, html, useRef } from "../lib/html.js";
 import { count } from "../lib/format.js";
 import { Icon } from "./icon.js";
 
-/** `columns` [{id, name, num, sort, tells, show(row), title(row)}]; `sort` {id, down} and
+/** `columns` [{id, name, num, wide, sort, tells, show(row), title(row)}]; `sort` {id, down} and
  *  `setSort(id)`, where the server can; `label` says what it is a table of. */
 export function Table({ label, columns, rows, sort, setSort, keyOf, busy = false }) {
   const order = (column) => (sort?.id === column.sort && column.sort ? (sort.down ? "descending" : "ascending") : undefined);
@@ -14,7 +14,7 @@ export function Table({ label, columns, rows, sort, setSort, keyOf, busy = false
         ${column.sort && setSort ? html`<button type="button" onClick=${() => setSort(column.sort)}>${column.name}${order(column) && html`<${Icon} name=${sort.down ? "down" : "up"} />`}</button>`
           : column.name || html`<span class="visually-hidden">${column.tells}</span>`}</th>`)}</tr></thead>
     <tbody>${rows.map((row, at) => html`<tr key=${keyOf ? keyOf(row) : at}>${columns.map((column) => html`
-      <td key=${column.id} class=${column.num ? "num" : ""} title=${column.title?.(row)}>${column.show(row)}</td>`)}</tr>`)}</tbody>
+      <td key=${column.id} class=${cls(column.num && "num", column.wide && "wide")} title=${column.title?.(row)}>${column.show(row)}</td>`)}</tr>`)}</tbody>
   </table></div>`;
 }
 

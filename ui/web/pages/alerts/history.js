@@ -22,7 +22,7 @@ const columnsOf = (known) => [
   { id: "alert", name: "Alert", show: (row) => row.alert_name },
   { id: "began", name: "Began", show: (row) => html`<span class="nowrap">${time(row.alert_start_time)}</span>`, title: (row) => `${utc(row.alert_start_time)} · ${ago(row.alert_start_time)}` },
   { id: "lasted", name: "Lasted", num: true, show: (row) => duration((date(row.alert_end_time) ?? new Date()) - date(row.alert_start_time)), title: (row) => (row.alert_end_time ? `Until ${utc(row.alert_end_time)}` : "It goes on") },
-  { id: "value", name: "Reached", show: (row) => reached(row), title: (row) => row.groups.map((group) => `${group.name}: ${amount(row.alert_metric, group.value)} over ${group.requests} requests`).join("\n"), tells: "What was seen when it began" },
+  { id: "value", name: "Reached", wide: true, show: (row) => reached(row), title: (row) => row.groups.map((group) => `${group.name}: ${amount(row.alert_metric, group.value)} over ${group.requests} requests`).join("\n"), tells: "What was seen when it began" },
   { id: "requests", name: "Requests", show: (row) => requests(row, known.get(row.alert_id)) },
 ];
 

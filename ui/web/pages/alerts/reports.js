@@ -1,10 +1,10 @@
 // Reports that come by themselves: a day, a week or a month of calls in a few figures.
 import { html, useState } from "../../lib/html.js";
-import { get, patch, post, remove } from "../../lib/api.js";
+import { patch, post, remove } from "../../lib/api.js";
 import { time, utc } from "../../lib/format.js";
-import { forget, useAct, useQuery } from "../../lib/query.js";
+import { forget, useAct } from "../../lib/query.js";
 import { may, useSession } from "../../lib/session.js";
-import { Channels, ChannelsShown, Warnings, channelsOf, channelsText } from "../../parts/channels.js";
+import { Channels, ChannelsShown, channelsOf, channelsText } from "../../parts/channels.js";
 import { Field, FormDialog } from "../../parts/form.js";
 import { Icon } from "../../parts/icon.js";
 import { Confirm, toast } from "../../parts/pop.js";
@@ -13,9 +13,9 @@ import { Table } from "../../parts/table.js";
 
 const FREQUENCIES = { weekly: "each Monday", daily: "each day", monthly: "on the first of each month" };
 
-export function Reports() {
+/** `reports` is the query of all of them. */
+export function Reports({ reports }) {
   const session = useSession();
-  const reports = useQuery("reports", (signal) => get("/v1/reports", { signal }));
   const [edited, setEdited] = useState(null);
   const [dropped, setDropped] = useState(null);
   const can = may(session, "manage");
@@ -23,7 +23,7 @@ export function Reports() {
   const add = can && html`<button type="button" onClick=${() => setEdited({})}><${Icon} name="plus" /> New report</button>`;
   return html`<section class="part"><header><h2>Reports</h2>${reports.data?.length > 0 && add}</header>
     <${Shown} query=${reports} empty=${html`<${Empty} title="No reports yet"><div class="stack"><p>A report sums up calls, errors, costs and users, and is sent each day, week or month.</p><p>${add || "Members of the organisation make reports."}</p></div><//>`}>
-      ${(rows) => html`<${Warnings} of=${rows} /><${Table} label="Reports" columns=${columnsOf(can, setEdited, setDropped, done)} rows=${rows} keyOf=${(row) => row.id} />`}<//>
+      ${(rows) => html`<${Table} label="Reports" columns=${columnsOf(can, setEdited, setDropped, done)} rows=${rows} keyOf=${(row) => row.id} />`}<//>
     ${edited && html`<${ReportForm} report=${edited} close=${() => setEdited(null)} done=${done} />`}
     ${dropped && html`<${Drop} report=${dropped} close=${() => setDropped(null)} done=${done} />`}</section>`;
 }

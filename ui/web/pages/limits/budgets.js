@@ -22,6 +22,7 @@ export function Budgets() {
         <p class="muted small">Who runs this server changes them: <code>helicone-appliance budgets --help</code></p>`}<//></section>`;
 }
 
+const EACH = "*";
 const SCOPES = { key: "key", user: "user" };
 const shareOf = (row) => (Number(row.limit_usd) ? (Number(row.spent_usd) + Number(row.held_usd)) / Number(row.limit_usd) : 1);
 
@@ -37,12 +38,12 @@ const COLUMNS = [
 ];
 
 function valueOf(row) {
-  if (!row.value) return html`<span class="muted">each for itself</span>`;
+  if (!row.value || row.value === EACH) return html`<span class="muted">each for itself</span>`;
   return row.scope === "user" ? html`<a class="cut" href=${href("users", [row.value])}>${row.value}</a>` : html`<span class="cut">${row.value}</span>`;
 }
 
 function meter(row) {
   const share = shareOf(row);
   const draw = (node) => { if (node) node.style.width = `${Math.min(100, share * 100)}%`; };
-  return html`<div class="row tight"><div class="meter grow" role="img" aria-label=${`${percent(share)} of the budget`}><span ref=${draw} class=${share >= 1 ? "bad" : share >= NEAR ? "warn" : ""} /></div><span class="num small">${percent(share)}</span></div>`;
+  return html`<div class="row tight"><div class="meter grow" role="img" aria-label=${`${percent(share)} of the budget`}><span ref=${draw} class=${share >= 1 ? "bad" : share >= NEAR ? "warn" : ""} /></div><span class="num small share">${percent(share)}</span></div>`;
 }

@@ -8,9 +8,9 @@ import { may, useSession } from "../../lib/session.js";
 import { Icon } from "../../parts/icon.js";
 import { Confirm, Menu, toast } from "../../parts/pop.js";
 import { Empty, Loading, Problem } from "../../parts/states.js";
-import { chosen, dataOf } from "../webhooks.js";
 import { Deliveries } from "./deliveries.js";
 import { Secret, WebhookForm } from "./form.js";
+import { chosen, dataOf } from "./words.js";
 
 export function Webhook({ id, webhooks, changed, params }) {
   const session = useSession();
