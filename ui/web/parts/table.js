@@ -1,6 +1,6 @@
 // A table that the server sorts and cuts into pages, and the way through them. For some dozens of
 // rows at a time; what one scrolls through is parts/list.js.
-import { cls, html, useRef } from "../lib/html.js";
+import { cls, html, useEffect, useRef } from "../lib/html.js";
 import { count } from "../lib/format.js";
 import { Icon } from "./icon.js";
 
@@ -18,8 +18,10 @@ export function Table({ label, columns, rows, sort, setSort, keyOf, busy = false
   </table></div>`;
 }
 
-/** Where one is among the pages, from 0, and the way to the others. */
+/** Where one is among the pages, from 0, and the way to the others. Beyond the last, as after
+ *  another filter, it goes to the first. */
 export function Pager({ page, size, total, shown, go }) {
+  useEffect(() => { if (page && !shown) go(0); }, [page, shown]);
   const first = page * size;
   const last = first + shown;
   const isLast = total === undefined ? shown < size : last >= total;
