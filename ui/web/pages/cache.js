@@ -12,7 +12,7 @@ import { Pager, Table, useSteady } from "../parts/table.js";
 import { useChartBody } from "./dashboard.js";
 
 const PAGE_ROWS = 20;
-const SENT = `curl … -H "Helicone-Cache-Enabled: true" -H "Cache-Control: max-age=3600"`;
+const SENT = "Helicone-Cache-Enabled: true\nCache-Control: max-age=3600";
 
 export default function Cache({ params }) {
   const { body, key } = useChartBody(params);

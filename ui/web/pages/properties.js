@@ -12,7 +12,7 @@ import { useChartBody } from "./dashboard.js";
 import { Values } from "./properties/values.js";
 
 const TABS_MAX = 10;
-const SENT = `curl … -H "Helicone-Property-Environment: production"`;
+const SENT = "Helicone-Property-Environment: production";
 
 export default function Properties({ rest, params }) {
   const { body, key } = useChartBody(params);

@@ -13,7 +13,7 @@ import { User } from "./users/one.js";
 
 const PAGE_ROWS = 50;
 const TYPING_MS = 300;
-const SENT = `curl … -H "Helicone-User-Id: alice@example.com"`;
+const SENT = "Helicone-User-Id: alice@example.com";
 
 const columnsOf = (params) => [
   { id: "user", name: "User", sort: "user_id", show: (row) => html`<a class="cut" href=${href("users", [row.user_id], { range: params.range })}>${row.user_id}</a>`, title: (row) => row.user_id },

@@ -13,11 +13,12 @@ export function Panel({ title, tells, query, side, children }) {
 }
 
 /** One chart of rows that have a time. `series` [[name, field, color]]; `rows` picks them out of
- *  the answer. */
-export function Series({ title, tells, query, series, format, rows = (data) => data, bars = false, stacked = false, gaps = false }) {
+ *  the answer; `empty` stands where a chart would have nothing but zeros. */
+export function Series({ title, tells, query, series, format, rows = (data) => data, bars = false, stacked = false, gaps = false, empty = "" }) {
   const value = (row, field) => (row[field] === null || row[field] === undefined ? null : Number(row[field]));
   return html`<${Panel} title=${title} tells=${tells} query=${query}>${(data) => {
     const found = rows(data);
+    if (empty && !found.some((row) => series.some(([, field]) => value(row, field)))) return html`<p class="muted small">${empty}</p>`;
     const drawn = series.map(([name, field, color]) => ({ name, color, bars, fill: !bars, values: found.map((row) => (gaps ? value(row, field) || null : value(row, field))) }));
     return html`<${Chart} label=${title} times=${found.map((row) => date(row.time))} series=${drawn} format=${format} zoom=${zoomTo} stacked=${stacked} />`;
   }}<//>`;

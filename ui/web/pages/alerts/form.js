@@ -75,7 +75,7 @@ function Which({ fields, set, clear }) {
       <${Field} id="alert-grouping" label="Counted for"><select id="alert-grouping" value=${fields.grouping} onChange=${set("grouping")}>
         <option value="">all together</option>${GROUPINGS.map((one) => html`<option value=${one}>each ${one}</option>`)}<option value=${PROPERTY}>each value of a property</option></select><//>
       ${fields.grouping === PROPERTY && html`<${Field} id="alert-property" label="Property"><input id="alert-property" required value=${fields.property} onInput=${set("property")} /><//>`}</div>
-    <${Field} id="alert-least" label="Not below this many requests" hint="So that one failure of two at night wakes nobody."><input id="alert-least" type="number" min="0" step="1" required value=${fields.least} onInput=${set("least")} /><//>
+    <${Field} id="alert-least" label="From this many requests" hint="So that one failure of two at night wakes nobody."><input id="alert-least" type="number" min="0" step="1" required value=${fields.least} onInput=${set("least")} /><//>
     ${fields.filter === null
       ? html`<p class="notice">This alert looks at chosen requests, by a filter that was made elsewhere and stays as it is. <button type="button" class="link" onClick=${clear}>Replace it</button></p>`
       : html`<${Field} id="alert-filter" label="Only requests where" hint="As in the search above lists. Empty: all."><input id="alert-filter" class="code" spellcheck=${false} autocomplete="off" placeholder="model = gpt-4o and property.environment = production"

@@ -11,6 +11,7 @@ import { Panel, Series } from "../../parts/panel.js";
 import { useChartBody } from "../dashboard.js";
 
 const TOP = 10;
+const NOTHING = "No request in this range was turned away.";
 const NOBODY = "without a user";
 
 export function Blocked({ params }) {
@@ -22,9 +23,9 @@ export function Blocked({ params }) {
   return html`<section class="part"><header><h2>Turned away</h2></header>
     <${FilterBar} params=${params} />
     <div class="charts">
-      <${Series} title="Over time" tells="Requests that a limit turned away, by rule or by header" query=${blocked} rows=${(data) => data.over_time} series=${[["Turned away", "count", "chart-4"]]} format=${short} bars />
+      <${Series} title="Over time" tells="Requests that a limit turned away, by rule or by header" query=${blocked} rows=${(data) => data.over_time} series=${[["Turned away", "count", "chart-4"]]} format=${short} bars empty=${NOTHING} />
       <${Panel} title="By user" tells="Who was turned away most often. Click one to see the requests" query=${blocked}>${(data) => html`<div class="stack">
-        <${Bars} rows=${data.by_user.slice(0, TOP).map((row) => ({ name: row.user_id || NOBODY, isRest: !row.user_id, value: row.count }))} format=${count} pick=${requests} empty="No request in this range was turned away." />
+        <${Bars} rows=${data.by_user.slice(0, TOP).map((row) => ({ name: row.user_id || NOBODY, isRest: !row.user_id, value: row.count }))} format=${count} pick=${requests} empty=${NOTHING} />
         ${data.total > 0 && html`<p class="muted small">${count(data.total)} requests of ${count(data.users)} ${data.users === 1 ? "user" : "users"}</p>`}</div>`}<//>
     </div></section>`;
 }

@@ -21,7 +21,7 @@ export function WebhookForm({ webhook, close, done }) {
       <input id="hook-to" class="code" type="url" required maxlength="2000" placeholder="https://example.com/hook" value=${destination} onInput=${(event) => setDestination(event.target.value)} /><//>
     <${Field} id="hook-rate" label="Share of requests (%)" hint="Chosen by chance: 10 is every tenth."><input id="hook-rate" type="number" min="0" max="100" step="any" required value=${rate} onInput=${(event) => setRate(event.target.value)} /><//>
     <${Filters} filters=${filters} change=${setFilters} />
-    <label class="row"><input type="checkbox" checked=${includeData} onChange=${(event) => setIncludeData(event.target.checked)} /> Say model, cost, tokens and latency, and where long bodies can be fetched</label><//>`;
+    <label class="tick"><input type="checkbox" checked=${includeData} onChange=${(event) => setIncludeData(event.target.checked)} /> Say model, cost, tokens and latency, and where long bodies can be fetched</label><//>`;
 }
 
 /** Only requests with these properties. */
