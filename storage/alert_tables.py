@@ -11,7 +11,7 @@ HISTORY_MAX: Final = 1_000  # rows kept of an alert
 COLUMNS: Final = (
     "id, org, name, metric, threshold, aggregation, percentile, grouping, grouping_is_property, "
     "window_ms, requests_min, filter, emails, sealed, status, below_since_us, created_at_us, "
-    "updated_at_us"
+    "updated_at_us, is_active"
 )
 HISTORY: Final = (
     "id, alert_id, alert_name, alert_metric, started_at_us, ended_at_us, status, triggered_value, "
@@ -42,6 +42,7 @@ class AlertRow:
     below_since_us: int | None = None
     created_at_us: int = 0
     updated_at_us: int = 0
+    is_active: bool = True
 
 
 class Incident(NamedTuple):
@@ -84,9 +85,14 @@ def m053_alerts(connection: sqlite3.Connection) -> None:
     )
 
 
+def m057_alerts_paused(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE alerts ADD COLUMN is_active INTEGER NOT NULL DEFAULT 1")
+
+
 def _alert(values: Sequence[Any]) -> AlertRow:
     named = dict(zip(COLUMNS.split(", "), values, strict=True))
-    return AlertRow(**{**named, "grouping_is_property": bool(named["grouping_is_property"])})
+    flags = {name: bool(named[name]) for name in ("grouping_is_property", "is_active")}
+    return AlertRow(**{**named, **flags})
 
 
 def all_alerts(connection: sqlite3.Connection) -> list[AlertRow]:
@@ -133,7 +139,8 @@ def add_alert(connection: sqlite3.Connection, row: AlertRow) -> bool:
 
 
 def change_alert(connection: sqlite3.Connection, row: AlertRow) -> bool:
-    """All but its organisation and what has become of it. False: it is gone."""
+    """All but its organisation and what has become of it; what is paused is over, without news.
+    False: it is gone."""
     names = [
         name
         for name in COLUMNS.split(", ")
@@ -144,7 +151,20 @@ def change_alert(connection: sqlite3.Connection, row: AlertRow) -> bool:
         "WHERE id = ? AND org = ?",
         (*(getattr(row, name) for name in names), row.id, row.org),
     )
+    if changed.rowcount and not row.is_active:
+        connection.execute(
+            "UPDATE alerts SET status = 'resolved', below_since_us = NULL WHERE id = ?", (row.id,)
+        )
+        _end(connection, row.id, row.updated_at_us)
     return changed.rowcount > 0
+
+
+def _end(connection: sqlite3.Connection, alert_id: str, now_us: int) -> None:
+    connection.execute(
+        "UPDATE alert_history SET status = 'resolved', ended_at_us = ? "
+        "WHERE alert_id = ? AND ended_at_us IS NULL",
+        (now_us, alert_id),
+    )
 
 
 def remove_alert(connection: sqlite3.Connection, org: bytes, alert_id: str) -> bool:
@@ -161,10 +181,11 @@ def note_status(
     begun: Incident | None,
     ended_at_us: int | None,
 ) -> bool:
-    """What an evaluation has found. False, and nothing changed, where the alert was removed or has
-    another status by now."""
+    """What an evaluation has found. False, and nothing changed, where the alert was removed, is
+    paused, or has another status by now."""
     changed = connection.execute(
-        "UPDATE alerts SET status = ?, below_since_us = ? WHERE id = ? AND status = ?",
+        "UPDATE alerts SET status = ?, below_since_us = ? "
+        "WHERE id = ? AND status = ? AND is_active",
         (status, below_since_us, alert.id, alert.status),
     )
     if not changed.rowcount:
@@ -180,11 +201,7 @@ def note_status(
             (alert.id, HISTORY_MAX),
         )
     if ended_at_us is not None:
-        connection.execute(
-            "UPDATE alert_history SET status = 'resolved', ended_at_us = ? "
-            "WHERE alert_id = ? AND ended_at_us IS NULL",
-            (ended_at_us, alert.id),
-        )
+        _end(connection, alert.id, ended_at_us)
     return True
 
 

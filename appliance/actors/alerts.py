@@ -67,6 +67,8 @@ async def look_at_all(tables: Tables, ways: Ways, clock: Callable[[], float] = t
     """One after the other: they share the database with everybody. One that cannot be asked is told
     in the log, and stays as it is. Raises Refusal where the state store cannot be used."""
     for row in await tables.read(table.all_alerts):
+        if not row.is_active:
+            continue
         try:
             with trio.fail_after(QUERY_S):
                 found = await reached(row, ways, int(clock() * 1e6))

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from appliance.actors.alerts import alert_of
 from appliance.api import openapi_alerts as openapi
 from appliance.api.filter_fields import REQUEST_TABLES
-from appliance.api.incoming import invalid, path_uuid, query_integer, read_object
+from appliance.api.incoming import flag, invalid, path_uuid, query_integer, read_object
 from appliance.api.permissions import identity_of
 from appliance.api.reply import bare, error_reply, reply
 from appliance.api.services import Services, Tables
@@ -73,7 +73,10 @@ async def create_alert(request: Request) -> Response:
     alert = read_alert(body, Alert(identity.org, "count", Decimal(1), 60_000), REQUEST_TABLES)
     channels = read_channels(body, Channels(), notices.check_destination)
     alert_id, now_us = str(uuid.uuid4()), time.time_ns() // 1000
-    row = _row(alert_id, read_name(body, ""), alert, channels, identity, notices, now_us)
+    row = replace(
+        _row(alert_id, read_name(body, ""), alert, channels, identity, notices, now_us),
+        is_active=flag(body, "is_active") is not False,
+    )
     if not await tables.write(partial(table.add_alert, row=row)):
         return error_reply(409, f"There are {table.ALERTS_MAX} alerts already: delete one.")
     return bare({"data": alert_id, "error": None, "warnings": notices.warnings(channels)})
@@ -82,19 +85,23 @@ async def create_alert(request: Request) -> Response:
 @router.patch("/v1/alert/{alert_id}", **openapi.CHANGE)
 async def change_alert(request: Request) -> Response:
     """Change what is given; a list of channels takes the place of the one before, where a URL in
-    the form in which it is shown stands for itself. The alert as it is now."""
+    the form in which it is shown stands for itself. `is_active: false` pauses it: it is not
+    looked at, and what was triggered is over without news. The alert as it is now."""
     identity, tables, notices = _parts(request)
     alert_id = path_uuid(request, "alert_id")
     row = await tables.read(partial(table.find_alert, org=identity.org, alert_id=alert_id))
     body = await read_object(request)
     if row is None:
         return _missing(alert_id)
+    active = flag(body, "is_active")
+    is_active = row.is_active if active is None else active
     alert = read_alert(body, alert_of(row), REQUEST_TABLES)
     before = _channels(row, identity, notices)
     channels = read_channels(body, before, notices.check_destination)
     changed = replace(
         _row(row.id, read_name(body, row.name), alert, channels, identity, notices, 0),
-        status=row.status, created_at_us=row.created_at_us, updated_at_us=time.time_ns() // 1000,
+        status=row.status if is_active else "resolved", created_at_us=row.created_at_us,
+        updated_at_us=time.time_ns() // 1000, is_active=is_active,
     )  # fmt: skip
     if not await tables.write(partial(table.change_alert, row=changed)):
         return _missing(alert_id)
@@ -153,6 +160,7 @@ def _shown(row: table.AlertRow, channels: Channels, notices: Notices) -> dict[st
         "minimum_request_count": row.requests_min,
         "filter": json.loads(row.filter),
         "status": row.status,
+        "is_active": row.is_active,
         **channels.shown(),
         "warnings": notices.warnings(channels),
     }

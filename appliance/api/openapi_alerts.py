@@ -49,6 +49,7 @@ _FIELDS: Final[Schema] = {
     "time_window": {"description": "milliseconds as text, 30000 to 2592000000", "type": "string"},
     "minimum_request_count": maybe({"type": "integer", "minimum": 0}),
     "filter": _FILTER,
+    "is_active": {**FLAG, "default": True, "description": "false: paused, it is not looked at"},
 }
 _ALERT: Final = thing(
     "Alert",

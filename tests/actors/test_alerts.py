@@ -205,6 +205,13 @@ async def test_one_that_cannot_be_asked_stops_no_other(autojump_clock: Any, benc
     assert bench.statuses() == ["resolved", "resolved", "triggered", "resolved", "resolved"]
 
 
+async def test_a_paused_one_is_not_looked_at(autojump_clock: Any, bench: Bench):
+    bench.add(1, is_active=False)
+    bench.rows[Decimal(71)] = [(None, Decimal(80), 1)]
+    await bench.look()
+    assert (bench.statuses(), bench.history()) == (["resolved"], [])
+
+
 async def test_one_that_was_removed_meanwhile_is_not_told_of(autojump_clock: Any, bench: Bench):
     bench.add(1)
     bench.rows[Decimal(71)] = [(None, Decimal(80), 1)]

@@ -45,6 +45,7 @@ async def test_create_query_change_and_remove(house: House):
     assert shown.pop("created_at") == shown.pop("updated_at")
     assert shown == {
         **GOOD, "id": alert_id, "grouping_is_property": False, "status": "resolved",
+        "is_active": True,
         "slack_channels": ["https://hooks.slack.com/…efgh"], "webhooks": [],
         "warnings": ["no mail server"],
     }  # fmt: skip
@@ -73,9 +74,32 @@ async def test_create_query_change_and_remove(house: House):
     assert await alerts(house) == []
 
 
+async def test_a_paused_one_is_over_and_can_go_on(house: House):
+    alert_id = await create(house)
+    begun = table.Incident(NONE, alert_id, "Spend", "cost", 5, None, "triggered", "0.70", "[]")
+    (row,) = await house.tables["us"].read(partial(table.alerts_of, org=ORG))
+    note = partial(
+        table.note_status, alert=row, status="triggered", below_since_us=None, begun=begun,
+        ended_at_us=None,
+    )  # fmt: skip
+    assert await house.tables["us"].write(note)
+    reply = await house.ask("PATCH", f"/v1/alert/{alert_id}", b'{"is_active": false}')
+    assert (reply.json["data"]["is_active"], reply.json["data"]["status"]) == (False, "resolved")
+    assert await alerts(house) == [reply.json["data"]]
+    (incident,) = (await house.get("/v1/alert/query")).json["data"]["history"]
+    assert (incident["status"], incident["alert_end_time"] is None) == ("resolved", False)
+    # An evaluation that was under way meanwhile changes nothing.
+    assert not await house.tables["us"].write(note)
+    reply = await house.ask("PATCH", f"/v1/alert/{alert_id}", b'{"is_active": true}')
+    assert reply.json["data"]["is_active"] is True
+    await create(house, is_active=False)
+    assert sorted(one["is_active"] for one in await alerts(house)) == [False, True]
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
+        ({"is_active": "no"}, "is_active"),
         ({"name": None}, "name"),
         ({"metric": None}, "metric"),
         ({"threshold": None}, "threshold"),

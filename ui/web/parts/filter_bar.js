@@ -163,10 +163,10 @@ function Saved({ text }) {
     ${text && may(session, "manage") && html`<button type="button" class="choice" onClick=${() => { keep(); close(); }}><${Icon} name="plus" /> Save this one</button>`}`}<//>`;
 }
 
-/** The range: presets, or two days. */
-export function RangePicker({ value }) {
+/** The range: presets, or two days. `usual` is what the page shows without one in the address. */
+export function RangePicker({ value, usual = RANGE }) {
   const range = rangeOf(value);
-  const choose = (text) => setParams({ range: text === RANGE ? undefined : text }, { push: true });
+  const choose = (text) => setParams({ range: text === usual ? undefined : text }, { push: true });
   const name = range.preset ? PRESETS[range.preset].name : `${day(range.start)} – ${day(range.end)}`;
   return html`<${Menu} label="Range of time" text=${name} icon="down">${(close) => html`
     ${Object.entries(PRESETS).map(([id, preset]) => html`
