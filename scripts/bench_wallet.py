@@ -16,10 +16,17 @@ import sys
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench_report import Report
 from bench_rig import program
+
+if TYPE_CHECKING:
+    from appliance.actors.wallet import Wallet
+    from appliance.core.ledger import Hold
+    from appliance.core.ledger_book import Wanted
 
 CALLS = 200  # at once
 ROUNDS_BURST = 100
@@ -63,6 +70,62 @@ def wallet(folder: Path, args: Namespace, report: Report) -> None:
 # -- the process that measures
 
 
+class Callers:
+    """Two hundred callers of one wallet, and how long each waited for its hold."""
+
+    def __init__(self, one: Wallet, wanted: Wanted) -> None:
+        self._one = one
+        self._wanted = wanted
+        self.waits: list[float] = []
+        self.held: list[Hold] = []
+
+    async def _hold(self) -> Hold:
+        began_s = time.perf_counter()
+        hold = await self._one.hold(self._wanted)
+        self.waits.append(time.perf_counter() - began_s)
+        assert hold is not None
+        return hold
+
+    async def call(self, turns: int, *, settles: bool) -> None:
+        for _ in range(turns):
+            hold = await self._hold()
+            if settles:
+                self._one.settle(hold, COST_PICO)
+            else:
+                self.held.append(hold)
+
+    async def provided(self, number: int) -> None:
+        """A caller whose provider takes its time: the money is held meanwhile."""
+        import trio
+
+        chance = random.Random(number)
+        await trio.sleep(chance.random() * PROVIDER_S)  # they did not all begin at once
+        for _ in range(TURNS):
+            hold = await self._hold()
+            await trio.sleep(chance.uniform(0.5, 1.5) * PROVIDER_S)
+            self._one.settle(hold, COST_PICO)
+
+    async def together(self, work: Callable[[int], Awaitable[None]]) -> list[float]:
+        """All at once; what they waited, in milliseconds."""
+        import trio
+
+        self.waits.clear()
+        async with trio.open_nursery() as nursery:
+            for number in range(CALLS):
+                nursery.start_soon(work, number)
+        return [wait_s * 1e3 for wait_s in self.waits]
+
+    async def bursts(self) -> list[float]:
+        """Holds in one turn of the loop, again and again."""
+        waited = []
+        for _ in range(ROUNDS_BURST):
+            waited += await self.together(lambda _: self.call(1, settles=False))
+            while self.held:
+                self._one.settle(self.held.pop(), COST_PICO)
+            await self._one.stored()
+        return waited
+
+
 async def measure(folder: Path) -> dict[str, float]:
     import trio
 
@@ -75,73 +138,38 @@ async def measure(folder: Path) -> dict[str, float]:
 
     org = b"\x01" * 16
     size = HoldSize(WORST_PICO, WORST_PICO, COST_PICO // 4)
-    wanted = Wanted(org, size, True, Spender("key"), "openai", "gpt-4o")
     one = Wallet(lambda: LedgerStore.open(folder / "state.sqlite"))
-    waits: list[float] = []
-    found: dict[str, float] = {}
-
-    async def call(turns: int, *, settles: bool) -> None:
-        for _ in range(turns):
-            began_s = time.perf_counter()
-            hold = await one.hold(wanted)
-            waits.append(time.perf_counter() - began_s)
-            assert hold is not None
-            if settles:
-                one.settle(hold, COST_PICO)
-            else:
-                held.append(hold)
-
-    async def provided(number: int) -> None:
-        """A caller whose provider takes its time: the money is held meanwhile."""
-        chance = random.Random(number)
-        await trio.sleep(chance.random() * PROVIDER_S)  # they did not all begin at once
-        for _ in range(TURNS):
-            began_s = time.perf_counter()
-            hold = await one.hold(wanted)
-            waits.append(time.perf_counter() - began_s)
-            assert hold is not None
-            await trio.sleep(chance.uniform(0.5, 1.5) * PROVIDER_S)
-            one.settle(hold, COST_PICO)
-
-    async def together(turns: int, *, settles: bool) -> None:
-        async with trio.open_nursery() as nursery:
-            for _ in range(CALLS):
-                nursery.start_soon(lambda: call(turns, settles=settles))
-
+    callers = Callers(one, Wanted(org, size, True, Spender("key"), "openai", "gpt-4o"))
     async with trio.open_nursery() as nursery:
         await nursery.start(one.run)
         await WalletDesk(one).top_up(org, 10**18, "all of it")
-        await together(5, settles=True)  # warm
+        await callers.together(lambda _: callers.call(5, settles=True))  # warm
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)  # as a server does (process.py)
-        held: list = []
-        waits.clear()
-        await call(CALLS, settles=True)
-        found["alone_ms"] = statistics.median(waits) * 1e3
-        waits.clear()
-        for _ in range(ROUNDS_BURST):
-            await together(1, settles=False)
-            while held:
-                one.settle(held.pop(), COST_PICO)
-            await one.stored()
-        found["median_ms"] = statistics.median(waits) * 1e3
-        found["p99_ms"] = statistics.quantiles(waits, n=100)[98] * 1e3
-        waits.clear()
-        async with trio.open_nursery() as callers:
-            for number in range(CALLS):
-                callers.start_soon(provided, number)
-        found["held_ms"] = statistics.median(waits) * 1e3
-        found["held_p99_ms"] = statistics.quantiles(waits, n=100)[98] * 1e3
-        began_s, cpu_s = time.perf_counter(), time.thread_time()
-        await together(TURNS, settles=True)
-        done = CALLS * TURNS
-        found["cpu_us"] = (time.thread_time() - cpu_s) / done * 1e6
-        found["per_s"] = done / (time.perf_counter() - began_s)
+        found = await _measured(callers)
         one.close()
     assert one.failures == 0
     assert not one.book.ledger.holds
     found["fsync_ms"] = fsync_ms(folder / "bytes")
+    return found
+
+
+async def _measured(callers: Callers) -> dict[str, float]:
+    callers.waits.clear()
+    await callers.call(CALLS, settles=True)
+    found = {"alone_ms": statistics.median(callers.waits) * 1e3}
+    for name, waited in (
+        ("", await callers.bursts()),
+        ("held_", await callers.together(callers.provided)),
+    ):
+        found[f"{name or 'median_'}ms"] = statistics.median(waited)
+        found[f"{name}p99_ms"] = statistics.quantiles(waited, n=100)[98]
+    began_s, cpu_s = time.perf_counter(), time.thread_time()
+    await callers.together(lambda _: callers.call(TURNS, settles=True))
+    done = CALLS * TURNS
+    found["cpu_us"] = (time.thread_time() - cpu_s) / done * 1e6
+    found["per_s"] = done / (time.perf_counter() - began_s)
     return found
 
 

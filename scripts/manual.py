@@ -96,7 +96,9 @@ def _flags(command: Any, context: Any) -> Iterator[tuple[str, str]]:  # noqa: AN
 
 def _typed(flag: str) -> str:
     """What a value is in words, where typer names Python's type."""
-    return flag.replace("<int>", "NUMBER").replace("<str>", "TEXT").replace("<", "").replace(">", "")
+    return (
+        flag.replace("<int>", "NUMBER").replace("<str>", "TEXT").replace("<", "").replace(">", "")
+    )
 
 
 # -- options

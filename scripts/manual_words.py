@@ -117,13 +117,13 @@ OPTION_NOTES: Final = {
     "stream_usage": "The same as [Helicone-Stream-Usage](headers.md#helicone-stream-usage) with every call.",
     "deadlines": "The first four are also known for one provider alone: `[providers.<name>.deadlines]`.",
     "providers": "The name is a provider's id (see [providers](commands.md#providers)) or a new one, which is then reached as "
-    "`/v1/gateway/<name>/…` and `/<name>/…`.\n\n```toml\n[providers.ollama]\nbase_url = \"http://localhost:11434/v1\"\n```",
+    '`/v1/gateway/<name>/…` and `/<name>/…`.\n\n```toml\n[providers.ollama]\nbase_url = "http://localhost:11434/v1"\n```',
     "prices": "A row names `provider` (an id; `*` for all where it is not given), `model` (a name, one with `*` in it, or a regular "
     "expression between slashes) and what it costs in USD per million tokens: `input`, `output`, `cached_input`, `write_5m`, `write_1h`, "
     "`thinking`, the same for `audio_`, `image_`, `video_` and `file_`; or in USD for one thing: `request_each`, `web_search_each`. "
     "`from` and `until` bound it in time, `discount` is a factor, `tiers` is a list of tables with `from_tokens`. The first row that "
     "fits wins. A row without `input` changes only what it names in the price beneath.\n\n"
-    "```toml\n[[prices]]\nprovider = \"ollama\"\nmodel = \"llama*\"\ninput = 0.10\noutput = 0.20\n```",
+    '```toml\n[[prices]]\nprovider = "ollama"\nmodel = "llama*"\ninput = 0.10\noutput = 0.20\n```',
     "routers": "See [Gateway](gateway.md#routers).",
     "routers.<name>.targets": "A target has `provider` or `base_url`, and may have `model` (asked for in place of any other), `models` (a table: "
     "it serves these alone, each under the name that it has there), `weight` (1 where it is not given; 0: only where no other is left) and `name`.",

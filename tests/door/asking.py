@@ -9,9 +9,7 @@ KEY = f"sk-helicone-{G}"
 BEARER = {"authorization": "Bearer sk-proj-x"}
 HELICONE = {"authorization": f"Bearer {KEY}"}
 TABLE = ProviderTable.built_in()
-OPEN = Routing(
-    TABLE, policy=TargetPolicy(HostList(), private=True)
-)
+OPEN = Routing(TABLE, policy=TargetPolicy(HostList(), private=True))
 LOCAL = "127.0.0.1:8585"
 
 

@@ -45,5 +45,5 @@ function valueOf(row) {
 function meter(row) {
   const share = shareOf(row);
   const draw = (node) => { if (node) node.style.width = `${Math.min(100, share * 100)}%`; };
-  return html`<div class="row tight"><div class="meter grow" role="img" aria-label=${`${percent(share)} of the budget`}><span ref=${draw} class=${share >= 1 ? "bad" : share >= NEAR ? "warn" : ""} /></div><span class="num small share">${percent(share)}</span></div>`;
+  return html`<div class="row tight"><div class="meter grow" role="img" aria-label=${`${percent(share)} of the budget`}><span ref=${draw} class=${share >= 1 ? "over" : share >= NEAR ? "near" : ""} /></div><span class="num small share">${percent(share)}</span></div>`;
 }
