@@ -19,7 +19,7 @@ export function usd(value) {
   const size = Math.abs(amount);
   if (size === 0) return "$0";
   const digits = size >= 100 ? 2 : size >= 0.01 ? (size >= 1 ? 2 : 4) : Math.min(12, 2 - Math.floor(Math.log10(size)));
-  const text = size.toLocaleString("en", { minimumFractionDigits: size >= 1 ? 2 : 0, maximumFractionDigits: digits });
+  const text = size.toLocaleString("en", { minimumFractionDigits: size >= 0.01 ? 2 : 0, maximumFractionDigits: digits });
   return `${amount < 0 ? "−" : ""}$${text}`;
 }
 

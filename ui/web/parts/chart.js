@@ -1,6 +1,6 @@
 // Charts on uPlot, which is loaded with the first of them. Drag to zoom, hover to read, click to go.
 import { html, useEffect, useRef, useState } from "../lib/html.js";
-import { time } from "../lib/format.js";
+import { count, short, time } from "../lib/format.js";
 import { colour } from "./theme.js";
 
 let loading = null;
@@ -56,7 +56,7 @@ export function Chart({ times, series, format = String, zoom, label, stacked = f
         zooming.current?.(new Date(from * 1000), new Date(to * 1000));
       };
       plot.current = new UPlot(
-        options(UPlot, { width: box.current.clientWidth, series, stacked, format, hovered, selected }), data, box.current,
+        options(UPlot, { width: box.current.clientWidth, series, stacked, format, hovered, selected, step: stepOf(times, series) }), data, box.current,
       );
       watcher = new ResizeObserver(() => {
         const width = box.current?.clientWidth;
@@ -87,6 +87,9 @@ function place(node, tip) {
   node.style.right = tip.right ? `calc(100% - ${tip.left + 40}px)` : "";
 }
 
+/** Seconds between two points, for charts of bars. */
+const stepOf = (times, series) => (series.some((one) => one.bars) && times.length > 1 ? (times[1] - times[0]) / 1000 : 0);
+
 /** Stacked series are sums of themselves and all before; the last is drawn first. */
 function dataOf(times, series, stacked) {
   const x = times.map((at) => at.getTime() / 1000);
@@ -96,7 +99,14 @@ function dataOf(times, series, stacked) {
   return [x, ...columns.reverse()];
 }
 
-function options(UPlot, { width, series, stacked, format, hovered, selected }) {
+// Steps of an axis of things that are counted.
+const WHOLE = Array.from({ length: 13 }, (_, n) => 10 ** n).flatMap((one) => [one, 2 * one, 5 * one]);
+
+/** Half a step more at both ends, so that the first and the last bar are whole. */
+const padded = (least, most, step) => [least - step / 2, most + step / 2];
+
+function options(UPlot, { width, series, stacked, format, hovered, selected, step }) {
+  const isWhole = format === short || format === count;
   const muted = colour("muted");
   const line = colour("line");
   const drawn = stacked ? [...series].reverse() : series;
@@ -106,10 +116,10 @@ function options(UPlot, { width, series, stacked, format, hovered, selected }) {
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false },
     hooks: { setCursor: [hovered], setSelect: [selected] },
-    scales: { y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
+    scales: { x: { range: (_, least, most) => padded(least, most, step) }, y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
     axes: [
       { ...axis, grid: { show: false }, space: 70, size: 36 },
-      { ...axis, size: 62, space: 34, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      { ...axis, size: 62, space: 34, ...(isWhole ? { incrs: WHOLE } : {}), values: (_, ticks) => ticks.map((tick) => format(tick)) },
     ],
     series: [{}, ...drawn.map((one) => {
       const stroke = colour(one.color);

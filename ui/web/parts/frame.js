@@ -100,8 +100,10 @@ function Degraded() {
   const reasons = health.data?.reasons ?? [];
   if (health.error) return html`<div class="degraded" role="status">The server does not answer.</div>`;
   if (!reasons.length) return null;
-  return html`<div class="degraded" role="status">${String(reasons[0])}${reasons.length > 1 && ` (and ${reasons.length - 1} more)`} · <a href="/health">Health</a></div>`;
+  return html`<div class="degraded" role="status">${wordsOf(reasons[0])}${reasons.length > 1 && ` (and ${reasons.length - 1} more)`} · <a href="/health">Health</a></div>`;
 }
+
+const wordsOf = ({ part = "", reason = "", code = "", detail = "" }) => [part, detail || reason || code].filter(Boolean).join(": ");
 
 function Keys({ close }) {
   return html`<${Dialog} title="Keyboard" close=${close}>

@@ -43,7 +43,7 @@ export const Figure = ({ name, value, title, tone = "" }) => html`
 /** The status of an answer as a badge: Helicone's negative ones by their meaning. */
 export function StatusBadge({ status }) {
   const names = {
-    "-1": "no answer", "-2": "pending", "-3": "cancelled", "-4": "threat", "-5": "cut off",
+    "-2": "timed out", "-3": "cancelled", "-4": "threat", "-100": "cut off",
   };
   if (status === null || status === undefined) return html`<span class="badge">–</span>`;
   const tone = status >= 200 && status < 300 ? "good" : status >= 500 || status < 0 ? "bad" : status >= 400 ? "warn" : "";
