@@ -102,7 +102,11 @@ def region_options(config: Config, name: str) -> RegionOptions:
         config.master_key,
         config.memory.duckdb,
         config.record_bytes_max,
-        RollerOptions(retention_days=config.retention_days, retention_bytes=config.retention_bytes),
+        RollerOptions(
+            retention_days=config.retention_days,
+            retention_bytes=config.retention_bytes,
+            retention_datasets=config.retention_datasets,
+        ),
         {"prices": jsonable(price_tables(config))},
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",

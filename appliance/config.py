@@ -206,6 +206,9 @@ class Config:
         size(64 * MIB, 1024 * TIB), None, "oldest records are dropped above this",
         doc_default="keep",
     )  # fmt: skip
+    retention_datasets: bool = opt(
+        boolean(), True, "retention_days reaches rows of datasets too, but for those edited by hand"
+    )
     master_key: str | None = opt(
         master_key(),
         None,

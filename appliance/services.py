@@ -264,6 +264,7 @@ def services_of(server: Server) -> Services:
             server.keys,
             server.config.retention_days,
             server.config.retention_bytes,
+            server.config.retention_datasets,
             server.erase_soon,
         ),
         edits=EditsOf(server.regions),

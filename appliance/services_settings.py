@@ -37,11 +37,12 @@ class SettingsOf:
     keys: Mapping[str, ProviderKeys]
     retention_days: int | None = None
     retention_bytes: int | None = None
+    retention_datasets: bool = True
     erase: Callable[[str], None] = lambda region: None
 
-    def retention(self) -> tuple[int | None, int | None]:
+    def retention(self) -> tuple[int | None, int | None, bool]:
         """As the configuration says."""
-        return self.retention_days, self.retention_bytes
+        return self.retention_days, self.retention_bytes, self.retention_datasets
 
     def erase_soon(self, region: str) -> None:
         """Wake who does it."""

@@ -1,5 +1,6 @@
 """Datasets of the state store: their names, and rows with copies of what was said. A copy is packed
-and sealed by whoever hands it in (`dataset_copies.py`); it outlives the record of its request.
+and sealed by whoever hands it in (`dataset_copies.py`); it
+goes with the record of its request only where retention says so, or a deletion.
 """
 
 import sqlite3
@@ -52,6 +53,7 @@ class NewRow:
     exchange_id: bytes
     user_mark: bytes | None
     session_mark: bytes | None
+    recorded_at_us: int
     packed: bytes
 
 
@@ -96,6 +98,16 @@ def m025_datasets(connection: sqlite3.Connection) -> None:
         )
     connection.execute("CREATE INDEX dataset_rows_exchange ON dataset_rows (exchange_id)")
     connection.execute("CREATE INDEX dataset_rows_number ON dataset_rows (dataset_id, number)")
+
+
+def m056_dataset_ages(connection: sqlite3.Connection) -> None:
+    """When the request of a row was recorded: retention counts from there. Of rows that are there
+    already, the latest that it can have been."""
+    connection.execute(
+        "ALTER TABLE dataset_rows ADD COLUMN recorded_at_us INTEGER NOT NULL DEFAULT 0"
+    )
+    connection.execute("UPDATE dataset_rows SET recorded_at_us = created_at_us")
+    connection.execute("CREATE INDEX dataset_rows_recorded ON dataset_rows (recorded_at_us)")
 
 
 def add_dataset(connection: sqlite3.Connection, org: str, name: str, meta: str) -> str:
@@ -175,11 +187,11 @@ def add_rows(
     for row in rows:
         connection.execute(
             "INSERT INTO dataset_rows (id, organization_id, dataset_id, origin_request_id, "
-            "exchange_id, user_mark, session_mark, created_at_us, stored_bytes, packed) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "exchange_id, user_mark, session_mark, created_at_us, recorded_at_us, stored_bytes, "
+            "packed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 row.id, org, dataset_id, row.origin_request_id, row.exchange_id, row.user_mark,
-                row.session_mark, now, len(row.packed), row.packed,
+                row.session_mark, now, row.recorded_at_us, len(row.packed), row.packed,
             ),
         )  # fmt: skip
     check_room(connection, org)
@@ -209,6 +221,14 @@ def drop_rows(
             (org, dataset_id, *some),
         ).rowcount
     return gone
+
+
+def drop_aged(connection: sqlite3.Connection, before_us: int) -> int:
+    """Copies of what was recorded before, of all organisations; how many. One that somebody has
+    edited stays: what it says is that person's work, and no copy of the record any more."""
+    return connection.execute(
+        "DELETE FROM dataset_rows WHERE recorded_at_us < ? AND edited_at_us IS NULL", (before_us,)
+    ).rowcount
 
 
 def find_copy(

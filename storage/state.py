@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from storage.account_tables import m006_accounts, m007_audit
 from storage.alert_tables import m053_alerts
 from storage.analysis_tables import m040_analysis
-from storage.dataset_tables import m025_datasets
+from storage.dataset_tables import m025_datasets, m056_dataset_ages
 from storage.export_tables import m030_export_positions
 from storage.hql_tables import m020_saved_queries
 from storage.ledger_tables import m002_ledger, m004_payments
@@ -120,6 +120,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m053_alerts,
     m054_reports,
     m055_playground,
+    m056_dataset_ages,
 )
 
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1] / "appliance"
 NAMES = """
 host port data_dir access allow_targets allow_hosts allow_origins trusted_proxies public_url
 tls_cert tls_key http2 memory_bytes_max connections_max backlog_bytes_max guard_fail durability
-master_key retention_days retention_bytes body_bytes_max record_bytes_max drain_s grace_s
+master_key retention_days retention_bytes retention_datasets body_bytes_max record_bytes_max
+drain_s grace_s
 worker_type eu_data_dir admin_key platform_org metrics_allow log_level log_format access_log
 bootstrap_key stream_usage budget_mode ready_file config deadlines providers prices routers smtp
 otlp message_bytes_max guard_model cache_disk_bytes_max cache_coalesce stripe_webhook_secret

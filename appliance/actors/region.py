@@ -31,6 +31,7 @@ from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
 from storage.blobs import Blobs
 from storage.cache_store import CacheStore
+from storage.dataset_tables import drop_aged
 from storage.directory import Root
 from storage.frames import Part, Position, unpack
 from storage.journal import Journal, JournalOptions
@@ -47,6 +48,7 @@ LIMITS_PURPOSE = b"rate limits"
 CACHE_PURPOSE = b"response cache"
 # Exchanges that ingest has not reached, by request id: a bound for the time it stands still.
 RECENT_MAX = 50_000
+DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Region:
             helper=Helper(pass_fds=[self.root.lock_descriptor]),
             rebuild_hot=self.ingest.renew,
             forget_cached=self._forget_cached,
+            retain_copies=self._retain_copies,
             job=options.job,
             options=options.roller,
         )
@@ -162,6 +165,17 @@ class Region:
             temporary=None if encrypted else self.directory / "tmp",
             deletion_key=self.deletion_key,
         )
+
+    async def _retain_copies(self, now_us: int) -> None:
+        """In datasets, of what is too old. Raises OSError."""
+        options = self.options.roller
+        if options.retention_days is None or not options.retention_datasets:
+            return
+        before_us = now_us - int(options.retention_days * DAY_US)
+        try:
+            await self.tables.write(partial(drop_aged, before_us=before_us))
+        except Refusal as refusal:  # tried again with the rest of retention
+            raise OSError(f"datasets: {refusal.message}") from None
 
     async def _forget_cached(self, exchange_ids: frozenset[bytes] | None) -> None:
         """What deleted exchanges left in the response cache, in the log of webhooks and in results

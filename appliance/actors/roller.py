@@ -65,6 +65,7 @@ class RollerOptions:
     intent_s: float = 30.0  # a deletion is refused when its intent is not on disk by then
     retention_days: float | None = None
     retention_bytes: int | None = None
+    retention_datasets: bool = True
 
 
 @dataclass
@@ -81,6 +82,7 @@ class RollerStats:
 
 
 ForgetCached = Callable[[frozenset[bytes] | None], Awaitable[object]]
+RetainCopies = Callable[[int], Awaitable[object]]
 
 
 class DeletionRefused(Exception):  # noqa: N818 - an answer
@@ -99,13 +101,15 @@ class Roller:
         helper: Helper,
         rebuild_hot: Callable[[], Awaitable[None]] | None = None,
         forget_cached: ForgetCached | None = None,
+        retain_copies: RetainCopies | None = None,
         job: Mapping[str, Any] | None = None,
         options: RollerOptions | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`rebuild_hot` makes a new database file after a deletion: DuckDB leaves old bytes in
         its file; `forget_cached` drops what deleted exchanges left in the response cache, of all
-        exchanges for None. `job` is added to every job (prices)."""
+        exchanges for None; `retain_copies` applies retention to copies elsewhere, given the time in
+        microseconds. `job` is added to every job (prices)."""
         self.stats = RollerStats()
         self._lake = lake
         self._journal = journal
@@ -113,6 +117,7 @@ class Roller:
         self._helper = helper
         self._rebuild_hot = rebuild_hot
         self._forget_cached = forget_cached
+        self._retain_copies = retain_copies
         self._options = options or RollerOptions()
         self._clock = clock
         self._one_change = trio.Lock()
@@ -300,13 +305,16 @@ class Roller:
     async def _keep(self) -> int:
         options = self._options
         limits = {"days": options.retention_days, "bytes_max": options.retention_bytes}
-        job = self._a_job("keep", now_us=int(self._clock() * 1e6), **limits)
+        now_us = int(self._clock() * 1e6)
+        job = self._a_job("keep", now_us=now_us, **limits)
         async with self._one_change:
             if options.retention_bytes is not None:
                 await self._shrink()
             async with self._helper.process() as process:
                 result = await process.run(job, _ignore)
             await self._show()
+        if self._retain_copies is not None:
+            await self._retain_copies(now_us)
         self.stats.short_bytes = result["short_bytes"]
         self._kept_at_s = self._clock()
         rows: int = result["rows"]

@@ -53,10 +53,15 @@ async def status(request: Request) -> Response:
 @router.get("/retention", **openapi.RETENTION)
 async def retention(request: Request) -> Response:
     """How long records are kept, as the configuration of this server says: `retention_days`,
-    `retention_bytes`."""
+    `retention_bytes`, and whether rows of datasets go with them, `retention_datasets`."""
     services, identity = services_of(request), identity_of(request)
-    days, size = services.settings.retention()
-    return reply({"region": identity.region, "retention_days": days, "retention_bytes": size})
+    days, size, datasets = services.settings.retention()
+    return reply(
+        {
+            "region": identity.region, "retention_days": days, "retention_bytes": size,
+            "retention_datasets": datasets,
+        }
+    )  # fmt: skip
 
 
 @router.get("/audit", **openapi.AUDIT)

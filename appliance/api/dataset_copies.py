@@ -34,7 +34,7 @@ ADDED_BYTES_MAX: Final = 64 * 2**20  # request and response of all of them, as J
 READ_AT_ONCE: Final = 100
 READ_BYTES_MAX: Final = 16 * 2**20
 COPIERS: Final = 2  # calls that hold what they add, at once
-COLUMNS: Final = "r.exchange_id, r.request_id, r.user_id, r.session_id"
+COLUMNS: Final = "r.exchange_id, r.request_id, r.user_id, r.session_id, epoch_us(r.recorded_at)"
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -46,6 +46,7 @@ class Source(NamedTuple):
     request_id: str
     user_id: str
     session_id: str
+    recorded_at_us: int
 
 
 class Gathered(NamedTuple):
@@ -123,7 +124,15 @@ async def _gather(
             identity.region, org, [("session", s.session_id) for s in some]
         )
         rows += [
-            NewRow(row_id, one.request_id, uuid.UUID(one.exchange_id).bytes, user, session, data)
+            NewRow(
+                row_id,
+                one.request_id,
+                uuid.UUID(one.exchange_id).bytes,
+                user,
+                session,
+                one.recorded_at_us,
+                data,
+            )
             for one, user, session, (row_id, data) in zip(
                 some, users, sessions, packed, strict=True
             )
@@ -159,9 +168,9 @@ async def _sources(request: Request, request_ids: list[str], field: str) -> list
     found = await records.query(identity.region, *_statement(request_ids, identity.org))
     by_id = {
         id_text(request_id): Source(
-            id_text(exchange_id), id_text(request_id), user or "", session or ""
+            id_text(exchange_id), id_text(request_id), user or "", session or "", recorded_us
         )
-        for exchange_id, request_id, user, session in found.rows
+        for exchange_id, request_id, user, session, recorded_us in found.rows
     }
     for request_id in request_ids:
         if request_id in by_id:

@@ -129,6 +129,8 @@ RETENTION: Final = route(
                            "description": "records older than that go; null: none do"},
         "retention_bytes": {"type": "integer", "nullable": True,
                             "description": "the oldest go when there is more; null: none do"},
+        "retention_datasets": {"type": "boolean",
+                               "description": "whether rows of datasets are too old by then, too"},
     })
 )  # fmt: skip
 

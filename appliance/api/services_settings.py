@@ -31,8 +31,9 @@ class Secret(NamedTuple):
 class Settings(Protocol):
     """Keys, providers' keys and rate limits."""
 
-    def retention(self) -> tuple[int | None, int | None]:
-        """Days and bytes for which records are kept; None without a bound."""
+    def retention(self) -> tuple[int | None, int | None, bool]:
+        """Days and bytes for which records are kept, None without a bound; and whether copies in
+        datasets go with them."""
 
     def erase_soon(self, region: str) -> None:
         """A deletion was put down: it is carried out now."""

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.starting import until
-from tests.e2e.storage_kit import files_with
+from tests.e2e.storage_kit import control, files_with
+from tests.e2e.test_retention import DAY_US, write_old
 from tests.fakes.appliance import OAI, Appliance
 from tests.fakes.provider import Provider
 
@@ -112,3 +113,24 @@ def test_deletions_reach_the_copies(provider: Provider, tmp_path: Path) -> None:
         [row] = desk.ask(f"/{dataset}/query", {})
         assert row["origin_request_id"] == kept
         desk.ask(f"/{dataset}/mutate", {"addRequests": [gone[0]]}, 404)
+
+
+def test_retention_reaches_the_copies(provider: Provider, tmp_path: Path) -> None:
+    """But for those that somebody has edited, and not where the operator says that they stay."""
+    appliance = Appliance(tmp_path, provider)
+    write_old(appliance.data, [40 * DAY_US, 39 * DAY_US, 5 * DAY_US], 100)
+    ids = [str(uuid.UUID(int=number)) for number in range(3)]
+    with appliance:
+        until(lambda: appliance.query("SELECT count(*) AS n FROM requests") == [{"n": 3}])
+        desk = Desk(appliance)
+        dataset = desk.ask("", {"datasetName": "d", "requestIds": ids})["datasetId"]
+        edited = desk.ask(f"/{dataset}/query", {"offset": 0, "limit": 10})[1]["id"]
+        desk.ask(f"/{dataset}/request/{edited}", {"requestBody": "written anew"})
+    usual = appliance.config.read_text()
+    for said, left in ("retention_datasets = false\n", ids), ("", ids[1:]):
+        appliance.config.write_text(f"retention_days = 30\n{said}{usual}")
+        with appliance:
+            control(appliance, "roll")
+            assert appliance.query("SELECT count(*) AS n FROM requests") == [{"n": 1}]
+            rows = desk.ask(f"/{dataset}/query", {"offset": 0, "limit": 10})
+            assert [row["origin_request_id"] for row in rows] == left[::-1]
