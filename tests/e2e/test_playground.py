@@ -12,6 +12,7 @@ import pytest
 
 from appliance.core.sse import sse_events
 from tests.fakes.appliance import Appliance
+from tests.fakes.http2_client import Http2Client
 from tests.fakes.provider import Provider
 from tests.fakes.provider_openai import TEXT
 from tests.fakes.raw_client import Reply
@@ -26,7 +27,7 @@ FOUND = {"OPENAI_API_KEY": "sk-env-openai"}
 def house(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     directory = tmp_path_factory.mktemp("playground")
     with Appliance(
-        directory, provider, config='access = "keys"\n', environ=FOUND, lends=True
+        directory, provider, config='access = "keys"\nhttp2 = true\n', environ=FOUND, lends=True
     ) as appliance:
         yield appliance
 
@@ -130,3 +131,10 @@ def test_a_limited_key_is_limited_here_too(house: Appliance) -> None:
     made = house.command("keys.create", name="l", rate_limited=True)
     assert ask(house, made["key"]).status == 200
     assert ask(house, made["key"]).status == 429
+
+
+def test_over_http2_such_a_stream_is_reset(house: Appliance, key: str) -> None:
+    body = json.dumps({**SAY, "model": "fake-cut-after-3/openai", "stream": True}).encode()
+    with Http2Client(house.url) as client:
+        reply = client.call(GENERATE, body, {"authorization": f"Bearer {key}"})
+    assert (reply.status, reply.end) == (200, "reset")
