@@ -118,17 +118,20 @@ class LakeView:
             for epoch in used
         ]
 
-    def source(self, table: str) -> str:
-        """A SELECT over the table's files with exactly the columns of `storage.rows`, in order."""
+    def source(self, table: str, *, oldest_first: bool = False) -> str:
+        """A SELECT over the table's files with exactly the columns of `storage.rows`, in order.
+        DuckDB reads files as they are listed, and passes over those whose rows come behind the
+        best that it has found: a page of the newest should begin with the newest file."""
+        files, step = self.files.get(table, []), 1 if oldest_first else -1
         alike: dict[tuple[int, int], list[Path]] = {}
-        for path in self.files.get(table, []):
+        for path in files[::step]:
             kind = self.epochs.get(path, 0), self.versions.get(path, SCHEMA_VERSION)
             alike.setdefault(kind, []).append(path)
         if not alike:
             columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in TABLES[table])
             return f"SELECT {columns} WHERE false"
         return " UNION ALL ".join(
-            f"({_select(table, paths, *kind)})" for kind, paths in sorted(alike.items())
+            f"({_select(table, paths, *kind)})" for kind, paths in sorted(alike.items())[::step]
         )
 
 

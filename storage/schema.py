@@ -57,6 +57,7 @@ class ViewState:
     edited: bool = False
     superseded: bool = False
     hidden: bool = False
+    oldest_first: bool = False
 
 
 def create_views(state: ViewState) -> Iterator[str]:
@@ -64,6 +65,8 @@ def create_views(state: ViewState) -> Iterator[str]:
         ("requests", _requests(state)),
         # For whoever asks for nothing that an edit could have changed, and is not to pay for it.
         ("unedited_requests", _requests(replace(state, edited=False))),
+        # The same, for whoever asks for the oldest first.
+        ("oldest_requests", _requests(replace(state, edited=False, oldest_first=True))),
         ("bodies", _bodies(state)),
         ("frames", _frames(state)),
     ):
@@ -82,7 +85,8 @@ def everything(state: ViewState, table: str, columns: Sequence[str]) -> str:
         parts.append(f"SELECT {names} FROM {hot(table, BASE)} AS cold{where}")
     if state.lake is not None and state.lake.files.get(table):
         where = _where(conditions)
-        parts.append(f"SELECT {names} FROM ({state.lake.source(table)}) AS cold{where}")
+        source = state.lake.source(table, oldest_first=state.oldest_first)
+        parts.append(f"SELECT {names} FROM ({source}) AS cold{where}")
     return " UNION ALL ".join(parts)
 
 

@@ -40,7 +40,7 @@ def page_statement(span: Span, rows_max: int) -> Statement:
     """The next exchanges behind `after`; their rows are read by `rows_statement`."""
     parameters = Parameters()
     return (
-        f"SELECT r.exchange_id FROM unedited_requests AS r WHERE {_where(span, parameters)}"
+        f"SELECT r.exchange_id FROM oldest_requests AS r WHERE {_where(span, parameters)}"
         f" ORDER BY r.exchange_id LIMIT {rows_max:d}",
         parameters.values,
     )

@@ -100,8 +100,9 @@ def rows_statement(exchange_ids: list[str], columns: Sequence[str] = COLUMNS) ->
 def source_of(*parts: str) -> str:
     """What to select from where these parts of a statement say all that it asks of a row: the join
     with edits costs every query that has no use for it."""
-    edited = any(name in part for part in parts for name in EDITED)
-    return f"{'requests' if edited else 'unedited_requests'} AS r"
+    if any(name in part for part in parts for name in EDITED):
+        return "requests AS r"
+    return "oldest_requests AS r" if OLDEST_FIRST in parts else "unedited_requests AS r"
 
 
 def has_cursor(body: dict[str, Any]) -> bool:

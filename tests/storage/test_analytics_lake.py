@@ -68,6 +68,9 @@ def test_a_roll_changes_no_answer(tmp_path: Path) -> None:
     assert ask(analytics, "SELECT count(*) FROM hot_bodies") == [(2,)]
     assert ask(analytics, "SELECT count(*) FROM hot_edits") == [(0,)]
     assert (ask(analytics, EVERYTHING), ask(analytics, BODIES)) == before
+    ids = [(row[0],) for row in before[0]]
+    for view in ("unedited_requests", "oldest_requests"):
+        assert ask(analytics, f"SELECT exchange_id FROM {view} ORDER BY exchange_id") == ids
     assert ask(analytics, "SELECT lake_generation FROM ingest_state") == [(1,)]
     assert analytics.position == Position(2, 1000)
     analytics.close()

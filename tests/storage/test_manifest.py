@@ -100,6 +100,19 @@ def test_keys_are_named_by_epoch_and_never_shown():
     assert "sss" not in repr(view)
 
 
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_files_are_read_in_the_order_in_which_rows_are_asked_for(oldest_first: bool):
+    """The newest may be encrypted and of a later version: they are a part of their own."""
+    paths = [Path(f"/lake/{n}.parquet") for n in range(4)]
+    view = LakeView(
+        1, {"requests": paths}, 1, {paths[3]: 3}, {3: b"s" * 32},
+        {paths[0]: 1, paths[1]: 2, paths[2]: 2},
+    )  # fmt: skip
+    source = view.source("requests", oldest_first=oldest_first)
+    places = [source.index(str(path)) for path in paths]
+    assert places == sorted(places, reverse=not oldest_first)
+
+
 def test_json_of_encrypted_files_is_parsed_above_the_filters():
     """Beside them it would be parsed of every row, whatever is asked for."""
     path = Path("/lake/a.parquet")
