@@ -5,8 +5,10 @@ Pure. The organisation is always part of the condition; no other's rows can come
 # ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from appliance.api.assets import ASSET_COUNT
 from appliance.api.cursors import decode_cursor
@@ -14,6 +16,7 @@ from appliance.api.filter_fields import CACHED, REQUEST_TABLES
 from appliance.api.incoming import flag, integer, invalid
 from appliance.api.request_rows import COLUMNS
 from appliance.core.filters import Parameters, compile_filter
+from storage.schema import STORE
 
 LIMIT_DEFAULT: Final = 10
 LIMIT_MAX: Final = 1000
@@ -45,31 +48,72 @@ TEXTS: Final = (
     " ON t.exchange_id = r.exchange_id"
 )
 
+# Before a statement: what it calls `bodies` are those with such ids. Row groups without any are
+# skipped: of the whole lake a look of a day is a small part.
+BODIES_WITHIN: Final = (
+    f"WITH bodies AS NOT MATERIALIZED (SELECT * FROM {STORE}.bodies"
+    " WHERE exchange_id BETWEEN {first} AND {last}) "
+)
+
 # Columns that edits change.
 EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
 
 Statement = tuple[str, list[Any]]
+Ids = tuple[UUID, UUID]
 
 
-def list_statement(body: dict[str, Any], org: bytes, *, since: datetime | None = None) -> Statement:
-    """The exchanges of one page, in its order; of those since a time, where one is given. Whole
-    rows are read for these alone: to sort a million of them with all their columns takes more
-    memory than a reader has. Raises Refusal 422."""
+class Look(NamedTuple):
+    """From when on, and before when, to look for rows of a page; None is open."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+EVER: Final = Look()
+
+
+def list_statement(
+    body: dict[str, Any], org: bytes, look: Look = EVER, *, within: Ids | None = None
+) -> Statement:
+    """The exchanges of one page, in its order; of those of a look, where one is given. Whole rows
+    are read for these alone: to sort a million of them with all their columns takes more memory
+    than a reader has. `within`: the first and the last id of which bodies are read. Raises
+    Refusal 422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
     order = _order(body.get("sort"), parameters)
-    if body.get("cursor"):
-        where += f" AND {_after(body, order, parameters)}"
-    if since is not None:
-        where += f" AND r.request_created_at >= CAST({parameters.add(since)} AS TIMESTAMP)"
+    where += _place(body, order, look, parameters)
     limit = limit_of(body)
     offset = integer(body, "offset", 0, OFFSET_MAX)
     join = TEXTS if order.startswith("t.") else ""
+    few = ""
+    if within is not None:
+        first, last = (f"CAST({parameters.add(str(one))} AS UUID)" for one in within)
+        # Also of rows: of one that came meanwhile the bodies would not be read.
+        where += f" AND r.exchange_id BETWEEN {first} AND {last}"
+        few = BODIES_WITHIN.format(first=first, last=last)
     return (
-        f"SELECT r.exchange_id FROM {source_of(where, order)}{join} WHERE {where}"
+        f"{few}SELECT r.exchange_id FROM {source_of(where, order)}{join} WHERE {where}"
         f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
         parameters.values,
     )
+
+
+def within_statement(body: dict[str, Any], org: bytes, look: Look) -> Statement:
+    """The first and the last id of all that `list_statement` can find in a look, whatever is in
+    their bodies. Raises Refusal 422."""
+    parameters = Parameters()
+    where = _where(body, org, parameters, bodies=False)
+    where += _place(body, _order(body.get("sort"), Parameters()), look, parameters)
+    return (
+        f"SELECT min(r.exchange_id), max(r.exchange_id) FROM {source_of(where)} WHERE {where}",
+        parameters.values,
+    )
+
+
+def asks_for_bodies(body: dict[str, Any], org: bytes) -> bool:
+    """Whether its filter can only be answered by reading them. Raises Refusal 422."""
+    return "FROM bodies" in _where(body, org, Parameters())
 
 
 def limit_of(body: dict[str, Any]) -> int:
@@ -77,14 +121,30 @@ def limit_of(body: dict[str, Any]) -> int:
     return integer(body, "limit", LIMIT_DEFAULT, LIMIT_MAX)
 
 
-def looks(body: dict[str, Any], now: datetime) -> Iterator[datetime | None]:
-    """Since when to look for a page, one after the other until it is full; None is for ever. Where
+def looks(body: dict[str, Any], now: datetime) -> Iterator[Look]:
+    """Where to look for a page, one look after the other until one fills it. Where
     the newest come first, what a short look finds is what comes first of all, and most pages are
     full of what is new: that is a thirtieth of a month's rows to read."""
     if not body.get("cursor") and _order(body.get("sort"), Parameters()) == NEWEST_FIRST:
         for days in LOOK_DAYS:
-            yield now - timedelta(days=days)
-    yield None
+            yield Look(now - timedelta(days=days))
+    yield EVER
+
+
+def text_looks(body: dict[str, Any], now: datetime) -> Iterator[Look]:
+    """Where to look for the rows of a page whose bodies are to be read, one look after the other
+    until it is full. None goes over the ground of another: bodies are what takes the time."""
+    if body.get("offset") or _order(body.get("sort"), Parameters()) != NEWEST_FIRST:
+        yield EVER
+        return
+    until = None
+    newest = decode_cursor(body["cursor"]).created_at if body.get("cursor") else now
+    for days in LOOK_DAYS:
+        with suppress(OverflowError):  # a cursor of the year 1
+            since = newest - timedelta(days=days)
+            yield Look(since, until)
+            until = since
+    yield Look(None, until)
 
 
 def rows_statement(exchange_ids: list[str], columns: Sequence[str] = COLUMNS) -> Statement:
@@ -170,16 +230,31 @@ def bodies_statement(exchange_ids: list[str], bytes_max: int) -> Statement:
     )
 
 
+def _place(body: dict[str, Any], order: str, look: Look, parameters: Parameters) -> str:
+    """Conditions on the time: of the cursor, and of the look. A row without a time is behind all
+    others, so in the look that has no begin."""
+    found = ""
+    if body.get("cursor"):
+        found += f" AND {_after(body, order, parameters)}"
+    if look.since is not None:
+        found += f" AND r.request_created_at >= CAST({parameters.add(look.since)} AS TIMESTAMP)"
+    if look.until is not None:
+        until = f"r.request_created_at < CAST({parameters.add(look.until)} AS TIMESTAMP)"
+        timeless = "" if look.since else " OR r.request_created_at IS NULL"
+        found += f" AND ({until}{timeless})"
+    return found
+
+
 def _columns() -> str:
     return ", ".join(f"r.{name}" for name in COLUMNS)
 
 
-def _where(body: dict[str, Any], org: bytes, parameters: Parameters) -> str:
+def _where(body: dict[str, Any], org: bytes, parameters: Parameters, *, bodies: bool = True) -> str:
     if "filter" not in body:
         invalid("filter", 'is required; "all" finds every request')
     parts = [
         f"r.organization_id = CAST({parameters.add(org.hex())} AS UUID)",
-        compile_filter(body["filter"], REQUEST_TABLES, parameters),
+        compile_filter(body["filter"], REQUEST_TABLES, parameters, bodies=bodies),
     ]
     scored = flag(body, "isScored")
     if scored is not None:

@@ -26,6 +26,7 @@ from appliance.api.request_find import (
 )
 from appliance.api.request_links import LinksTo
 from appliance.api.request_query import (
+    asks_for_bodies,
     count_statement,
     has_cursor,
     limit_of,
@@ -33,6 +34,8 @@ from appliance.api.request_query import (
     looks,
     many_statement,
     rows_statement,
+    text_looks,
+    within_statement,
 )
 from appliance.api.request_rows import (
     COLUMNS,
@@ -134,14 +137,34 @@ async def signed_bodies(request: Request) -> Response:
 
 async def page_of(records: Records, identity: Identity, body: dict[str, Any]) -> list[Row]:
     """The rows of a page, found by as short a look back as fills it."""
+    if asks_for_bodies(body, identity.org):
+        return await rows_of(records, identity, await _ids_by_bodies(records, identity, body))
     wanted = limit_of(body)
     ids: Sequence[Row] = ()
-    for since in looks(body, datetime.now(UTC).replace(tzinfo=None)):
-        statement = list_statement(body, identity.org, since=since)
+    for look in looks(body, datetime.now(UTC).replace(tzinfo=None)):
+        statement = list_statement(body, identity.org, look)
         ids = (await records.query(identity.region, *statement)).rows
         if len(ids) >= wanted:
             break
     return await rows_of(records, identity, ids)
+
+
+async def _ids_by_bodies(
+    records: Records, identity: Identity, body: dict[str, Any]
+) -> Sequence[Row]:
+    """Of a page whose bodies are to be read: of each look only those that it can be about."""
+    wanted = limit_of(body)
+    ids: list[Row] = []
+    for look in text_looks(body, datetime.now(UTC).replace(tzinfo=None)):
+        statement = within_statement(body, identity.org, look)
+        first, last = (await records.query(identity.region, *statement)).rows[0]
+        if first is None:
+            continue
+        statement = list_statement(body, identity.org, look, within=(first, last))
+        ids += (await records.query(identity.region, *statement)).rows
+        if len(ids) >= wanted:
+            break
+    return ids[:wanted]
 
 
 async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> list[Row]:

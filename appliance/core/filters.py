@@ -75,16 +75,23 @@ class Parameters:
 
 
 def compile_filter(
-    node: Json, tables: Tables, parameters: Parameters, *, path: str = "filter"
+    node: Json,
+    tables: Tables,
+    parameters: Parameters,
+    *,
+    path: str = "filter",
+    bodies: bool = True,
 ) -> str:
-    """A condition of SQL over what `tables` name. Raises Refusal 422."""
-    return _Compiler(tables, parameters).node(node, path, 0)
+    """A condition of SQL over what `tables` name. Without `bodies`, what is asked of them is taken
+    for true: all that can be found is among what that finds. Raises Refusal 422."""
+    return _Compiler(tables, parameters, bodies).node(node, path, 0)
 
 
 @dataclass
 class _Compiler:
     tables: Tables
     parameters: Parameters
+    bodies: bool = True
     conditions: int = 0
 
     def node(self, node: Json, path: str, depth: int) -> str:
@@ -230,6 +237,8 @@ class _Compiler:
         if self.conditions > CONDITIONS_MAX:
             refuse(path, f"more than {CONDITIONS_MAX} conditions")
         sql = field.sql
+        if field.kind == "body" and not self.bodies:
+            return "TRUE"
         if "{key}" in sql:
             check_text(key, path)
             sql = sql.replace("{key}", self.parameters.add(key))

@@ -1,0 +1,98 @@
+"""Texts in bodies are looked for in one span of time after the other: no row may be found twice,
+none left out, and no look reads bodies that another has read."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from appliance.api.request_query import Look, text_looks
+from tests.api.kit import ORG, OTHER_ORG, House, body_row, request_id, request_row
+
+LIST = "/v1/request/query-clickhouse"
+DAY_US = 86_400_000_000
+# By number: how many days ago. None is a row without a time, which is behind all others; one of the
+# future was given by a client's clock.
+AGES: dict[int, float | None] = {1: None, 2: 400, 3: 30, 4: 7.5, 5: 3, 6: 0.5, 7: 0.1, 8: -2}
+NEWEST_FIRST = [8, 7, 6, 5, 4, 3, 2, 1]
+ODD = {"request_response_rmt": {"request_body": {"contains": "ODD one"}}}
+NOT_ODD = {"request_response_rmt": {"request_body": {"not-contains": "odd ONE"}}}
+FIVE = {"request_response_rmt": {"response_body": {"contains": "answer 5"}}}
+CLAUDE = {"request_response_rmt": {"model": {"contains": "claude"}}}
+
+
+@pytest.fixture
+def days(house: House) -> House:
+    now_us = time.time_ns() // 1000
+    rows = [
+        request_row(
+            number,
+            request_created_at=None if age is None else now_us - int(age * DAY_US),
+            organization_id=ORG if number < 9 else OTHER_ORG,
+        )
+        for number, age in (*AGES.items(), (9, 0.2))
+    ]
+    bodies = (body_row(n, request=f"an {'odd' if n % 2 else 'even'} one") for n in (*AGES, 9))
+    house.add(*rows, bodies=tuple(bodies))
+    return house
+
+
+async def found(house: House, node: Any, **more: Any) -> list[int]:
+    reply = await house.post(LIST, {"filter": node, **more})
+    assert reply.status == 200, reply.json
+    numbers = {request_id(number): number for number in (*AGES, 9)}
+    return [numbers[row["request_id"]] for row in reply.json["data"]]
+
+
+FOUND = [
+    (ODD, {7, 5, 3, 1}),
+    (NOT_ODD, {8, 6, 4, 2}),
+    (FIVE, {5}),
+    ({"left": ODD, "operator": "or", "right": FIVE}, {7, 5, 3, 1}),
+    ({"left": ODD, "operator": "and", "right": CLAUDE}, {7, 5, 3, 1}),
+    ({"left": NOT_ODD, "operator": "and", "right": CLAUDE}, set()),
+    ({"left": NOT_ODD, "operator": "or", "right": CLAUDE}, set(AGES)),
+]
+
+
+@pytest.mark.parametrize(("node", "expected"), FOUND)
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_pages_are_whole_and_in_order(
+    days: House, node: Any, expected: set[int], limit: int
+) -> None:
+    ordered = [number for number in NEWEST_FIRST if number in expected]
+    assert await found(days, node, limit=limit) == ordered[:limit]
+    assert await found(days, node, limit=limit, offset=1) == ordered[1:][:limit]
+    oldest = await found(days, node, limit=limit, sort={"created_at": "asc"})
+    timed = [number for number in reversed(ordered) if AGES[number] is not None]
+    assert oldest[: len(timed)] == timed[:limit]
+
+
+async def test_a_cursor_goes_on_where_a_page_ended(days: House) -> None:
+    seen: list[str] = []
+    cursor = None
+    for _ in range(4):
+        body = {"filter": ODD, "limit": 1, **({"cursor": cursor} if cursor else {})}
+        reply = await days.post(LIST, body)
+        seen += [row["request_id"] for row in reply.json["data"]]
+        cursor = reply.json["next_cursor"]
+    assert seen[:3] == [request_id(number) for number in (7, 5, 3)]
+
+
+async def test_bodies_of_other_times_are_not_read(days: House) -> None:
+    asked = days.records.asked
+    assert await found(days, ODD, limit=1) == [7]
+    looks = [sql for sql in asked if "FROM bodies AS b" in sql]
+    assert len(looks) == 1
+    assert all("BETWEEN" in sql for sql in looks)
+
+
+def test_looks_do_not_overlap() -> None:
+    now = datetime(2026, 9, 30)
+    first, second, last = text_looks({"filter": ODD}, now)
+    assert first == Look(now - timedelta(days=1), None)
+    assert second == Look(now - timedelta(days=8), first.since)
+    assert last == Look(None, second.since)
+    assert list(text_looks({"filter": ODD, "offset": 5}, now)) == [Look()]
+    assert list(text_looks({"filter": ODD, "sort": {"cost": "desc"}}, now)) == [Look()]
