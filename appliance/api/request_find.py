@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import Request
 
-from appliance.api.request_query import bodies_statement, one_statement
+from appliance.api.request_query import bodies_statement, one_statement, small_bodies_statement
 from appliance.api.request_rows import (
     Bodies,
     bodies_of,
@@ -80,8 +80,12 @@ async def texts_of(
     """Both bodies, their types and the number of assets, by exchange, as far as they fit."""
     if not exchange_ids:
         return {}
-    sql, parameters = bodies_statement(exchange_ids, bytes_max)
-    found = await records.query(identity.region, sql, parameters)
+    # Nearly always these are all: then they are read once, not a second time for their sizes.
+    small = small_bodies_statement(exchange_ids, bytes_max)
+    found = await records.query(identity.region, *small)
+    if len(found.rows) < len(exchange_ids):
+        everything = bodies_statement(exchange_ids, bytes_max)
+        found = await records.query(identity.region, *everything)
     return {id_text(key): tuple(texts) for key, *texts in found.rows}
 
 

@@ -213,6 +213,17 @@ def many_statement(request_ids: list[str], org: bytes) -> Statement:
     )
 
 
+def small_bodies_statement(exchange_ids: list[str], bytes_max: int) -> Statement:
+    """Bodies of those of these exchanges that have no more than their share of what fits."""
+    return (
+        f"SELECT exchange_id, request, response, request_type, response_type, {ASSET_COUNT}"
+        " FROM bodies WHERE exchange_id IN $1::UUID[] AND exchange_id BETWEEN CAST($2 AS UUID)"
+        " AND CAST($3 AS UUID)"
+        " AND coalesce(strlen(request), 0) + coalesce(strlen(response), 0) <= $4",
+        [exchange_ids, min(exchange_ids), max(exchange_ids), bytes_max // len(exchange_ids)],
+    )
+
+
 def bodies_statement(exchange_ids: list[str], bytes_max: int) -> Statement:
     """Bodies of these exchanges, the newest first, as many as fit. Sizes are added up first: what
     does not fit is never read as a whole."""
