@@ -39,7 +39,10 @@ SORT_KEYS: Final = {
     "request_prompt": "t.request",
     "response_text": "t.response",
 }
-LOOK_DAYS: Final = (1, 8)
+# Rows are read from the newest back: a short look and one for ever do. Of bodies each look reads
+# what none before it has read.
+LOOK_DAYS: Final = 1
+TEXT_LOOK_DAYS: Final = (1, 8)
 NEWEST_FIRST: Final = "r.request_created_at DESC, r.exchange_id DESC"
 OLDEST_FIRST: Final = "r.request_created_at ASC, r.exchange_id ASC"
 TEXTS: Final = (
@@ -126,8 +129,7 @@ def looks(body: dict[str, Any], now: datetime) -> Iterator[Look]:
     the newest come first, what a short look finds is what comes first of all, and most pages are
     full of what is new: that is a thirtieth of a month's rows to read."""
     if not body.get("cursor") and _order(body.get("sort"), Parameters()) == NEWEST_FIRST:
-        for days in LOOK_DAYS:
-            yield Look(now - timedelta(days=days))
+        yield Look(now - timedelta(days=LOOK_DAYS))
     yield EVER
 
 
@@ -139,7 +141,7 @@ def text_looks(body: dict[str, Any], now: datetime) -> Iterator[Look]:
         return
     until = None
     newest = decode_cursor(body["cursor"]).created_at if body.get("cursor") else now
-    for days in LOOK_DAYS:
+    for days in TEXT_LOOK_DAYS:
         with suppress(OverflowError):  # a cursor of the year 1
             since = newest - timedelta(days=days)
             yield Look(since, until)
