@@ -15,6 +15,9 @@ let onSignedOut = () => {};
 /** The token of GET /v1/auth/session, for every change from now on. */
 export const setCsrf = (token) => { csrf = token || ""; };
 
+/** What a change has to carry, for calls that are not made by `call`. */
+export const csrfHeaders = () => (csrf ? { "x-csrf-token": csrf } : {});
+
 /** What to do when the session has ended meanwhile. */
 export const whenSignedOut = (act) => { onSignedOut = act; };
 
