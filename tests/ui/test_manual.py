@@ -123,13 +123,15 @@ def test_every_header_has_a_heading() -> None:
     spelled = {f"{name}<name>" if name == "helicone-property-" else name for name in spelled}
     assert not spelled - told - NO_HEADING
     assert not NO_HEADING & told, "there is a heading: the exception is not needed"
-    assert NO_HEADING <= spelled, "there is no such header any more"
+    assert spelled >= NO_HEADING, "there is no such header any more"
 
 
 def test_every_header_that_is_spelled_elsewhere_has_a_heading() -> None:
     """Replies' own headers and those of webhooks stand with what sets them."""
     told = " ".join("\n".join(lines(page)).lower() for page in ("headers", "webhooks-and-alerts"))
-    pattern = re.compile(r"""^[A-Z_]+(?:: Final)? = b?"((?:x-)?helicone-[a-z-]+[a-z])"$""", re.I | re.M)
+    pattern = re.compile(
+        r"""^[A-Z_]+(?:: Final)? = b?"((?:x-)?helicone-[a-z-]+[a-z])"$""", re.I | re.M
+    )
     found = {
         name.lower()
         for path in (ROOT / "appliance").rglob("*.py")
@@ -173,9 +175,7 @@ def command_names(command: object, path: tuple[str, ...]) -> Iterator[str]:
 
 def test_every_option_of_a_command_is_told() -> None:
     text = (MANUAL / "commands.md").read_text(encoding="utf-8")
-    sections = dict(
-        part.split("\n", 1) for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]
-    )
+    sections = dict(part.split("\n", 1) for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
     common = text.partition("\n## ")[0]
     tree = typer.main.get_command(app)
     for name in command_names(tree, ()):
