@@ -1,27 +1,18 @@
 """Writes those pages of the manual that come from the code: every command, every option of the
-configuration and every endpoint, with the words that are there. `manual_words.py` beside it has
-what is said in between.
+configuration and every endpoint, with the words that are there. `manual.toml` beside it has what is
+said in between.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
-from manual_words import (
-    COMMAND_NOTES,
-    COMMANDS_INTRO,
-    ENDPOINT_WORDS,
-    OPTION_GROUPS,
-    OPTION_NOTES,
-    OPTIONS_INTRO,
-    REST_GROUPS,
-    REST_INTRO,
-)
 
 from appliance.api import app as api
 from appliance.api.paths import PERMISSIONS
@@ -30,8 +21,9 @@ from appliance.cli_options import _default
 from appliance.config import Config
 from appliance.config_options import Option, options_of
 
+WORDS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 FOLDER = Path(__file__).parents[1] / "ui" / "manual"
-MADE = "<!-- Made by scripts/manual. Change the code, or scripts/manual_words.py. -->\n\n"
+MADE = "<!-- Made by scripts/manual. Change the code, or scripts/manual.toml. -->\n\n"
 # Of every command about a data directory: told once, at the top.
 COMMON_FLAGS = ("--data-dir", "--config", "--region", "--json", "--help")
 
@@ -46,7 +38,7 @@ def pages() -> dict[str, str]:
 
 
 def commands() -> str:
-    parts = [COMMANDS_INTRO]
+    parts = [intro("commands")]
     for path, command in sorted(command_tree(typer.main.get_command(app), ())):
         parts.append(_command(" ".join(path), command))
     return "\n\n".join(parts)
@@ -80,8 +72,7 @@ def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer has its ow
         parts.append(f"For example:\n\n```sh\n{example.removeprefix(PROGRAM).strip()}\n```".replace(
             "```sh\n", f"```sh\n{PROGRAM} "
         ))  # fmt: skip
-    if name in COMMAND_NOTES:
-        parts.append(COMMAND_NOTES[name])
+    parts += note("commands", name)
     return "\n\n".join(parts)
 
 
@@ -106,8 +97,8 @@ def _typed(flag: str) -> str:
 
 def options() -> str:
     top = options_of(Config)
-    parts = [OPTIONS_INTRO]
-    for title, names in OPTION_GROUPS.items():
+    parts = [intro("options")]
+    for title, names in WORDS["options"]["groups"].items():
         parts.append(f"## {title}")
         parts += [_option((name,), top[name][1]) for name in names]
     for name, (_, option) in top.items():
@@ -120,8 +111,7 @@ def _table(name: str, option: Option) -> str:
     written = {"named": f"[{name}.<name>]", "rows": f"[[{name}]]"}.get(option.shape, f"[{name}]")
     title = {"named": "tables", "rows": "a list of tables"}.get(option.shape, "a table")
     parts = [f"## {name}", f"{sentence(option.doc)} In the file {title}, `{written}`."]
-    if name in OPTION_NOTES:
-        parts.append(OPTION_NOTES[name])
+    parts += note("options", name)
     if option.table is not None:
         steps = (name, "<name>") if option.shape == "named" else (name,)
         for inner, (_, one) in options_of(option.table).items():
@@ -143,8 +133,7 @@ def _option(steps: tuple[str, ...], option: Option) -> str:
     else:
         facts.append(f"in the file: `[{name}]`")
     parts.append("\n".join(f"- {fact}" for fact in facts))
-    if name in OPTION_NOTES:
-        parts.append(OPTION_NOTES[name])
+    parts += note("options", name)
     return "\n\n".join(parts)
 
 
@@ -177,16 +166,17 @@ def _places(steps: tuple[str, ...], option: Option) -> str:
 def rest() -> str:
     words = endpoint_words()
     left = dict(PERMISSIONS)
-    parts = [REST_INTRO]
-    for title, prefixes, told in REST_GROUPS:
-        found = [key for key in left if key[1].startswith(prefixes)]
+    parts = [intro("rest")]
+    for group in WORDS["rest"]["groups"]:
+        found = [key for key in left if key[1].startswith(tuple(group["paths"]))]
         lines: dict[str, list[tuple[str, str]]] = {}
         for key in found:
             del left[key]
-            lines.setdefault(ENDPOINT_WORDS.get(key) or words[key], []).append(key)
-        parts += [f"## {title}", *([told] if told else [])]
+            told = WORDS["rest"]["words"].get(" ".join(key)) or words[key]
+            lines.setdefault(told, []).append(key)
+        parts += [f"## {group['title']}", *([group["told"]] if "told" in group else [])]
         parts.append("\n".join(_endpoints(keys, text) for text, keys in lines.items()))
-    assert not left, f"no group of REST_GROUPS has {list(left)}"
+    assert not left, f"no group has {list(left)}"
     return "\n\n".join(parts)
 
 
@@ -211,6 +201,17 @@ def plain(text: str) -> str:
     """A docstring as a reader needs it: without what points into the code."""
     text = " ".join(text.split())
     return re.sub(r" \([^()]*(?:\.md|\.py|routing table)[^()]*\)", "", text)
+
+
+def intro(page: str) -> str:
+    text: str = WORDS[page]["intro"]
+    return text.strip()
+
+
+def note(page: str, name: str) -> list[str]:
+    """What is said behind the code's own words, if anything is."""
+    text = WORDS[page]["notes"].get(name)
+    return [text.strip()] if text else []
 
 
 def sentence(text: str) -> str:

@@ -91,6 +91,13 @@ def test_every_page_is_in_the_contents_once() -> None:
     assert sorted(listed) == found
 
 
+def test_the_contents_are_lists_that_the_pages_can_read() -> None:
+    """As `groups` in pages/manual/parse.js does: one line for each page."""
+    items = [line for line in lines(CONTENTS) if line.startswith("-")]
+    assert all(re.fullmatch(r"- \[[^\]]+\]\([a-z-]+\.md\): .+", line) for line in items)
+    assert len(items) == len(PAGES) - 1
+
+
 @pytest.mark.parametrize(("page", "target"), sorted(set(links())))
 def test_links_lead_somewhere(page: str, target: str) -> None:
     if target.startswith(("https://", "mailto:")) or target in SERVED:

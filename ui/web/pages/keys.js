@@ -45,7 +45,7 @@ const Hint = ({ permission }) => permission === "r"
   : html`<p class="muted">Send it with every call as <code>Helicone-Auth: Bearer …</code>, beside the provider's key.</p>`;
 
 function Table({ rows, session, mayConfigure, setOpen }) {
-  return html`<div class="table-box"><table class="plain">
+  return html`<div class="table-box" tabindex="0"><table class="plain">
     <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Made</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${[...rows].reverse().map((row) => html`<tr key=${row.id}>
       <td class="cut" title=${`Id ${row.id}`}>${row.api_key_name}</td>

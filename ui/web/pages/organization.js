@@ -77,7 +77,7 @@ function Organizations({ session }) {
   };
   return html`<${Section} title="Your organisations" tells="Their records, keys and people are apart. These pages show one at a time."
       act=${may(session, "govern") && html`<button type="button" onClick=${() => setOpen(true)}>New organisation</button>`}>
-    <${Shown} query=${mine}>${(rows) => html`<div class="table-box"><table class="plain">
+    <${Shown} query=${mine}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>Name</th><th>You are</th><th>Region</th><th>Made</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="cut" title=${row.id}>${row.name}</td><td>${row.role}</td><td>${row.region}</td>
         <td class="nowrap" title=${utc(row.created_at)}>${time(row.created_at)}</td>

@@ -116,7 +116,7 @@ function Names({ body, of }) {
   if (names.error) return html`<${Problem} error=${names.error} again=${names.reload} />`;
   if (!names.data) return html`<${Loading} />`;
   if (!names.data.length) return html`<${None} />`;
-  return html`<div class="table-box"><table class="plain"><thead><tr><th>Name</th><th class="num">Sessions</th><th class="num">Mean latency</th><th>First used</th><th>Last used</th></tr></thead>
+  return html`<div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>Name</th><th class="num">Sessions</th><th class="num">Mean latency</th><th>First used</th><th>Last used</th></tr></thead>
     <tbody>${names.data.map((row) => html`<tr key=${row.name}><td><button type="button" class="link" onClick=${() => setParams({ name: row.name, tab: undefined })}>${row.name || "(no name)"}</button></td>
       <td class="num">${count(row.session_count)}</td><td class="num">${duration(row.avg_latency)}</td><td title=${utc(row.first_used)}>${time(row.first_used)}</td><td title=${utc(row.last_used)}>${time(row.last_used)}</td></tr>`)}</tbody></table></div>`;
 }

@@ -48,7 +48,7 @@ function State({ state }) {
 }
 
 const Disallowed = ({ rows }) => html`<${Section} title="Not paid from credits" tells="The cost of a call to these could not be told once. They are not paid with credits until somebody allows them again.">
-  <div class="table-box"><table class="plain"><thead><tr><th>Provider</th><th>Model</th><th>Seen in</th></tr></thead>
+  <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>Provider</th><th>Model</th><th>Seen in</th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${`${row.provider}/${row.model}`}><td>${row.provider}</td><td>${row.model}</td>
       <td>${row.helicone_request_id ? html`<a href=${href("requests", [], { id: row.helicone_request_id })}>the request</a>` : "–"}</td></tr>`)}</tbody></table></div>
   <${CodeBox} text=${`helicone-appliance wallet allow ${rows[0].provider} ${rows[0].model}`} /><//>`;
@@ -64,7 +64,7 @@ function Budgets() {
     <${CodeBox} text=${"helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets set property:team 100 --per month --value search"} />`;
   return html`<${Section} title="Budgets" tells="What may be spent in the period that runs. Periods begin at midnight UTC, weeks on Monday.">
     <${Shown} query=${budgets} empty=${html`<div class="stack">${none}</div>`}>${(rows) => html`
-      <div class="table-box"><table class="plain"><thead><tr><th>For</th><th>Value</th><th class="num">Spent</th><th class="num" title="Set aside for calls that are under way">Held</th><th class="num">Limit</th><th>Used</th><th>Id</th></tr></thead>
+      <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>For</th><th>Value</th><th class="num">Spent</th><th class="num" title="Set aside for calls that are under way">Held</th><th class="num">Limit</th><th>Used</th><th>Id</th></tr></thead>
         <tbody>${[...rows].sort((a, b) => share(b) - share(a)).map((row) => html`<${Budget} key=${`${row.id}:${row.value}`} row=${row} name=${nameOf(row)} />`)}</tbody></table></div>
       <details><summary>Set or remove one</summary><${CodeBox} text=${`helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets remove ${rows[0].id}`} /></details>`}<//><//>`;
 }
@@ -104,7 +104,7 @@ function Payments({ page }) {
   const paid = useQuery(`wallet.payments:${page}`, (signal) => get(`/v1/credits/payments?page=${page}&pageSize=${PAGE_ROWS}`, { signal }));
   return html`<${Section} title="Payments" tells="What was paid in or taken back, the newest first.">
     <${Shown} query=${paid}>${({ purchases, total }) => !total ? html`<p class="muted">Nothing was paid in yet. Payments come from <code>wallet top-up</code>, from POST /admin/wallet/…/modify-balance, or from Stripe.</p>` : html`
-      <div class="table-box"><table class="plain"><thead><tr><th>When</th><th class="num">Amount</th><th>Reference</th></tr></thead>
+      <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>When</th><th class="num">Amount</th><th>Reference</th></tr></thead>
         <tbody>${purchases.map((row) => html`<tr key=${row.id}><td class="nowrap" title=${utc(row.createdAt)}>${time(row.createdAt)}</td>
           <td class=${`num ${Number(row.credits) < 0 ? "bad" : ""}`}>${cents(row.credits)}</td><td class="cut" title=${row.referenceId}>${row.referenceId || "–"}</td></tr>`)}</tbody></table></div>
       ${total > PAGE_ROWS && html`<div class="row"><button type="button" disabled=${page === 0} onClick=${() => setParams({ page: page - 1 || "" })}>Newer</button>

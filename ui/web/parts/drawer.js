@@ -122,7 +122,7 @@ function Details({ row }) {
     <div class="card"><h2>Tokens and cost</h2><dl class="facts">${tokens.map(([name, value]) => html`<dt>${name}</dt><dd class="mono">${count(value)}</dd>`)}
       <dt>Counted by</dt><dd>${row.usage_source ?? NONE}</dd><dt>Cost</dt><dd>${more.cost_usd ? `$${more.cost_usd}` : usd(row.costUSD)}</dd>
       <dt>Prices</dt><dd>${more.price_source ? `${more.price_source}, version ${more.price_version}` : "no price is known for this model"}</dd></dl></div>
-    ${more.attempts?.length > 0 && html`<div class="card"><h2>Attempts</h2><div class="table-box"><table class="plain"><thead><tr><th>#</th><th>Target</th><th>Status</th><th class="num">Took</th><th>Why another</th></tr></thead>
+    ${more.attempts?.length > 0 && html`<div class="card"><h2>Attempts</h2><div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>#</th><th>Target</th><th>Status</th><th class="num">Took</th><th>Why another</th></tr></thead>
       <tbody>${more.attempts.map((one, at) => html`<tr><td>${at + 1}</td><td>${one.target}<div class="muted small">${one.model}</div></td><td><${StatusBadge} status=${one.status} /></td><td class="num">${duration(one.latency_ms)}</td><td>${one.why_next || NONE}</td></tr>`)}</tbody></table></div></div>`}`;
 }
 

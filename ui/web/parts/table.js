@@ -8,7 +8,7 @@ import { Icon } from "./icon.js";
  *  `setSort(id)`, where the server can; `label` says what it is a table of. */
 export function Table({ label, columns, rows, sort, setSort, keyOf, busy = false }) {
   const order = (column) => (sort?.id === column.sort && column.sort ? (sort.down ? "descending" : "ascending") : undefined);
-  return html`<div class="table-box" tabindex="0" role="region" aria-label=${label}><table class="plain" aria-busy=${busy}>
+  return html`<div class="table-box" tabindex="0" tabindex="0" role="region" aria-label=${label}><table class="plain" aria-busy=${busy}>
     <thead><tr>${columns.map((column) => html`
       <th key=${column.id} scope="col" class=${column.num ? "num" : ""} title=${column.tells} aria-sort=${order(column)}>
         ${column.sort && setSort ? html`<button type="button" onClick=${() => setSort(column.sort)}>${column.name}${order(column) && html`<${Icon} name=${sort.down ? "down" : "up"} />`}</button>`

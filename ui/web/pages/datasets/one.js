@@ -64,7 +64,7 @@ function Rows({ list, bodies, at, marked, setMarked }) {
     setMarked(next);
   };
   const isAll = marked && list.length > 0 && list.every((row) => marked.has(row.id));
-  return html`<div class="table-box"><table class="plain dataset-rows"><thead><tr>
+  return html`<div class="table-box" tabindex="0"><table class="plain dataset-rows"><thead><tr>
       ${marked && html`<th><input type="checkbox" aria-label="Select all on this page" checked=${isAll} onChange=${() => setMarked(new Set(isAll ? [] : list.map((row) => row.id)))} /></th>`}
       <th>Asked</th><th>Answered</th><th>Model</th><th>Added</th></tr></thead>
     <tbody>${list.map((row) => html`<tr key=${row.id} aria-selected=${row.id === at}>

@@ -33,7 +33,7 @@ export function Audit({ params }) {
     <${Problem} error=${acts.error} again=${acts.reload} />
     ${!rows && !acts.error && html`<${Loading} />`}
     ${rows?.length === 0 && html`<${Empty} title=${cursors.length > 1 || action ? "Nothing here" : "Nothing was changed yet"}>Sign-ins and changes to keys, settings, members and records are written down here: who, what, when and from where. Secrets never are.<//>`}
-    ${rows?.length > 0 && html`<div class="table-box"><table class="plain">
+    ${rows?.length > 0 && html`<div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>When</th><th>Who</th><th>What</th><th>To what</th><th>Details</th><th>From</th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}>
         <td class="nowrap" title=${utc(row.at)}>${time(row.at)}</td>

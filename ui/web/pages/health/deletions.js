@@ -23,7 +23,7 @@ export function Deletions({ session }) {
       <${Ask} session=${session} ask=${setAsked} />
     <//>
     <${Section} title="Asked for so far" tells="What was deleted is not told: only that it was, and how much.">
-      <${Shown} query=${all} empty=${html`<p class="muted">Nothing was deleted yet. Records also go by themselves, if a retention time is set.</p>`}>${(rows) => html`<div class="table-box"><table class="plain">
+      <${Shown} query=${all} empty=${html`<p class="muted">Nothing was deleted yet. Records also go by themselves, if a retention time is set.</p>`}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
         <thead><tr><th>Asked for</th><th>What</th><th>State</th><th class="num" title="That were found and deleted">Records</th><th>Done</th><th>Id</th></tr></thead>
         <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="nowrap" title=${utc(row.created_at)}>${time(row.created_at)}</td><td>${KINDS[row.kind]?.name ?? row.kind}</td>
           <td><span class=${`badge ${row.state === "done" ? "good" : "accent"}`}>${row.state}</span></td>

@@ -71,7 +71,7 @@ function Figures({ told, status, gauges }) {
 
 function Actors({ rows }) {
   return html`<${Section} title="Parts" tells="Each works by itself. One that fails is started again, and the others go on meanwhile.">
-    <div class="table-box"><table class="plain">
+    <div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>Part</th><th>State</th><th class="num" title="How often it failed and was started again">Restarts</th><th class="num" title="What waits to be done by it">Waiting</th><th>What it does</th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.name}><td class="nowrap">${row.name}</td>
         <td><span class=${`badge ${row.trouble ? "warn" : row.state === "running" ? "good" : "bad"}`}>${row.trouble ? "in trouble" : row.state}</span></td>

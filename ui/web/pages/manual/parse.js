@@ -55,5 +55,5 @@ export function address(url, page) {
 
 /** Text without the marks of Markdown, for titles and what a search shows. */
 export function plain(text) {
-  return text.replace(/\[((?:[^\]\\]|\\.)+)\]\([^\s)]+\)/g, "$1").replace(/[`*|]|\\(?=[|])/g, "").replace(/\s+/g, " ").trim();
+  return text.replace(/^\s*(?:[-*] |\d+\. |\|[-|]+\|\s*$)/gm, "").replace(/\[((?:[^\]\\]|\\.)+)\]\([^\s)]+\)/g, "$1").replace(/[`*|]|\\(?=[|])/g, "").replace(/\s+/g, " ").trim();
 }

@@ -8,7 +8,7 @@ const AROUND = 150;
 /** What is searched: [{page, title, section, id, text, low}] of texts by page, in this order. */
 export function indexOf(pages, texts) {
   return pages.flatMap(({ name, title }) => sections(texts[name] ?? "").map((section) => {
-    const text = plain(section.parts.map((part) => part.code ?? part.text).join(" "));
+    const text = plain(section.parts.map((part) => part.code ?? part.text).join("\n"));
     const heading = section.level === 1 ? "" : section.title;
     return { page: name, title, section: heading, id: heading && section.id, text, low: `${title} ${heading} ${text}`.toLowerCase() };
   }));
@@ -43,6 +43,7 @@ function excerpt(text, words) {
   const low = text.toLowerCase();
   const at = Math.max(0, Math.min(...words.map((word) => low.indexOf(word)).filter((place) => place >= 0), text.length) - BEFORE);
   const begin = at === 0 || at >= text.length ? 0 : text.indexOf(" ", at) + 1;
-  const part = text.slice(begin, begin + AROUND);
-  return `${begin ? "… " : ""}${part}${begin + AROUND < text.length ? " …" : ""}`;
+  const cut = text.length - begin > AROUND;
+  const part = cut ? text.slice(begin, text.lastIndexOf(" ", begin + AROUND)) : text.slice(begin);
+  return `${begin ? "… " : ""}${part}${cut ? " …" : ""}`;
 }

@@ -38,7 +38,7 @@ export function Sessions() {
     }
   });
   return html`<${Section} title="Where you are signed in" tells="A session ends by itself after seven days without use.">
-    <${Shown} query=${sessions}>${(rows) => html`<div class="table-box"><table class="plain">
+    <${Shown} query=${sessions}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>Browser</th><th>Address</th><th>Seen</th><th>Since</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
       <tbody>${[...rows].sort((a, b) => b.current - a.current).map((row) => html`<tr key=${row.id}>
         <td class="cut" title=${row.user_agent}>${browserOf(row.user_agent)} ${row.current && html`<span class="badge good">this one</span>`}</td>

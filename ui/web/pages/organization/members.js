@@ -28,7 +28,7 @@ export function Members({ session }) {
   return html`
     <${Section} title="Members" tells=${mayGovern ? null : "An owner or an admin says who belongs here."}
         act=${mayGovern && html`<button type="button" class="primary" onClick=${() => setOpen({ kind: "invite" })}>Invite somebody</button>`}>
-      <${Shown} query=${members}>${(rows) => html`<div class="table-box"><table class="plain">
+      <${Shown} query=${members}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
         <thead><tr><th>Address</th><th>Name</th><th>Role</th><th>Here since</th><th>Signed in</th>${mayGovern && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
         <tbody>${rows.map((row) => html`<${Member} key=${row.id} row=${row} session=${session} base=${base} mayGovern=${mayGovern} changed=${changed} drop=${() => setOpen({ kind: "remove", row })} />`)}</tbody></table></div>`}<//>
       <details class="small muted"><summary>What the roles may</summary><dl class="facts">${Object.entries(ROLES).map(([role, tells]) => html`<dt>${role}</dt><dd>${tells}</dd>`)}</dl></details>
@@ -99,7 +99,7 @@ function Invites({ base, invites }) {
     setAsked(null);
   });
   return html`<${Section} title="Open invitations" act=${html`<button type="button" class="plain" onClick=${invites.reload}>Look again</button>`}>
-    <${Shown} query=${invites} empty=${html`<p class="muted">None. An invitation is a link that works once, for seven days; who follows it sets a password and belongs here.</p>`}>${(rows) => html`<div class="table-box"><table class="plain">
+    <${Shown} query=${invites} empty=${html`<p class="muted">None. An invitation is a link that works once, for seven days; who follows it sets a password and belongs here.</p>`}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>Address</th><th>Role</th><th>Made</th><th>Works until</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="cut" title=${row.email}>${row.email}</td><td>${row.role}</td>
         <td class="nowrap" title=${utc(row.created_at)}>${ago(row.created_at)}</td><td class="nowrap" title=${utc(row.expires_at)}>${time(row.expires_at)}</td>

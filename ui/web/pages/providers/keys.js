@@ -31,7 +31,7 @@ export function ProviderKeys({ keys }) {
 }
 
 function Table({ rows, mayConfigure, setOpen, changed }) {
-  return html`<div class="table-box"><table class="plain">
+  return html`<div class="table-box" tabindex="0"><table class="plain">
     <thead><tr><th>Provider</th><th>Name</th><th>State</th><th title="Whether the gateway uses it for calls that name no key of their own (bring your own key)">BYOK</th>
       <th>Goes to</th><th>Settings</th><th title="When its secret was entered last">Entered</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${row.id}>

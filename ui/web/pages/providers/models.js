@@ -39,7 +39,7 @@ function Found({ data, params }) {
       <select aria-label="Takes in" value=${kind} onChange=${(event) => setParams({ kind: event.target.value })}><option value="">Takes anything in</option>${data.filters.capabilities.map((id) => html`<option value=${id}>Takes ${id} in</option>`)}</select></div>
     <p class="muted small">${count(new Set(rows.map((row) => row.model)).size)} models at ${count(new Set(rows.map((row) => row.provider)).size)} providers. Prices are USD for a million tokens, as this version's price list has them; providers may have changed theirs since.</p>
     ${!rows.length ? html`<${Empty} title="No model fits">Take a word away, or another provider. The gateway passes unknown models on to the provider that is named with them, as in <code>model/provider</code>.<//>` : html`
-    <div class="table-box"><table class="plain">
+    <div class="table-box" tabindex="0"><table class="plain">
       <thead><tr>${COLUMNS.map((column) => html`<th key=${column.id} class=${column.num ? "num" : ""} title=${column.tells} aria-sort=${sorted === column.id ? (way === "asc" ? "ascending" : "descending") : undefined}>
         <button type="button" onClick=${() => sort(column.id)}>${column.name}${sorted === column.id && html`<${Icon} name=${way === "asc" ? "up" : "down"} />`}</button></th>`)}
         <th title="Whether calls may be paid with credits, through the keys of the platform organisation">Credits</th></tr></thead>

@@ -24,7 +24,7 @@ export function Status({ params }) {
 
 function Table({ rows, chosen }) {
   const most = [...rows].sort((a, b) => b.metrics.requests - a.metrics.requests);
-  return html`<div class="table-box"><table class="plain">
+  return html`<div class="table-box" tabindex="0"><table class="plain">
     <thead><tr><th>Provider</th><th>State</th><th class="num" title="Calls that ended in the last 24 hours">Calls</th>
       <th class="num" title="Answers with a status from 400 to 599, of all calls; also those that a limit or a budget here turned away. In brackets: against the 24 hours before">Errors</th>
       <th class="num" title="The mean from the request's arrival to the end of the answer. In brackets: against the 24 hours before">Mean latency</th>
