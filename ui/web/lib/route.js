@@ -25,7 +25,7 @@ export function href(page, rest = [], params = {}) {
 
 /** Go there. `replace` leaves no step to come back to: for choices on a page. */
 export function go(address, { replace = false } = {}) {
-  if (address === location.pathname + location.search) return;
+  if (address === location.pathname + location.search + location.hash) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
   if (!replace) document.querySelector("main")?.scrollTo(0, 0);
   tell();
@@ -59,6 +59,6 @@ export function catchLinks(isOurs) {
     const { page, rest } = read(to);
     if (!isOurs(page, rest)) return;
     event.preventDefault();
-    go(to.pathname + to.search);
+    go(to.pathname + to.search + to.hash);
   });
 }
