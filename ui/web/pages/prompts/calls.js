@@ -4,6 +4,8 @@ import { variablesIn } from "../playground/body.js";
 
 const EXAMPLE = { number: 42, boolean: true, string: "…", any: "…" };
 
+export const numberOf = (version) => `${version.major_version}.${version.minor_version}`;
+
 /** [{id, name, text}]. A version of production is called by the prompt alone, one of another
  *  environment by its name too, any other by its own id. */
 export function callsOf({ body, version }) {

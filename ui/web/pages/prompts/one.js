@@ -8,11 +8,11 @@ import { may, useSession } from "../../lib/session.js";
 import { Icon } from "../../parts/icon.js";
 import { Confirm, Menu, copy, toast } from "../../parts/pop.js";
 import { Loading, Problem, Shown } from "../../parts/states.js";
+import { numberOf } from "./calls.js";
 import { Rename, SetEnvironment, Tags } from "./forms.js";
 import { NewVersion } from "./new_version.js";
 import { Version } from "./version.js";
 
-export const numberOf = (version) => `${version.major_version}.${version.minor_version}`;
 const PRODUCTION = "production";
 
 /** What is done in a dialog, one at a time: "rename", "tags", "drop", "drop-version", "environment". */

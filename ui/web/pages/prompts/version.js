@@ -11,8 +11,7 @@ import { Json, Messages } from "../../parts/message.js";
 import { CodeBox, Confirm } from "../../parts/pop.js";
 import { Loading, Problem } from "../../parts/states.js";
 import { hasPartials, variablesIn } from "../playground/body.js";
-import { callsOf } from "./calls.js";
-import { numberOf } from "./one.js";
+import { callsOf, numberOf } from "./calls.js";
 
 const VIEWS = [["messages", "Messages"], ["raw", "JSON"], ["compare", "Compare"], ["call", "How to call it"]];
 
