@@ -19,9 +19,9 @@ function All() {
   const list = useQuery("datasets", (signal) => post("/v1/helicone-dataset/query", {}, { signal }));
   const [making, setMaking] = useState(false);
   const make = canManage && html`<button type="button" class="primary" onClick=${() => setMaking(true)}><${Icon} name="plus" /> New dataset</button>`;
-  const empty = html`<${Empty} title="No datasets yet">
+  const empty = html`<${Empty} title="No datasets yet"><div class="stack">
     <p>A dataset has copies of requests that were picked, to fine-tune a model or to test another one. The copies may be edited; what was recorded stays as it is.</p>
-    <p>Mark requests on the <a href="/requests">Requests</a> page and click “to a dataset”${canManage ? ", or begin with an empty one" : ""}.</p>${make}<//>`;
+    <p>Mark requests on the <a href="/requests">Requests</a> page and click “to a dataset”${canManage ? ", or begin with an empty one" : ""}.</p>${make}</div><//>`;
   return html`<div class="page"><div class="page-head"><h1>Datasets</h1>${list.data?.length > 0 && make}</div>
     <${Shown} query=${list} empty=${empty}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
       <thead><tr><th>Name</th><th class="num">Rows</th><th>Made</th></tr></thead>

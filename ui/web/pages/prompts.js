@@ -28,8 +28,8 @@ function All({ params }) {
   const make = canManage && html`<button type="button" class="primary" onClick=${() => setMaking(true)}><${Icon} name="plus" /> New prompt</button>`;
   const empty = q || tag
     ? html`<${Empty} title="No prompt fits"><p>None has this in its name${tag ? `, and the tag ${tag}` : ""}.</p><button type="button" onClick=${() => setParams({ q: undefined, tag: undefined, page: undefined })}>Show all</button><//>`
-    : html`<${Empty} title="No prompts yet"><p>A prompt that is kept here can be changed without touching the program that calls it: the program sends its id and inputs, and gets the version that production has.</p>
-        <div class="row">${make}<a class="button" href="/playground">Try one in the playground</a></div><//>`;
+    : html`<${Empty} title="No prompts yet"><div class="stack"><p>A prompt that is kept here can be changed without touching the program that calls it: the program sends its id and inputs, and gets the version that production has.</p>
+        <div class="row">${make}<a class="button" href="/playground">Try one in the playground</a></div></div><//>`;
   return html`<div class="page"><div class="page-head"><h1>Prompts</h1>${list.data?.length > 0 && make}</div>
     ${(q || tag || page > 0 || list.data?.length > 0) && html`<div class="bar"><${Search} q=${q} />
       ${(tags.data ?? []).length > 0 && html`<div class="row tight" role="group" aria-label="Tags">${tags.data.map((one) => html`<button type="button" aria-pressed=${one === tag} onClick=${() => setParams({ tag: one === tag ? undefined : one, page: undefined })}>${one}</button>`)}</div>`}</div>`}

@@ -43,11 +43,13 @@ export function flipped(message) {
   return { ...back, key: message.key };
 }
 
-/** The body of a draft. Throws an Error that names what cannot be read. */
+/** The body of a draft, without system messages that say nothing. Throws an Error that names what
+ *  cannot be read. */
 export function bodyOfDraft(draft) {
   const body = {};
   if (draft.model.trim()) body.model = draft.model.trim();
-  body.messages = draft.messages.map((one, at) => (one.json === null ? { role: one.role, content: one.text } : read(one.json, `Message ${at + 1}`)));
+  const said = draft.messages.filter((one) => one.json !== null || one.text.trim() || one.role !== "system");
+  body.messages = said.map((one, at) => (one.json === null ? { role: one.role, content: one.text } : read(one.json, `Message ${at + 1}`)));
   if (draft.tools.trim()) {
     body.tools = read(draft.tools, "Tools");
     if (!Array.isArray(body.tools)) throw new Error("Tools: expected a list, [ … ].");

@@ -28,7 +28,7 @@ function kindOf(rows, name) {
 export function cell(value) {
   if (value === null || value === undefined) return null;
   if (typeof value === "object") return JSON.stringify(value);
-  if (typeof value === "string" && value.length < 40 && TIME.test(value)) return value.replace("T", " ").replace(/\.0+Z$|Z$/, "").replace(/(\.\d*?)0+$/, "$1");
+  if (typeof value === "string" && value.length < 40 && TIME.test(value)) return value.replace("T", " ").replace(/\.0+Z$|Z$/, "");
   return String(value);
 }
 
