@@ -41,6 +41,7 @@ def banner(config: Config, url: str, sign_in: str = "") -> str:
         '-H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json" '
         """-d '{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}'""",
         "",
+        f"look at it     {url}/",
         f"ask it         {command_line(config)}",
     ]
     if sign_in:
