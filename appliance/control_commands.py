@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -24,6 +25,7 @@ from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
 from storage.analytics import Analytics, AnalyticsFailed
+from storage.analytics_place import go_behind
 from storage.frames import Part
 from storage.query import Query, QueryCancelled, QueryFailed
 
@@ -54,12 +56,20 @@ REOPEN_WAIT_S = 10.0
 SEGMENT_WAIT_S = 10.0  # for the current segment of the journal to be closed
 Maintenance = Callable[["Region"], Awaitable[object]]
 
-_threads = trio.CapacityLimiter(4)
+READERS: Final = 4
+_threads = trio.CapacityLimiter(READERS)
+# A thread that went behind others cannot come back, so these are apart from trio's.
+_readers = ThreadPoolExecutor(READERS, "reader", initializer=go_behind)
 
 
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """DuckDB's calls of readers: a few threads, apart from those of ingest."""
-    return await trio.to_thread.run_sync(work, *arguments, limiter=_threads)
+    """DuckDB's calls of readers: a few threads, apart from those of ingest, and behind the loop:
+    who asks must not hold up who calls."""
+
+    def wait() -> T:
+        return _readers.submit(work, *arguments).result()
+
+    return await trio.to_thread.run_sync(wait, limiter=_threads)
 
 
 def analytics_of(region: Region) -> Analytics:

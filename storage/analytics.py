@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from storage.analytics_failure import AnalyticsFailed, is_damage, set_aside, writing
-from storage.analytics_place import Place, config_of
+from storage.analytics_place import Place, connect
 from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.closing import close_connection
@@ -94,7 +94,7 @@ class Analytics:
         self._queries: dict[Reading, int] = {}
         self._holds: dict[object, int] = {}
         self._feeds = {table: _Feed(table) for table in TABLES}
-        self._connection = duckdb.connect(":memory:", config=config_of(place))
+        self._connection = connect(place)
         try:
             self._views = self._set_up(lake)
             self._generation = self._generation_of(self._views)  # of what is committed
