@@ -140,8 +140,8 @@ def moment(at_s: float) -> dict[str, int]:
     return {"seconds": int(at_s), "milliseconds": int(at_s * 1000) % 1000}
 
 
-def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> None:
-    """Single calls of the last seven days, and sessions of several."""
+def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> int:
+    """Single calls of the last seven days, and sessions of several; how many calls these are."""
     rng, door, now_s = random.Random(seed), Door(url, key), time.time()
     for number in range(calls):
         # more by day than by night, and none that would not have ended
@@ -152,7 +152,8 @@ def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> None:
             "Helicone-Property-Tenant": rng.choice(TENANTS),
         }
         door.log(*call_of(rng, now_s - age_s, rng.lognormvariate(0.2, 0.6)), headers)
-    for number in range(max(1, calls // 40)):
+    sessions = max(1, calls // 40)
+    for number in range(sessions):
         began_s = now_s - rng.random() * 5 * DAY_S - 300
         for step in STEPS:
             took_s = rng.lognormvariate(0.3, 0.5)
@@ -165,6 +166,7 @@ def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> None:
             door.log(*call_of(rng, began_s, took_s), headers)
             began_s += took_s * rng.uniform(0.4, 1.1)
     door.close()
+    return calls + sessions * len(STEPS)
 
 
 def main() -> int:

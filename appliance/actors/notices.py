@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -26,6 +27,7 @@ AT_ONCE: Final = 8
 ATTEMPT_S: Final = 30.0
 LOOK_S: Final = 20.0
 RETRY_S: Final = 5.0
+CLOSE_S: Final = 2.0
 WORDS_MAX: Final = 300
 
 # Address, subject and text of a mail. Raises MailFailed.
@@ -69,8 +71,10 @@ class Notices:
         news.set()
 
     def close(self) -> None:
-        """What is under way is cut off, and sent after the next start."""
+        """Nothing more is begun. What is under way has `CLOSE_S`: cut off, it is sent again after
+        the next start, and whoever has it already gets it twice."""
         self._closing.set()
+        self.changed()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until `close`."""
@@ -78,10 +82,12 @@ class Notices:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._keep)
             await self._closing.wait()
-            nursery.cancel_scope.cancel("notices are closed")
+            nursery.cancel_scope.deadline = trio.current_time() + CLOSE_S
+        with suppress(Refusal):  # then these are sent once more after the next start
+            await self._note()
 
     async def _keep(self) -> None:
-        while True:
+        while not self._closing.is_set():
             news = self._news
             try:
                 wait_for_s = await self._round()
@@ -104,8 +110,7 @@ class Notices:
             # Before anything else is read: what was sent must not be found again.
             while self._sent:
                 try:
-                    await self._tables.write(partial(note_sent, sent=list(self._sent)))
-                    self._sent.clear()
+                    await self._note()
                 except Refusal as refusal:
                     self.trouble = refusal.message
                     await trio.sleep(RETRY_S)
@@ -113,6 +118,11 @@ class Notices:
         if coming_us is None:
             return float("inf")
         return min(max(coming_us / 1e6 - self._clock(), 0.0), LOOK_S)
+
+    async def _note(self) -> None:
+        if sent := list(self._sent):
+            await self._tables.write(partial(note_sent, sent=sent))
+            del self._sent[: len(sent)]
 
     async def _one(self, notice: Notice) -> None:
         try:

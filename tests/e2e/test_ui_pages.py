@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
-from tests.e2e.ui_kit import PAGES, axe, chromium, log, watched
+from tests.e2e.ui_kit import PAGES, axe, chromium, log, on_record, watched
 from tests.fakes.appliance import Appliance
 
 demo = module_at("scripts/demo.py")
@@ -35,8 +35,9 @@ def filled(folder: Path, calls: int) -> Iterator[Appliance]:
     with Appliance(folder) as appliance:
         if calls == 1:
             log(appliance, ASK, ANSWER)
+            on_record(appliance, 1)
         elif calls:
-            demo.fill(appliance.url, calls=calls * 17 // 20)
+            on_record(appliance, demo.fill(appliance.url, calls=calls * 17 // 20))
         yield appliance
 
 
@@ -100,3 +101,14 @@ def test_the_first_address_is_where_one_begins(browser: Browser, tmp_path: Path)
         seen.page.wait_for_selector(".drawer >> text=Hello there")
         seen.go("/")
         assert seen.page.url.endswith("/dashboard")
+
+
+@pytest.mark.parametrize(("name", "shows"), [("requests", ".list-row"), ("dashboard", ".charts")])
+def test_the_first_request_appears_on_a_page_that_waits_for_it(
+    browser: Browser, tmp_path: Path, name: str, shows: str
+) -> None:
+    with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
+        seen.go(f"/{name}")
+        expect(seen.page.locator("main")).to_contain_text("No requests in this range")
+        log(appliance, ASK, ANSWER)
+        seen.page.wait_for_selector(shows)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
-from tests.e2e.ui_kit import Watched, chromium, watched
+from tests.e2e.ui_kit import Watched, chromium, on_record, watched
 from tests.fakes.appliance import Appliance
 
 demo = module_at("scripts/demo.py")
@@ -26,7 +26,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     """Keys are needed here; with an owner and a viewer to be."""
     with Appliance(tmp_path_factory.mktemp("closed"), config='access = "keys"\n') as found:
         key = found.command("keys.create", name="demo")["key"]
-        demo.fill(found.url, calls=50, key=key)
+        on_record(found, demo.fill(found.url, calls=50, key=key), key)
         yield found
 
 

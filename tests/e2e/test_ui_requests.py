@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
-from tests.e2e.ui_kit import chromium, log, watched
+from tests.e2e.ui_kit import WAIT_MS, chromium, log, on_record, watched
 from tests.fakes.appliance import Appliance
 
 demo = module_at("scripts/demo.py")
@@ -32,7 +33,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
     with Appliance(tmp_path_factory.mktemp("requests")) as found:
-        demo.fill(found.url, calls=300)
+        on_record(found, demo.fill(found.url, calls=300))
         yield found
 
 
@@ -151,14 +152,12 @@ def test_the_list_goes_on_as_far_as_one_scrolls(browser: Browser, appliance: App
         page = seen.page
         seen.go("/requests", shows=".list-row")
         page.locator("[role=grid]").focus()
-        for _ in range(40):
+        foot = page.locator(".list-foot")
+        total = foot.inner_text().partition(" shown of ")[2].split()[0]
+        assert int(total.replace(",", "")) >= 300
+        while (shown := foot.inner_text().partition(" shown of ")[0].strip()) != total:
             page.keyboard.press("End")
-            page.wait_for_load_state("networkidle")
-            foot = page.inner_text(".list-foot")
-            shown, _, total = foot.partition(" shown of ")
-            if shown.strip() == total.split()[0]:
-                break
-        assert int(shown.replace(",", "")) >= 300
+            expect(foot).not_to_have_text(re.compile(rf"^\s*{shown} shown of "), timeout=WAIT_MS)
         assert page.locator(".list-row").count() < 80
 
 

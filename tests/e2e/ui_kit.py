@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.compiled.by_path import ROOT
+from tests.e2e.starting import until
 from tests.fakes.appliance import Appliance
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -93,6 +94,17 @@ def watched(
         found.check()
     finally:
         context.close()
+
+
+def on_record(appliance: Appliance, calls: int, key: str = "") -> None:
+    """Wait until the pages show as many: what is logged can be asked for about a second later."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def count() -> int:
+        reply = appliance.call("/v1/request/count/query", {"filter": "all"}, headers)
+        return int(reply.json["data"])
+
+    until(lambda: count() >= calls)
 
 
 def log(appliance: Appliance, body: Any, answer: Any, **headers: str) -> str:

@@ -1,5 +1,5 @@
 // Dashboard: one range and one filter for everything on it. Drag in a chart to zoom, click a bar to filter.
-import { html, useMemo } from "../lib/html.js";
+import { html, useEffect, useMemo, useState } from "../lib/html.js";
 import { post } from "../lib/api.js";
 import { count, date, duration, percent, short, usd } from "../lib/format.js";
 import { parse, withCondition } from "../lib/filter_text.js";
@@ -12,16 +12,23 @@ import { Empty, Figure, Loading, Problem } from "../parts/states.js";
 
 const TOP = 10;
 const FRESH_MS = 30_000;
+const MINUTE_MS = 60_000;
+const WAITING_MS = 2000; // for the first request of all
 
 /** What every chart asks with. */
 export function useChartBody(params) {
   const q = params.q ?? "";
+  const [minute, setMinute] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setMinute((now) => now + 1), MINUTE_MS);
+    return () => clearInterval(timer);
+  }, []);
   return useMemo(() => {
-    const range = rangeOf(params.range);
+    const range = rangeOf(params.range); // which goes on with the clock
     const { filter, error } = parse(q);
     const body = { filter: filter ?? "all", timeFilter: timeFilter(range), dbIncrement: range.step, timeZoneDifference: zoneMinutes() };
     return { range, body, error, key: error ? null : JSON.stringify([q, params.range ?? ""]) };
-  }, [q, params.range]);
+  }, [q, params.range, minute]);
 }
 
 export const zoomTo = (start, end) => setParams({ range: rangeText(start, end) }, { push: true });
@@ -31,9 +38,11 @@ export default function Dashboard({ params }) {
   const refresh = range.preset === "1h" || range.preset === "24h" ? FRESH_MS : 0;
   const ask = (name, more) => (signal) => post(`/v1/metrics/${name}`, { ...body, ...more }, { signal });
   const named = (name) => key && `metric:${name}:${key}`;
-  const summary = useQuery(named("summary"), ask("summary"), { every_ms: refresh });
+  const [waits, setWaits] = useState(false);
+  const summary = useQuery(named("summary"), ask("summary"), { every_ms: waits ? WAITING_MS : refresh });
   const narrow = (field, value) => setParams({ q: withCondition(params.q ?? "", field, value) }, { push: true });
   const isEmpty = summary.data && !summary.data.totalRequests && !params.q;
+  useEffect(() => setWaits(Boolean(isEmpty)), [isEmpty]);
   return html`<div class="page">
     <div class="page-head"><h1>Dashboard</h1></div>
     <${FilterBar} params=${params} />

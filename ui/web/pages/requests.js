@@ -21,6 +21,7 @@ const PAGE_ROWS = 50;
 const LIVE_ROWS_MAX = 1000;
 const LIVE_AT_ONCE = 100;
 const LIVE_MS = 500;
+const WAITING_MS = 2000; // for the first request of all
 const ROWS_MAX = 20_000;
 
 /** What a row of the list keeps: previews instead of bodies. */
@@ -82,7 +83,7 @@ function useRows({ q, range, sort }) {
   const control = useRef(null);
   const turn = useRef(0);
   const asked = JSON.stringify([q, range, sort]);
-  const load = useCallback(async (before) => {
+  const load = useCallback(async (before, quietly = false) => {
     control.current?.abort();
     const mine = new AbortController();
     control.current = mine;
@@ -91,7 +92,7 @@ function useRows({ q, range, sort }) {
     const isByTime = sort.id === "created_at";
     const body = { filter: within(filter, rangeOf(range)), limit: PAGE_ROWS, sort: { [sort.id]: sort.down ? "desc" : "asc" } };
     if (before?.rows.length) Object.assign(body, isByTime ? { cursor: before.cursor } : { offset: before.rows.length });
-    setState((now) => ({ ...now, loading: true, error: null }));
+    if (!quietly) setState((now) => ({ ...now, loading: true, error: null }));
     try {
       const reply = await post("/v1/request/query-clickhouse", body, { signal: mine.signal, whole: true });
       const rows = [...(before?.rows ?? []), ...reply.data.map(shown)];
@@ -107,6 +108,7 @@ function useRows({ q, range, sort }) {
     load(null);
     return () => control.current?.abort();
   }, [asked]);
+  const isEmpty = state.rows.length === 0;
   useEffect(() => {
     const { filter } = parse(q);
     if (filter === null) return undefined;
@@ -114,7 +116,13 @@ function useRows({ q, range, sort }) {
     post("/v1/request/count/query", { filter: within(filter, rangeOf(range)) }, { signal: mine.signal })
       .then((total) => setState((now) => ({ ...now, total })), () => {});
     return () => mine.abort();
-  }, [q, range]);
+  }, [q, range, isEmpty]);
+  const isWaiting = isEmpty && !state.loading && !state.error && !q;
+  useEffect(() => {
+    if (!isWaiting) return undefined;
+    const timer = setInterval(() => { if (!document.hidden) load(null, true); }, WAITING_MS);
+    return () => clearInterval(timer);
+  }, [isWaiting, load]);
   return { ...state, more: () => { if (!state.loading && !state.done) load(state); }, reload: () => load(null), setState };
 }
 
