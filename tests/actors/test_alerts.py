@@ -305,6 +305,29 @@ async def test_a_store_that_breaks_while_it_is_noted_sends_nothing_twice(
     assert bench.states() == {"sent": 1}
 
 
+@pytest.mark.parametrize(
+    ("slow_s", "states"), [(1, {"sent": 2, "waiting": 1}), (9, {"sent": 1, "waiting": 2})]
+)
+async def test_what_is_under_way_at_the_end_has_a_moment_and_is_noted(
+    autojump_clock: Any, bench: Bench, slow_s: int, states: dict[str, int]
+):
+    post = bench._post
+
+    async def slowly(url: str, headers: Mapping[str, str], body: bytes) -> int:
+        await trio.sleep(slow_s)
+        return await post(url, headers, body)
+
+    bench._post = slowly  # type: ignore[method-assign]
+    put(bench, notice(1, "webhook", HOOK), notice(2, "email", "a@b.example"))
+    async with trio.open_nursery() as nursery:
+        notices = bench.notices()
+        await nursery.start(notices.run)
+        await trio.sleep(0.5)
+        notices.close()
+        put(bench, notice(3, "webhook", HOOK))  # nothing more is begun
+    assert bench.states() == states
+
+
 def test_only_so_many_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     from storage import notice_tables
 
