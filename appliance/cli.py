@@ -17,7 +17,15 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_import, cli_keys, cli_limits, cli_users, cli_wallet
+from appliance import (
+    __version__,
+    cli_import,
+    cli_keys,
+    cli_limits,
+    cli_report,
+    cli_users,
+    cli_wallet,
+)
 from appliance.cli_options import (
     AsJson,
     Asked,
@@ -146,6 +154,7 @@ def export(
 
 
 app.command("import")(cli_import.import_records)
+app.command()(cli_report.report)
 
 
 @app.command()

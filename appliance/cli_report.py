@@ -1,0 +1,50 @@
+"""`report`, as a person types it."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from appliance.cli_options import AsJson, ConfigFile, DataDir, Org, Region, option_flags
+
+
+def report(
+    month: Annotated[
+        str, typer.Option("--month", metavar="MONTH", help="2026-10, of UTC (default: this one).")
+    ] = "",
+    by: Annotated[
+        str, typer.Option("--by", metavar="WHAT", help="user, key, model, provider, property:NAME.")
+    ] = "model",
+    org: Org = "",
+    form: Annotated[
+        Literal["table", "csv", "json", "ndjson", "parquet"],
+        typer.Option("--format", "-f", help="How to write it."),
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option("--compare", metavar="CSV", help="A provider's usage, to put beside ours."),
+    ] = None,
+    name_column: Annotated[
+        str, typer.Option("--name-column", metavar="COLUMN", help="What the CSV calls the names.")
+    ] = "",
+    cost_column: Annotated[
+        str, typer.Option("--cost-column", metavar="COLUMN", help="What the CSV calls the USD.")
+    ] = "",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Say what a month cost, and by whom; with a provider's own figures beside it.
+
+    Example: helicone-appliance report --month 2026-10 --by property:team --format csv
+    """
+    from appliance.commands_report import Wanted, run_report
+
+    wanted = Wanted(
+        month, by, org, "json" if as_json else form, output, compare, name_column, cost_column
+    )
+    run_report(option_flags(data_dir, config), region, wanted)
