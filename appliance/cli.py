@@ -155,6 +155,7 @@ def export(
 
 app.command("import")(cli_import.import_records)
 app.command()(cli_report.report)
+app.command()(cli_report.doctor)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`report`, as a person types it."""
+"""`report` and `doctor`, as a person types them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -48,3 +48,28 @@ def report(
         month, by, org, "json" if as_json else form, output, compare, name_column, cost_column
     )
     run_report(option_flags(data_dir, config), region, wanted)
+
+
+def doctor(
+    request: Annotated[
+        str, typer.Option("--request", metavar="ID", help="Why this call was stopped, if it was.")
+    ] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not try to reach any provider.")
+    ] = False,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong, and say what to do. Exit code 1 when something has failed.
+
+    Example: helicone-appliance doctor --request 01a20479-58ac-7000-8552-0680522130cf
+    """
+    from appliance.commands_doctor import run_doctor, run_request
+
+    flags = option_flags(data_dir, config)
+    if request:
+        run_request(flags, region, request, as_json=as_json)
+    elif not run_doctor(flags, offline=offline, as_json=as_json):
+        raise typer.Exit(1)
