@@ -19,6 +19,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOpt
 
 from appliance import (
     __version__,
+    cli_backup,
     cli_import,
     cli_keys,
     cli_limits,
@@ -156,6 +157,8 @@ def export(
 app.command("import")(cli_import.import_records)
 app.command()(cli_report.report)
 app.command()(cli_report.doctor)
+app.command()(cli_backup.backup)
+app.command()(cli_backup.restore)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
+from appliance.backing_up import hold_for_backup
 from appliance.commands_audit import changes, write_down
 from appliance.commands_import import take_records
 from appliance.commands_keys import READING_COMMANDS, STATE_COMMANDS
@@ -214,6 +215,7 @@ class Commands:
         found["limits.explain"] = self._explain
         found["import"] = self._import
         found["vault.rotate"] = self._rotate_vault
+        found["backup"] = self._backup
         for name in STATE_COMMANDS:
             found[name] = self._state_command(name)
         for name in RING_COMMANDS:
@@ -319,6 +321,9 @@ class Commands:
             await reply.value(value)
 
         return run
+
+    async def _backup(self, arguments: dict[str, Any], reply: ControlReply) -> None:
+        await hold_for_backup(self._region(arguments), reply)
 
     async def _tell_status(self, _arguments: dict[str, Any], reply: ControlReply) -> None:
         await reply.value(self._status())

@@ -71,6 +71,11 @@ class Offline:
         self._state: State | None = None
 
     @property
+    def directory(self) -> Path:
+        """Of the region."""
+        return self._directory
+
+    @property
     def state(self) -> State:
         """The state store."""
         if self._state is None:

@@ -7,7 +7,8 @@ what was left. Nothing here imports PyArrow.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -188,6 +189,12 @@ class Roller:
                 await self._delete(process, frozenset(found))
                 self.deletions_are_finished = True
             return len(found)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Nothing is rolled, deleted or dropped meanwhile."""
+        async with self._one_change:
+            yield
 
     @property
     def rolled_upto(self) -> int:

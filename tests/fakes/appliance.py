@@ -50,9 +50,10 @@ class Appliance:
         environ: dict[str, str] | None = None,
         program: str = PATIENT,
         lends: bool = False,
+        data: Path | None = None,
     ) -> None:
         self.directory = directory
-        self.data = directory / "data"
+        self.data = data or directory / "data"
         self.config = directory / "appliance.toml"
         self.log_file = directory / "log.txt"
         self._ready = directory / "ready.json"

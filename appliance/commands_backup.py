@@ -1,0 +1,171 @@
+"""What `backup` and `restore` do: a region's directory into one file, and back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance import __version__
+from appliance.commands import connect
+from appliance.commands_run import progress_bar
+from appliance.config import Config, load_config
+from appliance.errors import Refusal
+from appliance.output import OutputError, open_output
+from appliance.output_lines import print_value
+from storage import backup
+
+if TYPE_CHECKING:
+    from appliance.control_client import ControlClient
+
+VARIABLE: Final = "HELICONE_BACKUP_PASSPHRASE"
+PASSPHRASE_CHARACTERS_MIN: Final = 12
+PASSPHRASE_BYTES_MAX: Final = 4096
+
+
+def passphrase_of(file: Path | None, *, unencrypted: bool) -> bytes | None:
+    """From the file, the environment, or whoever sits there. Raises Refusal 400."""
+    if unencrypted:
+        return None
+    if file is not None:
+        try:
+            with file.open("rb") as stream:
+                found = stream.read(PASSPHRASE_BYTES_MAX).strip()
+        except OSError as error:
+            raise OutputError(f"{file} cannot be read: {error.strerror}") from None
+    else:
+        found = os.environ.get(VARIABLE, "").encode()
+        if not found and sys.stdin.isatty():
+            import getpass
+
+            found = getpass.getpass("Passphrase of the backup: ").encode()
+    if len(found) < PASSPHRASE_CHARACTERS_MIN:
+        raise Refusal(
+            400, "no_passphrase",
+            f"a backup holds keys: give a passphrase of at least {PASSPHRASE_CHARACTERS_MIN} "
+            f"characters with --passphrase-file or {VARIABLE}, or say --unencrypted",
+        )  # fmt: skip
+    return found
+
+
+def run_backup(
+    flags: Mapping[str, str], region: str, file: Path, passphrase: bytes | None, *,
+    check: bool, as_json: bool,
+) -> bool:  # fmt: skip
+    """Write it; with `check` restore it aside and look at its books. False when these are wrong.
+    Raises Refusal, OutputError, BackupRefused."""
+    config = load_config(flags)
+    os.umask(0o077)  # what is in it is for its owner alone, and so is what is restored
+    told = {
+        "region": region, "version": __version__,
+        "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }  # fmt: skip
+    with _held(config, region) as entries, progress_bar() as bar, open_output(file) as stream:
+        task = bar.add_task("backing up", total=sum(entry.bytes for entry in entries))
+        facts = backup.write(
+            entries, stream, passphrase=passphrase, told=told,
+            advanced=lambda count: bar.advance(task, count),
+        )  # fmt: skip
+        stream.flush()
+        os.fsync(stream.fileno())
+    value = {"ok": True, "file": str(file), "file_bytes": file.stat().st_size, **asdict(facts)}
+    if check:
+        value |= _tried(config, region, file, passphrase)
+    print_value(value, as_json=as_json)
+    return bool(value["ok"])
+
+
+@contextmanager
+def _held(config: Config, region: str) -> Iterator[list[backup.Entry]]:
+    """The files of one moment: a server's while it is connected, else the directory's own."""
+    client = connect(config, region)
+    if client is not None:
+        with client:
+            yield _held_by(client, region)
+        return
+    # Here: a running server spares us DuckDB.
+    from appliance.offline import open_root
+
+    with (
+        open_root(config, region) as root,
+        tempfile.TemporaryDirectory(prefix="backup-", dir=root.directory / "tmp") as folder,
+    ):
+        yield backup.hold(root.directory, Path(folder) / "held", lambda: None)
+
+
+def _held_by(client: ControlClient, region: str) -> list[backup.Entry]:
+    for reply in client.replies("backup", {"region": region}):
+        if reply.get("kind") == "value":
+            listed: list[list[Any]] = reply["value"]
+            return [backup.Entry(name, Path(path), size) for name, path, size in listed]
+    raise Refusal(503, "backup_failed", "the server gave no files")
+
+
+def run_restore(
+    flags: Mapping[str, str], region: str, file: Path, passphrase: bytes | None, *, as_json: bool
+) -> bool:
+    """Put it where the configuration says the region lies, and check its books. Nothing may lie
+    there; False when the books are wrong. Raises Refusal, OutputError, BackupRefused."""
+    config = load_config(flags)
+    os.umask(0o077)
+    target = config.root(region)
+    if target.exists() and any(target.iterdir()):
+        raise Refusal(
+            409, "not_empty",
+            f"{target} is not empty: give another --data-dir, or move what lies there",
+        )  # fmt: skip
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.restoring")
+    shutil.rmtree(aside, ignore_errors=True)  # of one that was cut off
+    try:
+        facts = _unpacked(file, aside, passphrase, region)
+        if target.exists():
+            target.rmdir()
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    value = {"ok": True, "directory": str(target), **asdict(facts), **_verified(config, region)}
+    print_value(value, as_json=as_json)
+    return bool(value["ok"])
+
+
+def _tried(config: Config, region: str, file: Path, passphrase: bytes | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix=".backup-check-", dir=file.absolute().parent) as folder:
+        root = Path(folder) / "root"
+        _unpacked(file, root, passphrase, region)
+        elsewhere = {"data_dir": root} if region == "us" else {"eu_data_dir": root}
+        return _verified(replace(config, **elsewhere), region)  # type: ignore[arg-type]
+
+
+def _unpacked(file: Path, target: Path, passphrase: bytes | None, region: str) -> backup.Facts:
+    try:
+        with file.open("rb") as stream, progress_bar() as bar:
+            task = bar.add_task("restoring", total=None)
+            facts = backup.read(
+                stream, target, passphrase=passphrase,
+                advanced=lambda count: bar.advance(task, count),
+            )  # fmt: skip
+    except FileNotFoundError:
+        raise OutputError(f"{file} is not there") from None
+    if facts.region != region:
+        raise Refusal(
+            409, "other_region", f"this backup is of the region {facts.region}: say --region"
+        )
+    return facts
+
+
+def _verified(config: Config, region: str) -> dict[str, Any]:
+    """`verify` of a directory that no server has yet, in a few words."""
+    from appliance.offline import open_root
+
+    with open_root(config, region) as root:
+        report = root.run("verify", {}, lambda _: None)
+    assert isinstance(report, dict), "verify gives a map"
+    return {"ok": report["ok"], "findings": report.get("findings", [])}

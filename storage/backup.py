@@ -1,0 +1,415 @@
+"""A backup: one file that holds a whole root as it was at one moment, and the way back.
+
+Layout: a header, then pieces of up to 1 MiB, each with its length. Under a passphrase a piece is
+sealed with AES-GCM (its index and whether it is the last are part of the nonce: what is cut short
+or moved shows), else it has a CRC. The pieces make a stream of zstd, and that a tar. The last
+member names every other one with its length and SHA-256. Everything blocks.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import IO, Any, BinaryIO, Final, NamedTuple
+from zlib import crc32
+
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from storage.directory import FORMAT_VERSION
+from storage.frames import Position
+from storage.segment import segment_numbers, segment_path
+
+MAGIC: Final = b"HAJ\x00BKP\n"
+VERSION: Final = 1
+PLAIN, SEALED = 0, 1
+_HEADER: Final = Struct("<8sHHBBH16s")  # magic, version, seal, log2 of scrypt's n, r, p, salt
+_CRC: Final = Struct("<I")
+_LENGTH: Final = Struct("<I")
+_NONCE: Final = Struct(">7xBI")
+PIECE_BYTES: Final = 1 << 20
+SEAL_BYTES: Final = 16
+SCRYPT_LOG2_N: Final = 15
+SCRYPT_R: Final = 8
+SCRYPT_P: Final = 1
+SCRYPT_LOG2_N_MAX: Final = 20  # a file may not make us take gigabytes
+CONTENTS: Final = "CONTENTS.json"
+CONTENTS_BYTES_MAX: Final = 256 << 20
+# Of the root itself; further ones can be made anew, or are of the running process.
+FILES: Final = ("FORMAT", "vault.key", "vault.epochs", "rate_limits")
+STATE: Final = "state.sqlite"
+FOLDERS: Final = ("lake", "blobs", "quarantine")
+_NAME: Final = re.compile(
+    r"(FORMAT|vault\.key|vault\.epochs|rate_limits|state\.sqlite"
+    r"|(journal|lake|blobs|quarantine)(/[A-Za-z0-9_][A-Za-z0-9_.=-]*){1,4})"
+)
+Advanced = Callable[[int], object]
+Holding = Callable[[], "list[Entry]"]
+
+
+class BackupRefused(Exception):  # noqa: N818 - an answer
+    """One line that says why it cannot be made, read or put in place."""
+
+
+class Entry(NamedTuple):
+    """A file of the backup: its name in the root, where it lies now, how much of it counts."""
+
+    name: str
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a backup says of itself. `format` is that of the root."""
+
+    region: str
+    made_at: str
+    version: str
+    format: int
+    files: int
+    bytes: int
+
+
+# -- what belongs to it
+
+
+def hold(root: Path, folder: Path, written: Callable[[], Position | None]) -> list[Entry]:
+    """Make a copy of `root` as it is now in `folder`, on the same file system: links where nothing
+    is ever changed in place, copies of the journal, whose frames may be erased. For the time of the
+    call nobody may roll, delete or put retention into effect; calls may go on. `written` says how
+    far the journal is, None for to its end. Raises OSError, BackupRefused.
+
+    The state comes first: what the journal tells beyond it is settled by the next start, as after
+    a crash; a state that knows of frames that are not there would not be."""
+    folder.mkdir(mode=0o700)
+    found = []
+    if (root / STATE).exists():
+        found.append(_state_copy(root / STATE, folder / STATE))
+    for name in FILES:
+        with suppress(FileNotFoundError):
+            shutil.copyfile(root / name, folder / name)
+            found.append(_entry(name, folder / name))
+    found += _segments(root, folder / "journal", written())
+    for name in FOLDERS:
+        found += _linked(root / name, folder / name, name)
+    return found
+
+
+def _segments(root: Path, target: Path, upto: Position | None) -> Iterator[Entry]:
+    target.mkdir(mode=0o700)
+    for number in segment_numbers(root):
+        if upto is not None and number > upto.segment:
+            continue
+        source = segment_path(root, number)
+        shutil.copyfile(source, target / source.name)
+        entry = _entry(f"journal/{source.name}", target / source.name)
+        if upto is not None and number == upto.segment:
+            entry = entry._replace(bytes=min(entry.bytes, upto.offset))
+        yield entry
+
+
+def _linked(source: Path, target: Path, name: str) -> Iterator[Entry]:
+    target.mkdir(mode=0o700, exist_ok=True)
+    for item in sorted(source.iterdir()) if source.is_dir() else ():
+        inner = f"{name}/{item.name}"
+        if item.is_dir() and not item.is_symlink():
+            yield from _linked(item, target / item.name, inner)
+        elif item.is_file() and not item.is_symlink():
+            with suppress(FileNotFoundError):  # a body that was dropped at this moment
+                _link(item, target / item.name)
+                yield _entry(inner, target / item.name)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without links: it takes the room twice for a while
+        shutil.copyfile(source, target)
+
+
+def _entry(name: str, path: Path) -> Entry:
+    return Entry(name, path, path.stat().st_size)
+
+
+def _state_copy(source: Path, target: Path) -> Entry:
+    """As of one moment, whoever writes meanwhile."""
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.as_uri()}?mode=ro", uri=True)) as old,
+            closing(sqlite3.connect(target)) as new,
+        ):
+            old.backup(new)
+            new.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise BackupRefused(f"{source}: {error}") from None
+    target.chmod(0o600)
+    return _entry(STATE, target)
+
+
+# -- into one file
+
+
+def write(
+    entries: Iterable[Entry],
+    stream: BinaryIO,
+    *,
+    passphrase: bytes | None,
+    told: Mapping[str, str],
+    advanced: Advanced = lambda _bytes: None,
+) -> Facts:
+    """`told`: region, made_at and version. `advanced` hears of every piece of a file. Raises
+    OSError, and BackupRefused for a file that has become shorter."""
+    contents: list[dict[str, Any]] = []
+    sink = _Pieces(stream, passphrase)
+    with (
+        zstandard.ZstdCompressor(level=3).stream_writer(sink, closefd=False) as packed,  # type: ignore[arg-type]
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for entry in entries:
+            contents.append(_add(tar, entry, advanced))
+        facts = Facts(
+            told["region"], told["made_at"], told["version"], FORMAT_VERSION,
+            len(contents), sum(item["bytes"] for item in contents),
+        )  # fmt: skip
+        last = json.dumps({**_as_map(facts), "contents": contents}).encode()
+        tar.addfile(_member(CONTENTS, len(last)), io.BytesIO(last))
+    sink.end()
+    return facts
+
+
+def _add(tar: tarfile.TarFile, entry: Entry, advanced: Advanced) -> dict[str, Any]:
+    with entry.path.open("rb") as file:
+        source = _Measured(file, entry, advanced)
+        tar.addfile(_member(entry.name, entry.bytes), source)  # type: ignore[arg-type]
+    return {"name": entry.name, "bytes": entry.bytes, "sha256": source.digest.hexdigest()}
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.size, found.mode = size, 0o600
+    return found
+
+
+class _Measured:
+    """A file that is read once."""
+
+    def __init__(self, file: BinaryIO, entry: Entry, advanced: Advanced) -> None:
+        self._file, self._entry, self._advanced = file, entry, advanced
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int) -> bytes:
+        piece = self._file.read(size)
+        if len(piece) < size:
+            raise BackupRefused(f"{self._entry.name} has become shorter while it was read")
+        self.digest.update(piece)
+        self._advanced(len(piece))
+        return piece
+
+
+class _Pieces:
+    """Cuts what is written into pieces, and seals them."""
+
+    def __init__(self, stream: BinaryIO, passphrase: bytes | None) -> None:
+        salt = secrets.token_bytes(16)
+        seal = PLAIN if passphrase is None else SEALED
+        self._stream, self._index, self._waiting = stream, 0, bytearray()
+        self._key = None if passphrase is None else _key(passphrase, salt, SCRYPT_LOG2_N)
+        facts = _HEADER.pack(MAGIC, VERSION, seal, SCRYPT_LOG2_N, SCRYPT_R, SCRYPT_P, salt)
+        self._header = facts + _CRC.pack(crc32(facts))
+        stream.write(self._header)
+
+    def write(self, data: bytes) -> int:
+        self._waiting += data
+        while len(self._waiting) > PIECE_BYTES:  # the last one is kept until it is known to be it
+            self._put(bytes(self._waiting[:PIECE_BYTES]), last=False)
+            del self._waiting[:PIECE_BYTES]
+        return len(data)
+
+    def flush(self) -> None:
+        """For whoever takes it for a file."""
+
+    def end(self) -> None:
+        self._put(bytes(self._waiting), last=True)
+
+    def _put(self, piece: bytes, *, last: bool) -> None:
+        if self._key is not None:
+            piece = self._key.encrypt(_NONCE.pack(last, self._index), piece, self._header)
+        else:
+            piece += _CRC.pack(crc32(piece, self._index))
+        self._stream.write(_LENGTH.pack(len(piece) | last << 31) + piece)
+        self._index += 1
+
+
+def _key(passphrase: bytes, salt: bytes, log2_n: int) -> AESGCM:
+    derived = Scrypt(salt=salt, length=32, n=1 << log2_n, r=SCRYPT_R, p=SCRYPT_P)
+    return AESGCM(derived.derive(passphrase))
+
+
+# -- and back
+
+
+class _Joined(io.RawIOBase):
+    """The stream that was cut into pieces."""
+
+    def __init__(self, stream: BinaryIO, passphrase: bytes | None) -> None:
+        self._stream, self._index, self._piece, self._ended = stream, 0, b"", False
+        self._header = stream.read(_HEADER.size + _CRC.size)
+        facts, check = self._header[: _HEADER.size], self._header[_HEADER.size :]
+        if not facts.startswith(MAGIC):
+            raise BackupRefused("this is no backup")
+        if check != _CRC.pack(crc32(facts)):
+            raise BackupRefused("this backup is damaged at its beginning")
+        _, version, seal, log2_n, r, p, salt = _HEADER.unpack(facts)
+        if version > VERSION or seal not in (PLAIN, SEALED):
+            raise BackupRefused(f"a newer version made this backup (its format is {version})")
+        if (r, p) != (SCRYPT_R, SCRYPT_P) or log2_n > SCRYPT_LOG2_N_MAX:
+            raise BackupRefused(f"a newer version made this backup (scrypt of {log2_n}, {r}, {p})")
+        if seal == SEALED and passphrase is None:
+            raise BackupRefused("this backup is encrypted: give its passphrase")
+        sealed = seal == SEALED and passphrase is not None
+        self._key = _key(passphrase or b"", salt, log2_n) if sealed else None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever can be written to
+        if not self._piece and not self._ended:
+            self._piece = self._next()
+        taken = self._piece[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._piece = self._piece[len(taken) :]
+        return len(taken)
+
+    def _next(self) -> bytes:
+        head = self._stream.read(_LENGTH.size)
+        if len(head) < _LENGTH.size:
+            raise BackupRefused("this backup is cut short")
+        (word,) = _LENGTH.unpack(head)
+        length, last = word & 0x7FFFFFFF, bool(word >> 31)
+        if length > PIECE_BYTES + SEAL_BYTES:
+            raise BackupRefused("this backup is damaged")
+        piece = self._stream.read(length)
+        if len(piece) < length:
+            raise BackupRefused("this backup is cut short")
+        if self._key is not None:
+            try:
+                piece = self._key.decrypt(_NONCE.pack(last, self._index), piece, self._header)
+            except InvalidTag:
+                why = "the passphrase is another one" if not self._index else "it is damaged"
+                raise BackupRefused(f"this backup does not open: {why}") from None
+        else:
+            piece, check = piece[: -_CRC.size], piece[-_CRC.size :]
+            if check != _CRC.pack(crc32(piece, self._index)):
+                raise BackupRefused("this backup is damaged")
+        self._index, self._ended = self._index + 1, last
+        if last and self._stream.read(1):
+            raise BackupRefused("this backup is damaged: there is more behind its end")
+        return piece or (b"" if last else self._next())
+
+
+def read(
+    stream: BinaryIO,
+    target: Path,
+    *,
+    passphrase: bytes | None,
+    advanced: Advanced = lambda _bytes: None,
+) -> Facts:
+    """Unpack into `target`, which must not be there, and check all of it. Raises BackupRefused,
+    OSError; what was unpacked by then stays for the caller to remove."""
+    target.mkdir(mode=0o700)
+    found: dict[str, tuple[int, str]] = {}
+    contents: dict[str, Any] | None = None
+    joined = io.BufferedReader(_Joined(stream, passphrase), PIECE_BYTES)
+    try:
+        with (
+            zstandard.ZstdDecompressor().stream_reader(joined, closefd=False) as packed,
+            tarfile.open(fileobj=packed, mode="r|") as tar,
+        ):
+            for member in tar:
+                source = tar.extractfile(member) if member.isreg() else None
+                if source is None or contents is not None:
+                    raise BackupRefused("this backup is damaged: it holds what no backup does")
+                if member.name == CONTENTS and member.size <= CONTENTS_BYTES_MAX:
+                    contents = json.loads(source.read())
+                else:
+                    found[member.name] = _take(member, source, target, found, advanced)
+            while packed.read(PIECE_BYTES):  # to the end, whose seal is checked too
+                pass
+    except (tarfile.TarError, zstandard.ZstdError, ValueError, EOFError) as error:
+        raise BackupRefused(f"this backup is damaged: {error}") from None
+    _sync_folders(target)
+    return _checked(found, contents)
+
+
+def _take(
+    member: tarfile.TarInfo,
+    source: IO[bytes],
+    target: Path,
+    known: Mapping[str, object],
+    advanced: Advanced,
+) -> tuple[int, str]:
+    if not _NAME.fullmatch(member.name) or member.name in known:
+        raise BackupRefused(f"this backup holds {member.name!r}, which no backup does")
+    path = target / member.name
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    digest, length = hashlib.sha256(), 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        while piece := source.read(PIECE_BYTES):
+            digest.update(piece)
+            length += len(piece)
+            file.write(piece)
+            advanced(len(piece))
+        file.flush()
+        os.fsync(file.fileno())
+    return length, digest.hexdigest()
+
+
+def _sync_folders(target: Path) -> None:
+    for folder, _, _ in os.walk(target):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _checked(found: Mapping[str, tuple[int, str]], contents: dict[str, Any] | None) -> Facts:
+    if contents is None:
+        raise BackupRefused("this backup is cut short: its list of contents is missing")
+    try:
+        listed = {item["name"]: (item["bytes"], item["sha256"]) for item in contents["contents"]}
+        facts = Facts(
+            contents["region"], contents["made_at"], contents["version"], contents["format"],
+            contents["files"], contents["bytes"],
+        )  # fmt: skip
+    except (KeyError, TypeError):
+        raise BackupRefused("this backup is damaged: its list of contents is none") from None
+    if facts.format > FORMAT_VERSION:
+        raise BackupRefused(
+            f"version {facts.version} made this backup, of a directory of format {facts.format}; "
+            f"this one knows {FORMAT_VERSION}"
+        )
+    wrong = [name for name in {**listed, **found} if listed.get(name) != found.get(name)]
+    if wrong:
+        raise BackupRefused(f"this backup is damaged: {', '.join(sorted(wrong)[:5])}")
+    return facts
+
+
+def _as_map(facts: Facts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in Facts.__slots__}
