@@ -116,9 +116,9 @@ async def test_a_page_of_rows_comes_with_their_bodies(
     assert [{key: row[key] for key in rows[0] if key != "signed_url"} for row in found] == [
         {key: row[key] for key in row if key != "signed_url"} for row in rows
     ]
-    assert [row["bodies"] for row in found] == [
-        await document(house, row) for row in rows
-    ], "each row has its own, an edit too"
+    assert [row["bodies"] for row in found] == [await document(house, row) for row in rows], (
+        "each row has its own, an edit too"
+    )
     [third] = await data_of(house, f"/{dataset}/query", {**asked, "offset": 2, "limit": 1})
     assert third["bodies"] == found[2]["bodies"]
     monkeypatch.setattr(dataset_copies, "DOCUMENTS_BYTES_MAX", 1000)
