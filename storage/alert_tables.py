@@ -21,8 +21,9 @@ HISTORY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """`cooldown_ms`: for so long it is below before it is over. `threshold` and `percentile` are decimal numbers as text, `filter`, `emails` JSON; `sealed`
-    has the channels whose addresses are secrets."""
+    """`threshold` and `percentile` are decimal numbers as text, `filter`, `emails` JSON; `sealed`
+    has the channels whose addresses are secrets. `cooldown_ms`: for so long it is below its
+    threshold before it is over."""
 
     id: str
     org: bytes

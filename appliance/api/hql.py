@@ -52,7 +52,8 @@ async def schema(request: Request) -> Response:
 @router.post("/v1/helicone-sql/execute", **openapi.EXECUTE)
 async def execute(request: Request) -> Response:
     """Rows of one SELECT or WITH: at most 10,000, the first 100 where it has no LIMIT. `columns`
-    tells names and DuckDB's types, also where there are no rows; `size` is in bytes. 30 s, 512 MB and 100 queries a minute are the limits; a client that leaves ends it."""
+    tells names and DuckDB's types, also where there are no rows; `size` is in bytes. 30 s, 512 MB
+    and 100 queries a minute are the limits; a client that leaves ends it."""
     identity = identity_of(request)
     sql = sql_of(await read_object(request))
     found = await while_client_waits(request, lambda: _hql(request).execute(identity, sql))

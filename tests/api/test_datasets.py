@@ -91,9 +91,9 @@ async def test_a_dataset_gets_another_name_or_other_notes(house: House) -> None:
         {**shown, "meta": {}}
     ]  # fmt: skip
     for body, field in (
-        ({}, "datasetName"), ({"datasetName": ""}, "datasetName"), ({"datasetName": None}, "dataset"),
-        ({"datasetName": "x" * 256}, "datasetName"), ({"meta": 5}, "meta"),
-        ({"meta": {"a": "x" * 70_000}}, "meta"),
+        ({}, "datasetName"), ({"datasetName": ""}, "datasetName"),
+        ({"datasetName": None}, "datasetName"), ({"datasetName": "x" * 256}, "datasetName"),
+        ({"meta": 5}, "meta"), ({"meta": {"a": "x" * 70_000}}, "meta"),
     ):  # fmt: skip
         reply = await patch(body)
         assert (reply.status, reply.json["error"].startswith(field)) == (422, True), reply.body

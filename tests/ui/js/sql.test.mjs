@@ -40,7 +40,7 @@ test("columns are those of the tables that the query names, by their short names
   assert.deepEqual(at("select lat^ from requests"), ["latency_ms"]);
   assert.deepEqual(at("select lat^ from bodies"), []);
   assert.deepEqual(at("select exchange^ from requests r join bodies as b using (exchange_id)"), ["exchange_id"]);
-  assert.deepEqual(at("select b.^ from requests r join bodies as b using (exchange_id)"), ["response", "exchange_id"]);
+  assert.deepEqual(at("select b.^ from requests r join bodies as b using (exchange_id)"), ["exchange_id", "response"]);
   assert.deepEqual(at("select R.cost^ from requests r where 1 = 1"), ["cost_usd"]);
   assert.deepEqual(at("select x.^ from requests r"), []);
   assert.deepEqual(at("select count(*) as requests, cost^"), ["cost", "cost_usd"]);

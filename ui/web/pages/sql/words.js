@@ -60,7 +60,7 @@ export function completions(text, caret, tables, { asked = false } = {}) {
   if (last && (last[0] === "comment" || (last[0] === "string" && !(last[1].length > 1 && last[1].endsWith("'"))))) return null;
   const wanted = word.toLowerCase();
   const fit = candidates(text, tables, owner).map((one) => [rank(one.name.toLowerCase(), wanted), one]).filter(([at]) => at >= 0);
-  fit.sort(([a, one], [b, other]) => a - b || (one.kind === 3) - (other.kind === 3) || one.name.length - other.name.length || one.kind - other.kind);
+  if (wanted) fit.sort(([a, one], [b, other]) => a - b || (one.kind === 3) - (other.kind === 3) || one.name.length - other.name.length || one.kind - other.kind);
   const found = fit.slice(0, SHOWN_MAX).map(([, one]) => one);
   if (!found.length || (found.length === 1 && found[0].name.toLowerCase() === wanted)) return null;
   return { from: caret - word.length, found };
