@@ -21,7 +21,7 @@ from appliance.actors.sandbox import (
 from appliance.api.services_hql import Export, Result
 from appliance.core.hql_errors import hql_error
 from appliance.core.minute_limit import MinuteLimit
-from storage.sandbox_tables import RMT, RMT_COLUMNS
+from storage.sandbox_schema import SHOWN_TABLES, Shown
 from storage.sandbox_wire import Done, Form, Job
 
 if TYPE_CHECKING:
@@ -70,20 +70,15 @@ class HqlOf:
         self._downloads = MinuteLimit(DOWNLOADS_A_MINUTE)
 
     def schema(self) -> list[dict[str, Any]]:
-        """The documented table; what else can be queried has the names of `query`."""
-        columns = [
+        """The documented table first, then our own."""
+        return [
             {
-                "name": column.name,
-                "type": column.kind,
-                "default_type": None,
-                "default_expression": None,
-                "comment": column.comment or None,
-                "codec_expression": None,
-                "ttl_expression": None,
+                "table_name": table.name,
+                "description": table.description,
+                "columns": [_column(column) for column in table.columns],
             }
-            for column in RMT_COLUMNS
+            for table in SHOWN_TABLES
         ]
-        return [{"table_name": RMT, "columns": columns}]
 
     async def execute(self, identity: Identity, sql: str) -> Result:
         """Its rows, in memory."""
@@ -97,7 +92,9 @@ class HqlOf:
         began_s = self._clock()
         done, stale_by_ms = await self._run(identity, job, take)
         elapsed_ms = round((self._clock() - began_s) * 1000, 3)
-        return Result(pieces, done.rows, done.bytes, elapsed_ms, done.truncated, stale_by_ms)
+        return Result(
+            pieces, done.columns, done.rows, done.bytes, elapsed_ms, done.truncated, stale_by_ms
+        )
 
     async def export(self, identity: Identity, sql: str, form: str) -> Export:
         """Its rows, in a file."""
@@ -165,6 +162,19 @@ class HqlOf:
         except SnapshotFailed as error:
             self._log.failure("hql_snapshot", str(error))
             raise hql_error("UNAVAILABLE", retry_after_s=5) from None
+
+
+def _column(column: Shown) -> dict[str, Any]:
+    """As ClickHouse describes one, for clients of Helicone's."""
+    return {
+        "name": column.name,
+        "type": column.kind,
+        "default_type": None,
+        "default_expression": None,
+        "comment": column.comment or None,
+        "codec_expression": None,
+        "ttl_expression": None,
+    }
 
 
 async def _answered(

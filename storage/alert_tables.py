@@ -11,7 +11,7 @@ HISTORY_MAX: Final = 1_000  # rows kept of an alert
 COLUMNS: Final = (
     "id, org, name, metric, threshold, aggregation, percentile, grouping, grouping_is_property, "
     "window_ms, requests_min, filter, emails, sealed, status, below_since_us, created_at_us, "
-    "updated_at_us, is_active"
+    "updated_at_us, is_active, cooldown_ms"
 )
 HISTORY: Final = (
     "id, alert_id, alert_name, alert_metric, started_at_us, ended_at_us, status, triggered_value, "
@@ -22,7 +22,8 @@ HISTORY: Final = (
 @dataclass(frozen=True, slots=True)
 class AlertRow:
     """`threshold` and `percentile` are decimal numbers as text, `filter`, `emails` JSON; `sealed`
-    has the channels whose addresses are secrets."""
+    has the channels whose addresses are secrets. `cooldown_ms`: for so long it is below its
+    threshold before it is over."""
 
     id: str
     org: bytes
@@ -43,6 +44,7 @@ class AlertRow:
     created_at_us: int = 0
     updated_at_us: int = 0
     is_active: bool = True
+    cooldown_ms: int = 300_000
 
 
 class Incident(NamedTuple):
@@ -87,6 +89,10 @@ def m053_alerts(connection: sqlite3.Connection) -> None:
 
 def m057_alerts_paused(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE alerts ADD COLUMN is_active INTEGER NOT NULL DEFAULT 1")
+
+
+def m058_alert_cooldown(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE alerts ADD COLUMN cooldown_ms INTEGER NOT NULL DEFAULT 300000")
 
 
 def _alert(values: Sequence[Any]) -> AlertRow:

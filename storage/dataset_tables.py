@@ -141,6 +141,23 @@ def find_dataset(connection: sqlite3.Connection, org: str, dataset_id: str) -> D
     return Dataset(*row) if row else None
 
 
+def change_dataset(
+    connection: sqlite3.Connection,
+    org: str,
+    dataset_id: str,
+    name: str | None = None,
+    meta: str | None = None,
+) -> bool:
+    """None leaves as it is; `meta` is JSON text. False: there is none such."""
+    return bool(
+        connection.execute(
+            "UPDATE datasets SET name = coalesce(?, name), meta = coalesce(?, meta)"
+            " WHERE organization_id = ? AND id = ?",
+            (name, meta, org, dataset_id),
+        ).rowcount
+    )
+
+
 def drop_dataset(connection: sqlite3.Connection, org: str, dataset_id: str) -> bool:
     """With its rows. False: there is none such."""
     return bool(
@@ -160,6 +177,31 @@ def find_rows(
         (org, dataset_id, limit, offset),
     )
     return [DatasetRow(*row) for row in rows]
+
+
+def copies_of(
+    connection: sqlite3.Connection,
+    org: str,
+    dataset_id: str,
+    row_ids: Sequence[str],
+    bytes_max: int,
+) -> dict[str, bytes]:
+    """What the first of these rows hold, packed, in their order: as many as fit, one at least. Ids
+    that are not the dataset's are left out."""
+    found: dict[str, bytes] = {}
+    held = 0
+    for row_id in row_ids:
+        row = connection.execute(
+            f"SELECT packed FROM dataset_rows WHERE {_MINE} AND id = ?",  # noqa: S608 - the same
+            (org, dataset_id, row_id),
+        ).fetchone()
+        if row is None:
+            continue
+        held += len(row[0])
+        if found and held > bytes_max:
+            break
+        found[row_id] = bytes(row[0])
+    return found
 
 
 def there_already(

@@ -50,9 +50,8 @@ def write_result(
     if output is not None:
         return _write_parquet(connection, sql, job, say, output)
     connection.execute(sql)
-    described = connection.description or []
-    columns = [[name, str(kind)] for name, kind, *_ in described]
-    names = distinct_names([name for name, _ in columns])
+    columns = _columns(connection.description or [])
+    names = [name for name, _ in columns]
     found = _Rows(connection, job, is_limited=is_limited)
     pieces = {"rows": _objects, "json": _document, "csv": _csv}[job.form](names, found)
     size = 0
@@ -68,6 +67,12 @@ def write_result(
     if waiting:
         say(bytes(waiting))
     return Done(found.count, size, columns, found.truncated)
+
+
+def _columns(described: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Name and type of each, names as rows have them."""
+    names = distinct_names([column[0] for column in described])
+    return [[name, str(column[1])] for name, column in zip(names, described, strict=True)]
 
 
 class _Rows:
@@ -151,8 +156,8 @@ def _write_parquet(
     connection: duckdb.DuckDBPyConnection, sql: str, job: Job, say: Writer, output: int
 ) -> Done:
     described = connection.execute(f"SELECT * FROM (\n{sql}\n) LIMIT 0").description or []  # noqa: S608
-    columns = [[name, str(kind)] for name, kind, *_ in described]
-    names = distinct_names([name for name, _ in columns])
+    columns = _columns(described)
+    names = [name for name, _ in columns]
     shown = ", ".join(
         f"{_cast(f'c{number}', kind)} AS {_quoted(names[number])}"
         for number, (_, kind) in enumerate(columns)

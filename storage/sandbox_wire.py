@@ -78,7 +78,7 @@ def decode_job(data: bytes) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`truncated`: there was more than `rows_usual`."""
+    """`truncated`: there was more than `rows_usual`. `columns`: name, as rows have it, and type."""
 
     rows: int
     bytes: int

@@ -9,7 +9,7 @@ The files have no name. Where the root is encrypted they lie in memory, else in 
 import base64
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +22,33 @@ from storage.query import Moment
 from storage.sandbox_wire import Hot, LakeFiles
 from storage.schema import STORE, hot
 
-# Beyond so many files it is made anew as one.
+# Beyond so many files it is made anew as one; texts as at most half as many as they may have. All
+# together are fewer than a socket passes on (`sandbox_wire.FILES_MAX`).
 FILES_MAX: Final = 24
-BODY_FILES_MAX: Final = 64
-# Texts of one file: DuckDB writes it from memory, 2,048 rows together at least.
+BODY_FILES_MAX: Final = 160
+# Texts of one file: 2,048 rows come together at least, whatever they have. More only where there
+# would be too many files.
 BODY_FILE_BYTES: Final = 16 * 2**20
+# And of one of its row groups: DuckDB writes it from memory.
+GROUP_BYTES: Final = 4 * 2**20
 GROUP_ROWS: Final = 20_480
+GROUP_ROWS_MIN: Final = 2048
+# Rows whose texts are measured together: a hundred thousand rows are four hundred numbers.
+MEASURED_ROWS: Final = 256
 IN_MEMORY_BYTES_MAX: Final = 256 * 2**20
 START: Final = Position(0, 0)
 
 
 class SnapshotTooLarge(Exception):  # noqa: N818
     """The hot rows of an encrypted root do not fit into memory a second time."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Rows of one table that go into a file of their own, and how many of them a row group has."""
+
+    where: str
+    group_rows: int = GROUP_ROWS
 
 
 @dataclass(slots=True)
@@ -96,19 +111,24 @@ class HotSnapshot:
 
     def _bring_up(self, moment: Moment, table: str) -> None:
         copy = self._copies[table]
-        if len(copy.files) >= (BODY_FILES_MAX if table == "bodies" else FILES_MAX):
-            copy.drop()
         if copy.upto >= moment.position:
             return
-        since = _at_least(copy.upto)
-        ranges = _ranges(moment, since) if table == "bodies" else iter((since,))
-        for where in ranges:
-            sql = f"SELECT * FROM {hot(table)} WHERE {where}"
-            if descriptor := self._copied(moment, sql):
-                copy.files.append(descriptor)
+        pieces = _pieces(moment, table, copy.upto)
+        most = BODY_FILES_MAX if table == "bodies" else FILES_MAX
+        if copy.files and len(copy.files) + len(pieces) > most:
+            copy.drop()
+            pieces = _pieces(moment, table, START)
+        try:
+            for piece in pieces:
+                sql = f"SELECT * FROM {hot(table)} WHERE {piece.where}"
+                if descriptor := self._copied(moment, sql, piece.group_rows):
+                    copy.files.append(descriptor)
+        except BaseException:
+            copy.drop()  # or the next try would copy the first pieces twice
+            raise
         copy.upto = moment.position
 
-    def _copied(self, moment: Moment, sql: str) -> int | None:
+    def _copied(self, moment: Moment, sql: str, group_rows: int = GROUP_ROWS) -> int | None:
         """A descriptor of a file with these rows; None where there are none."""
         if not moment.run(f"SELECT 1 FROM ({sql}) LIMIT 1"):
             return None
@@ -116,7 +136,7 @@ class HotSnapshot:
         try:
             moment.run(
                 f"COPY ({sql}) TO '/proc/self/fd/{descriptor}' (FORMAT parquet, COMPRESSION zstd,"
-                f" ROW_GROUP_SIZE {GROUP_ROWS}, USE_TMP_FILE false)"
+                f" ROW_GROUP_SIZE {group_rows:d}, USE_TMP_FILE false)"
             )
             if self._directory is None:
                 self._check_size(descriptor)
@@ -171,20 +191,66 @@ class HotSnapshot:
         return taken
 
 
-def _ranges(moment: Moment, since: str) -> Iterator[str]:
-    """Conditions that each choose so many bodies as one file may have."""
-    rows = moment.run(
-        "SELECT min((segment, frame_offset)), max((segment, frame_offset)) FROM ("
-        "SELECT segment, frame_offset, sum(coalesce(strlen(request), 0)"
-        " + coalesce(strlen(response), 0)) OVER (ORDER BY segment, frame_offset) AS bytes"
-        f" FROM {hot('bodies')} WHERE {since}) GROUP BY bytes // {BODY_FILE_BYTES:d}"
+def _pieces(moment: Moment, table: str, since: Position) -> list[_Piece]:
+    """What came since then."""
+    where = _at_least(since)
+    if table != "bodies":
+        return [_Piece(where)]
+    measured = _measured(moment, where)
+    total = sum(size for _, _, size in measured)
+    most = max(BODY_FILE_BYTES, total * 4 // BODY_FILES_MAX)
+    return [_piece(run, where) for run in _runs(_fine(moment, where, measured, most), most)]
+
+
+# First and last row, and how many bytes of text they have.
+_Run = tuple[int, int, int]
+
+
+def _measured(moment: Moment, where: str, rows: int = MEASURED_ROWS) -> list[_Run]:
+    """In the order of the table. A sum for each few rows, and nothing that sorts: a window over the
+    texts' lengths keeps every block with text in memory until it is done."""
+    found = moment.run(
+        "SELECT min(rowid), max(rowid),"
+        " sum(coalesce(strlen(request), 0) + coalesce(strlen(response), 0))::BIGINT"
+        f" FROM {hot('bodies')} WHERE {where} GROUP BY rowid // {rows:d}"
     )
-    for first, last in rows:
-        if first[0] == last[0]:
-            yield f"segment = {first[0]:d} AND frame_offset BETWEEN {first[1]:d} AND {last[1]:d}"
+    return sorted((first, last, size) for first, last, size in found)
+
+
+def _fine(moment: Moment, where: str, measured: list[_Run], most: int) -> Iterator[_Run]:
+    """The same, where a few rows are too much for one file row by row."""
+    for first, last, size in measured:
+        if size <= most or first == last:
+            yield first, last, size
         else:
-            after = Position(last[0], last[1] + 1)
-            yield f"{_at_least(Position(*first))} AND NOT {_at_least(after)}"
+            yield from _measured(moment, f"{_between(first, last)} AND {where}", 1)
+
+
+def _runs(measured: Iterable[_Run], most: int) -> Iterator[_Run]:
+    """Joined to no more bytes than that, if one row does not have more."""
+    run: _Run | None = None
+    for first, last, size in measured:
+        if run is not None and run[2] + size <= most:
+            run = run[0], last, run[2] + size
+            continue
+        if run is not None:
+            yield run
+        run = first, last, size
+    if run is not None:
+        yield run
+
+
+def _piece(run: _Run, where: str) -> _Piece:
+    first, last, size = run
+    rows = (last - first + 1) * GROUP_BYTES // max(size, 1)
+    group_rows = min(max(rows, GROUP_ROWS_MIN), GROUP_ROWS)
+    return _Piece(f"{_between(first, last)} AND {where}", group_rows)
+
+
+def _between(first: int, last: int) -> str:
+    """By the row's number, which is its own within a moment: places in the journal need not come
+    in order."""
+    return f"rowid BETWEEN {first:d} AND {last:d}"
 
 
 def _at_least(place: Position) -> str:

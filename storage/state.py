@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from storage.account_tables import m006_accounts, m007_audit
-from storage.alert_tables import m053_alerts, m057_alerts_paused
+from storage.alert_tables import m053_alerts, m057_alerts_paused, m058_alert_cooldown
 from storage.analysis_tables import m040_analysis
 from storage.dataset_tables import m025_datasets, m056_dataset_ages
 from storage.export_tables import m030_export_positions
@@ -122,6 +122,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m055_playground,
     m056_dataset_ages,
     m057_alerts_paused,
+    m058_alert_cooldown,
 )
 
 

@@ -60,6 +60,7 @@ def alert_of(row: table.AlertRow) -> Alert:
         row.grouping_is_property,
         row.requests_min,
         json.loads(row.filter),
+        row.cooldown_ms,
     )
 
 
@@ -92,7 +93,7 @@ async def _note(
     tables: Tables, ways: Ways, row: table.AlertRow, found: list[Reached], now_us: int
 ) -> None:
     before = Standing(row.status, row.below_since_us)  # type: ignore[arg-type]
-    after = alerts.step(before, bool(found), now_us)
+    after = alerts.step(before, bool(found), now_us, row.cooldown_ms)
     if after == before:
         return
     begun = ended_at_us = None
@@ -138,7 +139,7 @@ def _news(
     if status == "triggered":
         text = alerts.words(row.name, alert_of(row), found, link)
     else:
-        text = f"{row.name}: {row.metric} has been below {row.threshold} for five minutes."
+        text = alerts.words_at_the_end(row.name, alert_of(row))
     event = {
         "type": f"alert.{status}",
         "alert_id": row.id,
@@ -146,6 +147,7 @@ def _news(
         "metric": row.metric,
         "threshold": row.threshold,
         "time_window": str(row.window_ms),
+        "cooldown": str(row.cooldown_ms),
         "triggered_value": alerts.triggered_value(found),
         "groups": [
             {"name": one.group, "value": f"{one.value:.2f}", "requests": one.requests}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import trio
 
 from storage.analytics import Analytics
+from storage.analytics_place import go_behind
 from storage.query import QueryCancelled, QueryFailed
 from storage.snapshot import HotSnapshot, SnapshotTooLarge, Taken
 
@@ -32,6 +34,8 @@ class HotSnapshots:
         self._snapshot = HotSnapshot(directory)
         self._one = trio.Lock()
         self._is_kept = False
+        # Whoever calls goes first: while queries come, what they call is copied all the time.
+        self._thread = ThreadPoolExecutor(1, "hot rows", initializer=go_behind)
 
     async def take(self, *, bodies: bool) -> Taken:
         """The lake and the hot rows as of now; to be let go. Raises SnapshotFailed."""
@@ -42,7 +46,9 @@ class HotSnapshots:
             self._is_kept = True
             try:
                 return await trio.to_thread.run_sync(
-                    lambda: self._snapshot.take(analytics, bodies=bodies)
+                    lambda: self._thread.submit(
+                        self._snapshot.take, analytics, bodies=bodies
+                    ).result()
                 )
             except FAILURES as error:
                 raise SnapshotFailed(f"{type(error).__name__}: {error}") from error

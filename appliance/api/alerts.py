@@ -140,7 +140,7 @@ def _row(
         alert.grouping_is_property, alert.window_ms, alert.requests_min, filter_text(alert.filter),
         json.dumps(channels.emails),
         notices.seal(identity.region, alert_id, channels.secrets()),
-        created_at_us=now_us, updated_at_us=now_us,
+        created_at_us=now_us, updated_at_us=now_us, cooldown_ms=alert.cooldown_ms,
     )  # fmt: skip
 
 
@@ -157,6 +157,7 @@ def _shown(row: table.AlertRow, channels: Channels, notices: Notices) -> dict[st
         "grouping": row.grouping,
         "grouping_is_property": row.grouping_is_property,
         "time_window": str(row.window_ms),
+        "cooldown": str(row.cooldown_ms),
         "minimum_request_count": row.requests_min,
         "filter": json.loads(row.filter),
         "status": row.status,

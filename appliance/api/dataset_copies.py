@@ -24,7 +24,7 @@ from appliance.api.services import Services
 from appliance.core.access import Identity
 from appliance.errors import Refusal
 from storage.dataset_copies import DOCUMENT_BYTES_MAX
-from storage.dataset_tables import DatasetsFull, NewRow, there_already
+from storage.dataset_tables import DatasetsFull, NewRow, copies_of, there_already
 from storage.erasures import standing
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ ADDED_MAX: Final = 1_000  # of one call
 ADDED_BYTES_MAX: Final = 64 * 2**20  # request and response of all of them, as JSON
 READ_AT_ONCE: Final = 100
 READ_BYTES_MAX: Final = 16 * 2**20
+DOCUMENTS_BYTES_MAX: Final = 16 * 2**20  # of one answer with bodies
 COPIERS: Final = 2  # calls that hold what they add, at once
 COLUMNS: Final = "r.exchange_id, r.request_id, r.user_id, r.session_id, epoch_us(r.recorded_at)"
 
@@ -157,6 +158,30 @@ def check_still_there(connection: sqlite3.Connection, org: str, gathered: Gather
             "A deletion is carried out at this moment: try again when it is done.",
             headers={"Retry-After": "1"},
         )  # fmt: skip
+
+
+async def documents_of(
+    request: Request, dataset_id: str, row_ids: Sequence[str]
+) -> dict[str, msgspec.Raw]:
+    """`{request, response}` of the first of these rows, as many as an answer may have; one at
+    least. They are opened one by one: what is packed small may be large."""
+    services: Services = request.app.state.services
+    region = identity_of(request).region
+    found: dict[str, msgspec.Raw] = {}
+    left, room = list(row_ids), DOCUMENTS_BYTES_MAX
+    while left:
+        packed = await in_tables(
+            request,
+            lambda c, org, some=left: copies_of(c, org, dataset_id, some, READ_BYTES_MAX),  # type: ignore[misc]
+        )
+        for row_id, data in packed.items():
+            document = (await services.copies.unpack(region, {row_id: data}))[row_id]
+            room -= len(document)
+            if found and room < 0:
+                return found
+            found[row_id] = msgspec.Raw(document)
+        left = left[left.index(next(reversed(packed))) + 1 :] if packed else []
+    return found
 
 
 async def _sources(request: Request, request_ids: list[str], field: str) -> list[Source]:

@@ -19,12 +19,13 @@ from appliance.api.dataset_copies import (
     change,
     check_still_there,
     document_of,
+    documents_of,
     gather,
     in_tables,
     request_ids_of,
 )
 from appliance.api.fields import known, text, uuids
-from appliance.api.incoming import integer, invalid, path_uuid, read_object
+from appliance.api.incoming import flag, integer, invalid, path_uuid, read_object
 from appliance.api.links import check_link
 from appliance.api.permissions import identity_of
 from appliance.api.reply import JSON, NO_STORE, iso_time, reply, reply_rows
@@ -40,6 +41,7 @@ META_BYTES_MAX: Final = 64 * 1024
 IDS_MAX: Final = 1_000
 PAGE_ROWS: Final = 100
 PAGE_ROWS_MAX: Final = 10_000
+BODIES_ROWS_MAX: Final = 100
 OFFSET_MAX: Final = 1_000_000_000
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -71,15 +73,12 @@ async def create(request: Request) -> Response:
     body = await read_object(request)
     name = text(body, "datasetName", required=True, characters_max=NAME_CHARACTERS_MAX)
     request_ids = request_ids_of(body, "requestIds")
-    meta = known(body, "meta")
-    encoded = _encode(meta)
-    if len(encoded) > META_BYTES_MAX:
-        invalid("meta", f"more than {META_BYTES_MAX} bytes of JSON")
+    meta = _meta_of(body)
     gathered = await gather(request, "", request_ids, "requestIds")
 
     def work(connection: sqlite3.Connection, org: str) -> str:
         check_still_there(connection, org, gathered)
-        dataset_id = book.add_dataset(connection, org, name, encoded.decode())
+        dataset_id = book.add_dataset(connection, org, name, meta)
         book.add_rows(connection, org, dataset_id, gathered.rows)
         return dataset_id
 
@@ -101,12 +100,39 @@ async def query(request: Request) -> Response:
     return reply([_shown(dataset, org) for dataset in found])
 
 
+@router.patch(f"{PATH}/{{dataset_id}}", **openapi.CHANGE)
+async def alter(request: Request) -> Response:
+    """Another name (`datasetName`), or other `meta`; what is not given stays. The dataset as it is
+    now."""
+    dataset_id, body = path_uuid(request, "dataset_id"), await read_object(request)
+    if not body.keys() & {"datasetName", "meta"}:
+        invalid("datasetName", "this or meta is required")
+    name = meta = None
+    if "datasetName" in body:
+        name = text(body, "datasetName", required=True, characters_max=NAME_CHARACTERS_MAX)
+    if "meta" in body:
+        meta = _meta_of(body)
+
+    def work(connection: sqlite3.Connection, org: str) -> book.Dataset | None:
+        book.change_dataset(connection, org, dataset_id, name, meta)
+        return book.find_dataset(connection, org, dataset_id)
+
+    found = await change(request, work)
+    if found is None:
+        no_dataset(dataset_id)
+    note(request, "dataset.change", dataset_id)
+    return reply(_shown(found, _org_of(identity_of(request))))
+
+
 @router.post(f"{PATH}/{{dataset_id}}/query", **openapi.ROWS)
 async def query_rows(request: Request) -> Response:
     """A page of its rows, the newest first: `limit` (at most 10,000) and `offset`. `signed_url` is
-    good for a day and gives the row's `{request, response}` without a key."""
+    good for a day and gives the row's `{request, response}` without a key. With `bodies: true`,
+    and a `limit` of at most 100, each row has them as `bodies`; null where the 16 MiB of a page
+    were used up before."""
     dataset_id, body = path_uuid(request, "dataset_id"), await read_object(request)
-    limit = integer(body, "limit", PAGE_ROWS, PAGE_ROWS_MAX)
+    bodies = flag(body, "bodies")
+    limit = integer(body, "limit", PAGE_ROWS, BODIES_ROWS_MAX if bodies else PAGE_ROWS_MAX)
     offset = integer(body, "offset", 0, OFFSET_MAX)
 
     def work(connection: sqlite3.Connection, org: str) -> list[book.DatasetRow]:
@@ -115,6 +141,7 @@ async def query_rows(request: Request) -> Response:
         return book.find_rows(connection, org, dataset_id, limit, offset)
 
     found = await in_tables(request, work)
+    documents = await documents_of(request, dataset_id, [r.id for r in found]) if bodies else {}
     links = LinksTo(request, identity_of(request).region)
 
     def shown() -> Iterator[dict[str, Any]]:
@@ -126,6 +153,7 @@ async def query_rows(request: Request) -> Response:
                 "created_at": iso_time(row.created_at_us),
                 "edited_at": None if row.edited_at_us is None else iso_time(row.edited_at_us),
                 "signed_url": {"data": links.dataset_row(row.id), "error": None},
+                **({"bodies": documents.get(row.id)} if bodies else {}),
             }
 
     return await reply_rows(shown(), stale_by_ms=None)
@@ -221,6 +249,14 @@ async def signed_row(request: Request) -> Response:
         no_row(row_id)
     found = await services.copies.unpack(region, {row_id: packed})
     return Response(found[row_id], 200, NO_STORE, JSON)
+
+
+def _meta_of(body: dict[str, Any]) -> str:
+    """As JSON text. Raises Refusal 422."""
+    encoded = _encode(known(body, "meta"))
+    if len(encoded) > META_BYTES_MAX:
+        invalid("meta", f"more than {META_BYTES_MAX} bytes of JSON")
+    return encoded.decode()
 
 
 def _org_of(identity: Identity) -> str:

@@ -45,19 +45,21 @@ def sql_of(body: dict[str, Any]) -> str:
 
 @router.get("/v1/helicone-sql/schema", **openapi.SCHEMA)
 async def schema(request: Request) -> Response:
-    """The table that queries are written for, with its columns."""
+    """The tables that can be asked, with their columns: Helicone's first."""
     return reply(_hql(request).schema())
 
 
 @router.post("/v1/helicone-sql/execute", **openapi.EXECUTE)
 async def execute(request: Request) -> Response:
-    """Rows of one SELECT or WITH: at most 10,000, the first 100 where it has no LIMIT. `size` is in
-    bytes. 30 s, 512 MB and 100 queries a minute are the limits; a client that leaves ends it."""
+    """Rows of one SELECT or WITH: at most 10,000, the first 100 where it has no LIMIT. `columns`
+    tells names and DuckDB's types, also where there are no rows; `size` is in bytes. 30 s, 512 MB
+    and 100 queries a minute are the limits; a client that leaves ends it."""
     identity = identity_of(request)
     sql = sql_of(await read_object(request))
     found = await while_client_waits(request, lambda: _hql(request).execute(identity, sql))
     data = {
         "rows": msgspec.Raw(b"".join((b"[", *found.rows, b"]"))),
+        "columns": [{"name": name, "type": kind} for name, kind in found.columns],
         "rowCount": found.row_count,
         "elapsedMilliseconds": found.elapsed_ms,
         "size": found.bytes,

@@ -47,6 +47,12 @@ _FIELDS: Final[Schema] = {
     "grouping": {**MAYBE_TEXT, "description": "user, model, provider, or a property's name"},
     "grouping_is_property": maybe(FLAG),
     "time_window": {"description": "milliseconds as text, 30000 to 2592000000", "type": "string"},
+    "cooldown": {
+        "description": "milliseconds as text, 0 to 86400000: so long below, and it is over",
+        "type": "string",
+        "default": "300000",
+        "nullable": True,
+    },
     "minimum_request_count": maybe({"type": "integer", "minimum": 0}),
     "filter": _FILTER,
     "is_active": {**FLAG, "default": True, "description": "false: paused, it is not looked at"},

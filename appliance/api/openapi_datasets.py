@@ -16,6 +16,7 @@ from appliance.api.openapi_parts import (
     UUID,
     Schema,
     envelope,
+    listed,
     obj,
     one_of,
     route,
@@ -73,9 +74,25 @@ CREATE: Final = _also(
     _FULL,
 )  # fmt: skip
 QUERY: Final = route(rows(_DATASET), body=obj({"datasetIds": _IDS}))
-ROWS: Final = route(
-    rows(_ROW), body=obj({"offset": _page(10**9), "limit": _page(10_000)}), path=_PATH
+CHANGE: Final = route(
+    obj(_DATASET, tuple(_DATASET)), body=obj({"datasetName": _NAME, "meta": _META}), path=_PATH
 )
+_BODIES: Final = {
+    **_DOCUMENT,
+    "nullable": True,
+    "description": "there when it was asked for; null where a page's 16 MiB were used up before",
+}
+ROWS: Final = route(
+    listed(obj({**_ROW, "bodies": _BODIES}, tuple(_ROW))),
+    body=obj({
+        "offset": _page(10**9),
+        "limit": _page(10_000),
+        "bodies": {
+            **FLAG, "nullable": True, "description": "each row with its bodies, at most 100 rows",
+        },
+    }),
+    path=_PATH,
+)  # fmt: skip
 COUNT: Final = route(INTEGER, path=_PATH)
 MUTATE: Final = _also(
     route(NOTHING, body=obj({"addRequests": _IDS, "removeRequests": _IDS}), path=_PATH), _FULL

@@ -16,6 +16,7 @@ _TABLE: Final = {
     "type": "object",
     "properties": {
         "table_name": _TEXT,
+        "description": _TEXT,
         "columns": {
             "type": "array",
             "items": {
@@ -37,6 +38,18 @@ _ROWS: Final = {
     "type": "object",
     "properties": {
         "rows": {"type": "array", "items": {"type": "object"}},
+        "columns": {
+            "type": "array",
+            "description": "in their order, also where there are no rows",
+            "items": {
+                "type": "object",
+                "required": ["name", "type"],
+                "properties": {
+                    "name": {"type": "string", "description": "as the rows have it"},
+                    "type": {"type": "string", "description": "DuckDB's, like BIGINT or VARCHAR"},
+                },
+            },
+        },
         "rowCount": {"type": "integer"},
         "elapsedMilliseconds": {"type": "number"},
         "size": {"type": "integer", "description": "bytes of the rows as JSON"},

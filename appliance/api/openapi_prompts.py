@@ -54,7 +54,10 @@ def _route(
     optional: tuple[str, ...] = (),
     path: tuple[str, ...] = (),
     query: tuple[str, ...] = (),
+    beside: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
+    answer = _answer(data)
+    answer["properties"].update(beside or {})
     places = [("path", name) for name in path] + [("query", name) for name in query]
     extra: dict[str, Any] = {
         "parameters": [
@@ -72,7 +75,7 @@ def _route(
     error = _json(_answer(_NULL))
     return {
         "responses": {
-            200: {"description": "OK", **_json(_answer(data))},
+            200: {"description": "OK", **_json(answer)},
             **{code: {"description": _ERRORS[code], **error} for code in codes},
         },
         "openapi_extra": extra,
@@ -104,8 +107,10 @@ QUERY: Final = _route(
     body={
         "search": {"type": "string", "maxLength": 255, "nullable": True}, "tagsFilter": _TAGS,
         "page": {**_PAGE, "default": 0}, "pageSize": {**_PAGE, "default": 100},
+        "total": {"type": "boolean", "description": "count all that fit", "nullable": True},
     },
-    optional=("search", "tagsFilter", "page", "pageSize"),
+    optional=("search", "tagsFilter", "page", "pageSize", "total"),
+    beside={"total": {"type": "integer", "description": "there when it was asked for"}},
 )  # fmt: skip
 VERSIONS: Final = _route(
     {"type": "array", "items": _VERSION},

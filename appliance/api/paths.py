@@ -146,6 +146,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/v1/customer/{customer_id}/usage/query"): "read",
     ("POST", "/v1/helicone-dataset"): "manage",
     ("POST", "/v1/helicone-dataset/query"): "read",
+    ("PATCH", "/v1/helicone-dataset/{dataset_id}"): "manage",
     ("POST", "/v1/helicone-dataset/{dataset_id}/query"): "read",
     ("POST", "/v1/helicone-dataset/{dataset_id}/count"): "read",
     ("POST", "/v1/helicone-dataset/{dataset_id}/mutate"): "manage",

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api import openapi_prompts as openapi
-from appliance.api.incoming import integer, invalid, read_object
+from appliance.api.incoming import flag, integer, invalid, read_object
 from appliance.api.links import check_link
 from appliance.api.permissions import identity_of
 from appliance.api.prompt_fields import (
@@ -25,7 +25,7 @@ from appliance.api.prompt_fields import (
     tags_of,
     text_of,
 )
-from appliance.api.reply import JSON, NO_STORE, reply
+from appliance.api.reply import JSON, NO_STORE, reply, reply_rows
 from appliance.api.services import Services
 from appliance.errors import Refusal
 from storage import prompt_tables as tables_of
@@ -166,18 +166,21 @@ async def change_tags(request: Request) -> Response:
 
 @router.post(f"{V1}/query", **openapi.QUERY)
 async def query(request: Request) -> Response:
-    """Prompts whose name has `search` in it and that have one of the tags; pages begin at 0."""
+    """Prompts whose name has `search` in it and that have one of the tags; pages begin at 0.
+    `total: true` counts all that fit."""
     body = await read_object(request)
     search, tags = text_of(body, "search", empty=True).lower(), set(tags_of(body, "tagsFilter"))
     page = integer(body, "page", 0, PAGE_MAX)
     size = integer(body, "pageSize", PAGE_SIZE, PAGE_SIZE_MAX)
+    counts = flag(body, "total")
     every = await _read(request, tables_of.find_prompts)
     found = [
         prompt
         for prompt in every
         if search in prompt.name.lower() and (not tags or tags.intersection(prompt.tags))
     ]
-    return reply([shown_prompt(prompt) for prompt in found[page * size : (page + 1) * size]])
+    shown = map(shown_prompt, found[page * size : (page + 1) * size])
+    return await reply_rows(shown, stale_by_ms=None, **({"total": len(found)} if counts else {}))
 
 
 @router.post(f"{V1}/query/versions", **openapi.VERSIONS)

@@ -7,9 +7,11 @@ from appliance.core.access import Identity
 
 
 class Result(NamedTuple):
-    """`rows`: JSON objects with commas between, without brackets, in pieces."""
+    """`rows`: JSON objects with commas between, without brackets, in pieces. `columns`: name and
+    DuckDB type of each, also where there are no rows."""
 
     rows: Sequence[bytes]
+    columns: Sequence[Sequence[str]]
     row_count: int
     bytes: int
     elapsed_ms: float

@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeVar
 
-from appliance.core.alerts import AGGREGATIONS, GROUPINGS, METRICS, Alert, statement
+from appliance.core.alerts import AGGREGATIONS, COOLDOWN_MS, GROUPINGS, METRICS, Alert, statement
 from appliance.core.filters import Tables
 from appliance.errors import Refusal
 
@@ -19,6 +19,7 @@ GROUPING_CHARACTERS_MAX: Final = 200
 FILTER_BYTES_MAX: Final = 100_000
 WINDOW_MS_MIN: Final = 30_000
 WINDOW_MS_MAX: Final = 30 * 86_400_000
+COOLDOWN_MS_MAX: Final = 86_400_000
 THRESHOLD_MAX: Final = Decimal(10) ** 15
 COST_MIN: Final = Decimal("0.01")
 REQUESTS_MAX: Final = 1_000_000_000
@@ -53,6 +54,7 @@ def read_alert(body: Mapping[str, Any], before: Alert, tables: Tables) -> Alert:
         ),
         requests_min=_given(body, "minimum_request_count", before.requests_min, _requests_min),
         filter=_given(body, "filter", before.filter, _filter),
+        cooldown_ms=_given(body, "cooldown", before.cooldown_ms, _cooldown),
     )
     _together(found)
     statement(found, tables, 0)  # a filter that cannot be asked is refused here
@@ -99,12 +101,30 @@ def _threshold(value: object) -> Decimal:
 
 
 def _window(value: object) -> int:
-    """Milliseconds, as text or as a number."""
+    return _milliseconds(
+        value,
+        "time_window",
+        WINDOW_MS_MIN,
+        WINDOW_MS_MAX,
+        "30000 (30 seconds) to 2592000000 (30 days)",
+    )
+
+
+def _cooldown(value: object) -> int:
+    if value is None:
+        return COOLDOWN_MS
+    return _milliseconds(
+        value, "cooldown", 0, COOLDOWN_MS_MAX, "0 (over at once) to 86400000 (a day)"
+    )
+
+
+def _milliseconds(value: object, field: str, least: int, most: int, told: str) -> int:
+    """As text or as a number."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if not isinstance(text, str) or not (text.isascii() and text.isdigit()) or len(text) > 12:
-        invalid("time_window", "expected milliseconds, as a text of digits")
-    if not WINDOW_MS_MIN <= int(text) <= WINDOW_MS_MAX:
-        invalid("time_window", "expected 30000 (30 seconds) to 2592000000 (30 days), milliseconds")
+        invalid(field, "expected milliseconds, as a text of digits")
+    if not least <= int(text) <= most:
+        invalid(field, f"expected {told}, milliseconds")
     return int(text)
 
 

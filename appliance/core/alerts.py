@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from appliance.core.filters import Parameters, Tables, compile_filter
 
-COOLDOWN_US: Final = 5 * 60 * 1_000_000
+COOLDOWN_MS: Final = 5 * 60 * 1000  # of who says nothing of it
 GROUPS_MAX: Final = 20  # told of, the worst first
 GROUP_CHARACTERS_MAX: Final = 200
 
@@ -45,7 +45,8 @@ GROUPINGS: Final = {"user": "r.user_id", "model": "r.model", "provider": "r.prov
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is watched. `grouping` is a key of GROUPINGS, or the name of a property."""
+    """What is watched. `grouping` is a key of GROUPINGS, or the name of a property; `cooldown_ms`
+    is how long it is below its threshold before it is over."""
 
     org: bytes
     metric: str
@@ -57,6 +58,7 @@ class Alert:
     grouping_is_property: bool = False
     requests_min: int = 0
     filter: Any = "all"
+    cooldown_ms: int = COOLDOWN_MS
 
 
 def statement(alert: Alert, tables: Tables, now_us: int) -> tuple[str, list[Any]]:
@@ -109,19 +111,19 @@ class Standing:
     below_since_us: int | None = None
 
 
-def step(before: Standing, reached: bool, now_us: int) -> Standing:
-    """What an evaluation makes of it: triggered at once, resolved after five minutes below without
-    a break. Whoever reaches the threshold again begins them anew."""
+def step(before: Standing, reached: bool, now_us: int, cooldown_ms: int = COOLDOWN_MS) -> Standing:
+    """What an evaluation makes of it: triggered at once, resolved when it was below for
+    `cooldown_ms` without a break. Whoever reaches the threshold again begins them anew."""
     if reached:
         return Standing("triggered")
     if before.status == "resolved":
         return before
     since_us = before.below_since_us
     if since_us is None or since_us > now_us:  # a clock that went back
-        return Standing("triggered", now_us)
-    if now_us - since_us >= COOLDOWN_US:
+        since_us = now_us
+    if now_us - since_us >= cooldown_ms * 1000:
         return Standing("resolved")
-    return before
+    return Standing("triggered", since_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,12 @@ def words(name: str, alert: Alert, found: list[Reached], link: str | None) -> st
     if link is not None:
         lines += ["", link]
     return "\n".join(lines)
+
+
+def words_at_the_end(name: str, alert: Alert) -> str:
+    """What a person is told when it is over."""
+    long = f" for {span(alert.cooldown_ms)}" if alert.cooldown_ms else " again"
+    return f"{name}: {alert.metric} has been below {alert.threshold}{long}."
 
 
 def span(window_ms: int) -> str:

@@ -180,6 +180,17 @@ async def test_from_the_first_minute_to_the_last(autojump_clock: Any, bench: Ben
     assert {tuple(body) for url, body in bench.posts if url == SLACK} == {("text",)}
 
 
+async def test_one_with_a_cooldown_of_its_own(autojump_clock: Any, bench: Bench):
+    bench.add(1, cooldown_ms=60_000)
+    bench.rows[Decimal(71)] = [(None, Decimal(80), 12)]
+    await bench.look()
+    bench.rows.clear()
+    for expected in ("triggered", "resolved"):
+        await bench.look()
+        assert bench.statuses() == [expected]
+        await trio.sleep(60)
+
+
 async def test_groups(autojump_clock: Any, bench: Bench):
     bench.add(1, grouping="user")
     bench.rows[Decimal(71)] = [("u-1", Decimal(90), 5), ("u-2", Decimal(80), 3)]

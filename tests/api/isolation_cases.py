@@ -229,6 +229,9 @@ CASES: Final[dict[tuple[str, str], Case]] = {
         ("query", {"offset": 0, "limit": 10}), ("count", None), ("delete", None),
         ("mutate", {"addRequests": [], "removeRequests": ["{row_id}"]}),
     )},
+    ("PATCH", "/v1/helicone-dataset/{dataset_id}"): Case(
+        "/v1/helicone-dataset/{dataset_id}", {"datasetName": "mine now"}, GONE
+    ),
     ("POST", "/v1/helicone-dataset/{dataset_id}/request/{row_id}"): Case(
         "/v1/helicone-dataset/{dataset_id}/request/{row_id}", {"requestBody": "mine now"}, GONE
     ),

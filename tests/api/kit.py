@@ -199,7 +199,9 @@ class FakeHql:
     """Gives what was put in; knows who asked what."""
 
     result: Result = field(
-        default_factory=lambda: Result([b'{"a":1},', b'{"a":2}'], 2, 15, 1.5, True, None)
+        default_factory=lambda: Result(
+            [b'{"a":1},', b'{"a":2}'], [["a", "INTEGER"]], 2, 15, 1.5, True, None
+        )
     )
     asked: list[tuple[bytes, str, str]] = field(default_factory=list)
     files: dict[str, FakeFile] = field(default_factory=dict)

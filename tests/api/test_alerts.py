@@ -45,7 +45,7 @@ async def test_create_query_change_and_remove(house: House):
     assert shown.pop("created_at") == shown.pop("updated_at")
     assert shown == {
         **GOOD, "id": alert_id, "grouping_is_property": False, "status": "resolved",
-        "is_active": True,
+        "is_active": True, "cooldown": "300000",
         "slack_channels": ["https://hooks.slack.com/…efgh"], "webhooks": [],
         "warnings": ["no mail server"],
     }  # fmt: skip
@@ -96,10 +96,38 @@ async def test_a_paused_one_is_over_and_can_go_on(house: House):
     assert sorted(one["is_active"] for one in await alerts(house)) == [False, True]
 
 
+async def test_every_setting_can_be_changed_alone(house: House):
+    """And what is not given stays; null takes back to what is usual."""
+    alert_id = await create(house)
+    (before,) = await alerts(house)
+    changes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"name": "Other"}, {}), ({"threshold": 3}, {}), ({"metric": "latency"}, {}),
+        ({"aggregation": "percentile", "percentile": 95}, {}), ({"time_window": "60000"}, {}),
+        ({"cooldown": "0"}, {}), ({"cooldown": None}, {"cooldown": "300000"}),
+        ({"minimum_request_count": None}, {"minimum_request_count": 0}),
+        ({"grouping": "team", "grouping_is_property": True}, {}), ({"grouping_is_property": None,
+          "grouping": "model"}, {"grouping_is_property": False, "grouping": "model"}),
+        ({"filter": {"request_response_rmt": {"model": {"equals": "m"}}}}, {}),
+        ({"filter": None}, {"filter": "all"}), ({"emails": ["x@y.example"]}, {}),
+        ({"webhooks": ["http://lan.example/x"]}, {"webhooks": None}), ({"is_active": False}, {}),
+    ]  # fmt: skip
+    for given, differs in changes:
+        data = json.dumps(given).encode()
+        row = (await house.ask("PATCH", f"/v1/alert/{alert_id}", data)).json["data"]
+        wanted = {**before, **given, **differs}
+        ignored = {"updated_at", "warnings", *(n for n, v in differs.items() if v is None)}
+        assert {n: v for n, v in row.items() if n not in ignored} == {
+            n: v for n, v in wanted.items() if n not in ignored
+        }
+        assert await alerts(house) == [row]
+        before = row
+
+
 @pytest.mark.parametrize(
     ("more", "field"),
     [
         ({"is_active": "no"}, "is_active"),
+        ({"cooldown": "soon"}, "cooldown"),
         ({"name": None}, "name"),
         ({"metric": None}, "metric"),
         ({"threshold": None}, "threshold"),

@@ -76,6 +76,61 @@ async def test_requests_are_copied_and_outlive_their_records(house: House) -> No
     assert one["id"] == rows[1]["id"]
 
 
+async def test_a_dataset_gets_another_name_or_other_notes(house: House) -> None:
+    dataset = await made(house, put(house, 1), meta={"a": 1})
+    path = f"{PATH}/{dataset}"
+
+    async def patch(body: Any, **options: Any) -> Any:
+        return await house.ask("PATCH", path, json.dumps(body).encode(), **options)
+
+    shown = (await patch({"datasetName": "better"})).json["data"]
+    assert (shown["name"], shown["meta"], shown["requests_count"]) == ("better", {"a": 1}, 1)
+    assert (await patch({"meta": {"b": 2}})).json["data"]["name"] == "better"
+    assert (await patch({"meta": None})).json["data"]["meta"] == {}
+    assert await data_of(house, "/query", {"datasetIds": [dataset]}) == [
+        {**shown, "meta": {}}
+    ]  # fmt: skip
+    for body, field in (
+        ({}, "datasetName"), ({"datasetName": ""}, "datasetName"),
+        ({"datasetName": None}, "datasetName"), ({"datasetName": "x" * 256}, "datasetName"),
+        ({"meta": 5}, "meta"), ({"meta": {"a": "x" * 70_000}}, "meta"),
+    ):  # fmt: skip
+        reply = await patch(body)
+        assert (reply.status, reply.json["error"].startswith(field)) == (422, True), reply.body
+    house.access.open = False
+    assert (await patch({"datasetName": "mine"}, headers=OTHER)).status == 404
+    reader = ((b"authorization", b"Bearer reader"),)
+    assert (await patch({"datasetName": "mine"}, headers=reader)).status == 403
+
+
+async def test_a_page_of_rows_comes_with_their_bodies(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = put(house, 1, 2)
+    ids += put(house, 3, response="x" * 5000) + put(house, 4)
+    dataset = await made(house, ids)
+    rows = await rows_of(house, dataset)
+    assert all("bodies" not in row for row in rows)
+    asked = {"bodies": True, "limit": 100}
+    found = await data_of(house, f"/{dataset}/query", asked)
+    assert [{key: row[key] for key in rows[0] if key != "signed_url"} for row in found] == [
+        {key: row[key] for key in row if key != "signed_url"} for row in rows
+    ]
+    assert [row["bodies"] for row in found] == [await document(house, row) for row in rows], (
+        "each row has its own, an edit too"
+    )
+    [third] = await data_of(house, f"/{dataset}/query", {**asked, "offset": 2, "limit": 1})
+    assert third["bodies"] == found[2]["bodies"]
+    monkeypatch.setattr(dataset_copies, "DOCUMENTS_BYTES_MAX", 1000)
+    monkeypatch.setattr(dataset_copies, "READ_BYTES_MAX", 1)  # one by one
+    cut = await data_of(house, f"/{dataset}/query", asked)
+    assert [row["bodies"] is None for row in cut] == [False, True, True, True]
+    [large] = await data_of(house, f"/{dataset}/query", {**asked, "offset": 1, "limit": 1})
+    assert large["bodies"]["response"] == "x" * 5000, "one at least"
+    for wrong, field in (({"bodies": 1}, "bodies"), ({"bodies": True, "limit": 101}, "limit")):
+        assert (await data_of(house, f"/{dataset}/query", wrong, 422)).startswith(field)
+
+
 async def test_rows_are_added_and_taken_out_in_one_go(house: House) -> None:
     ids = put(house, 1, 2, 3)
     dataset = await made(house, ids[:2])

@@ -19,7 +19,8 @@ async def test_rows_come_as_they_were_made(house: House) -> None:
     assert reply.status == 200
     assert reply.json == {
         "data": {
-            "rows": [{"a": 1}, {"a": 2}], "rowCount": 2, "elapsedMilliseconds": 1.5, "size": 15,
+            "rows": [{"a": 1}, {"a": 2}], "columns": [{"name": "a", "type": "INTEGER"}],
+            "rowCount": 2, "elapsedMilliseconds": 1.5, "size": 15,
             "truncated": True,
         },
         "error": None,

@@ -104,6 +104,18 @@ async def test_names_tags_and_deletion(house: House) -> None:
     assert (await house.get(f"{V1}/tags")).json["data"] == ["z"]
     page = {"search": "fare", "tagsFilter": ["z", "y"], "page": 0, "pageSize": 10}
     assert [p["id"] for p in await data_of(house, f"{V1}/query", page)] == [prompt_id]
+    assert "total" not in house.last.json
+    other_id, _ = await made(house)
+    for asked, ids, total in (
+        ({"pageSize": 1}, [other_id], 2),
+        ({"pageSize": 1, "page": 1}, [prompt_id], 2),
+        ({"page": 5}, [], 2),
+        ({"search": "fare"}, [prompt_id], 1),
+    ):
+        reply = await house.post(f"{V1}/query", {**asked, "total": True})
+        assert [p["id"] for p in reply.json["data"]] == ids
+        assert reply.json["total"] == total
+    assert (await house.ask("DELETE", f"{V1}/{other_id}")).status == 200
     for other in ({"search": "no"}, {"tagsFilter": ["a"]}, {"page": 1}):
         assert await data_of(house, f"{V1}/query", {**page, **other}) == []
     assert (await house.get(f"{V1}/count")).json["data"] == 1
@@ -147,6 +159,7 @@ async def test_another_organisations_prompts_are_not_there(house: House) -> None
         ("", {"name": "n", "promptBody": {"messages": 1}}, "promptBody.messages"),
         ("", {"name": "n", "promptBody": {"messages": ["x" * 2**20]}}, "promptBody"),
         ("/query", {"page": -1}, "page"),
+        ("/query", {"total": 1}, "total"),
         ("/query/version", {}, "promptVersionId"),
         ("/query/environment-version", {"promptId": "x", "environment": "a b"}, "environment"),
         ("/update", {"promptId": "x", "promptVersionId": "y", "newMajorVersion": 1},

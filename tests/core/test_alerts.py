@@ -135,6 +135,18 @@ def test_five_minutes_without_a_break():
     assert step(standing, False, now + 11 * minute) == Standing("resolved")
 
 
+def test_a_cooldown_of_its_own():
+    now = 1_000_000_000
+    standing = step(Standing("triggered"), False, now, 90_000)
+    assert standing == Standing("triggered", now)
+    assert step(standing, False, now + MINUTE_US, 90_000) == standing
+    assert step(standing, False, now + 90_000_000, 90_000) == Standing("resolved")
+    assert step(Standing("triggered"), False, now, 0) == Standing("resolved"), "at once"
+    for cooldown_ms, told in ((3_600_000, "for 1 hours."), (0, "below 0 again.")):
+        words = alerts.words_at_the_end("Spend", alert(cooldown_ms=cooldown_ms))
+        assert words.endswith(told)
+
+
 def test_a_clock_that_goes_back_begins_them_anew():
     standing = Standing("triggered", 10 * MINUTE_US)
     assert step(standing, False, MINUTE_US) == Standing("triggered", MINUTE_US)
@@ -173,6 +185,13 @@ def test_what_is_read():
     assert (again.aggregation, again.percentile, again.grouping) == (None, None, "team")
     assert read(time_window=60_000).window_ms == 60_000
     assert read(filter=None).filter == "all"
+    assert [read(cooldown=given).cooldown_ms for given in ("0", 60_000, None)] == [
+        0,
+        60_000,
+        300_000,
+    ]
+    slow = read(cooldown="86400000")
+    assert read_alert({"threshold": 1}, slow, REQUEST_TABLES).cooldown_ms == 86_400_000
 
 
 @pytest.mark.parametrize(
@@ -194,6 +213,9 @@ def test_what_is_read():
         ({"time_window": Decimal("60000.5")}, "time_window"),
         ({"time_window": None}, "time_window"),
         ({"time_window": "٣٠٠٠٠٠"}, "time_window"),
+        ({"cooldown": "86400001"}, "cooldown"),
+        ({"cooldown": "-1"}, "cooldown"),
+        ({"cooldown": True}, "cooldown"),
         ({"aggregation": "median"}, "aggregation"),
         ({"aggregation": ["sum"]}, "aggregation"),
         ({"metric": "count", "threshold": 1, "aggregation": "avg"}, "aggregation"),

@@ -222,12 +222,27 @@ def test_a_download_needs_no_key(house: Appliance, form: str) -> None:
 
 def test_the_schema_names_what_there_is(house: Appliance) -> None:
     reply = house.call("/v1/helicone-sql/schema", method="GET")
-    (table,) = json.loads(reply.body)["data"]
-    names = [column["name"] for column in table["columns"]]
-    assert table["table_name"] == "request_response_rmt"
-    assert "organization_id" not in names
-    assert rows(house, f"SELECT {', '.join(names)} FROM request_response_rmt LIMIT 1")
-    assert sorted(rows(house, "SELECT * FROM request_response_rmt LIMIT 1")[0]) == sorted(names)
+    tables = json.loads(reply.body)["data"]
+    shown = [table["table_name"] for table in tables]
+    assert shown == ["request_response_rmt", "requests", "bodies"]
+    for table in tables:
+        assert table["description"]
+        names = [column["name"] for column in table["columns"]]
+        assert "organization_id" not in names
+        sql = f"SELECT {', '.join(names)} FROM {table['table_name']} LIMIT 1"
+        assert rows(house, sql)
+        found = rows(house, f"SELECT * FROM {table['table_name']} LIMIT 1")
+        assert sorted(found[0]) == sorted(names)
+
+
+def test_columns_are_told_where_there_are_no_rows(house: Appliance) -> None:
+    sql = "SELECT user_id, count(*) AS n, 1 AS n FROM requests WHERE false GROUP BY 1"
+    data = json.loads(hql(house, sql).body)["data"]
+    assert (data["rows"], data["rowCount"]) == ([], 0)
+    assert data["columns"] == [
+        {"name": "user_id", "type": "VARCHAR"}, {"name": "n", "type": "BIGINT"},
+        {"name": "n_1", "type": "INTEGER"},
+    ]  # fmt: skip
 
 
 def test_two_organisations_and_a_roll(provider: Provider, tmp_path: Path) -> None:

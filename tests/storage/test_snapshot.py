@@ -1,17 +1,21 @@
 """Hot rows as another process gets them, and what user SQL makes of them and of the lake."""
 
+import errno
 import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
+import pyarrow.parquet
 import pytest
 
 from storage import sandbox, snapshot
 from storage.analytics import Analytics
+from storage.batch import Batch
 from storage.frames import FLAG_SUPERSEDES, Position
 from storage.sandbox_wire import DATA, DONE, HEAD, NEEDS_BODIES, REFUSED, Job
 from storage.snapshot import HotSnapshot, SnapshotTooLarge
@@ -28,6 +32,7 @@ from tests.storage.analytics_rows import (
 )
 
 OTHER = bytes(15) + b"\x02"
+MIB = 2**20
 
 
 @pytest.fixture
@@ -127,6 +132,93 @@ def test_bodies_lie_in_files_of_a_bounded_size(
     taken.let_go()
     found = rows(analytics, hot, "SELECT request_body AS b FROM request_response_rmt LIMIT 99")
     assert sorted(row["b"] for row in found) == sorted(f"question {n}" for n in range(30))
+
+
+# Bytes a side, rows a batch, batches, and the database's memory: some times as much is hot.
+HOT = [
+    (1000, 2048, 32, 64 * MIB),
+    (20 * 1024, 100, 20, 48 * MIB),
+    (100 * 1024, 26, 20, 64 * MIB),
+]
+
+
+@pytest.mark.parametrize(("size", "rows", "batches", "limit"), HOT)
+def test_bodies_need_bounded_memory_however_many_are_hot(
+    tmp_path: Path, size: int, rows: int, batches: int, limit: int
+) -> None:
+    """A window over the lengths of all hot texts once kept every block of them in memory, and a
+    hundred thousand recent calls made every query over bodies fail."""
+    analytics = opened(tmp_path / "a.duckdb", memory_bytes_max=limit)
+    hot = HotSnapshot(tmp_path)
+    try:
+        assert 2 * size * rows * batches > limit * 5 // 4
+        for number in range(batches):
+            batch = texts_of(range(number * rows, (number + 1) * rows), size)
+            analytics.ingest(batch, Position(1, (number + 1) * rows * 100))
+        taken = hot.take(analytics, bodies=True)
+        found = [
+            pyarrow.parquet.read_table(f"/proc/self/fd/{taken.descriptors[number]}")["frame_offset"]
+            for number in taken.hot.files["bodies"]
+        ]
+        assert max(map(len, found)) * 2 * size <= snapshot.BODY_FILE_BYTES
+        places = sorted(place for column in found for place in column.to_pylist())
+        assert places == [number * 100 for number in range(rows * batches)]
+        taken.let_go()
+    finally:
+        hot.drop()
+        analytics.close()
+
+
+def texts_of(numbers: range, size: int) -> Batch:
+    """Rows whose texts of `size` have hardly anything in common."""
+    batch = Batch()
+    random = Random(numbers.start)
+    for number in numbers:
+        texts = (random.randbytes(size // 2).hex() for _ in range(2))
+        body = body_row(number, **dict(zip(("request", "response"), texts, strict=True)))
+        batch.add_exchange(request_row(number), body, 0)
+    return batch
+
+
+def test_files_of_bodies_are_never_more_than_a_job_may_have(
+    analytics: Analytics, hot: HotSnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is, and however it came: then they are larger."""
+    monkeypatch.setattr(snapshot, "BODY_FILE_BYTES", 100)
+    monkeypatch.setattr(snapshot, "BODY_FILES_MAX", 16)
+    for number in range(12):
+        span = range(number * 30, number * 30 + 30)
+        analytics.ingest(batch_of(span), Position(1, span.stop * 100))
+        taken = hot.take(analytics, bodies=True)
+        assert len(taken.hot.files["bodies"]) <= 16
+        taken.let_go()
+    found = rows(
+        analytics, hot,
+        "SELECT count(*) AS a, count(DISTINCT request_body) AS b FROM request_response_rmt",
+    )  # fmt: skip
+    assert found == [{"a": 360, "b": 360}]
+
+
+def test_a_copy_that_failed_half_way_leaves_no_rows_behind(
+    analytics: Analytics, hot: HotSnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "BODY_FILE_BYTES", 100)
+    analytics.ingest(batch_of(range(20)), Position(1, 2000))
+    new_file, made = hot._new_file, 0
+
+    def fails_later() -> int:
+        nonlocal made
+        made += 1
+        if made == 4:
+            raise OSError(errno.ENOSPC, "no space left")
+        return new_file()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hot, "_new_file", fails_later)
+        with pytest.raises(OSError, match="no space left"):
+            hot.take(analytics, bodies=True)
+    found = rows(analytics, hot, "SELECT count(request_body) AS n FROM request_response_rmt")
+    assert found == [{"n": 20}]
 
 
 def test_what_is_replaced_or_deleted_is_gone(analytics: Analytics, hot: HotSnapshot) -> None:
@@ -277,8 +369,6 @@ def test_values_as_json_and_csv(analytics: Analytics, hot: HotSnapshot) -> None:
 
 
 def test_parquet(analytics: Analytics, hot: HotSnapshot, tmp_path: Path) -> None:
-    import pyarrow.parquet
-
     analytics.ingest(batch_of(range(5)), Position(1, 500))
     sql = "SELECT sum(cost) AS total, 1 AS a, 2 AS a FROM request_response_rmt -- said"
     kind, data = answer(analytics, hot, sql, form="parquet")

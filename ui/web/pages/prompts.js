@@ -7,6 +7,7 @@ import { href, setParams } from "../lib/route.js";
 import { may, useSession } from "../lib/session.js";
 import { Icon } from "../parts/icon.js";
 import { Empty, Shown } from "../parts/states.js";
+import { Pager } from "../parts/table.js";
 import { Prompt } from "./prompts/one.js";
 import { NewPrompt } from "./prompts/forms.js";
 
@@ -21,7 +22,8 @@ function All({ params }) {
   const session = useSession();
   const { q = "", tag = "" } = params;
   const page = Math.max(0, Number(params.page) || 0);
-  const list = useQuery(`prompts:list:${q}:${tag}:${page}`, (signal) => post("/v1/prompt-2025/query", { search: q, tagsFilter: tag ? [tag] : [], page, pageSize: PAGE_ROWS }, { signal }));
+  const found = useQuery(`prompts:list:${q}:${tag}:${page}`, (signal) => post("/v1/prompt-2025/query", { search: q, tagsFilter: tag ? [tag] : [], page, pageSize: PAGE_ROWS, total: true }, { signal, whole: true }));
+  const list = { ...found, data: found.data?.data };
   const tags = useQuery("prompts:tags", (signal) => get("/v1/prompt-2025/tags", { signal }));
   const [making, setMaking] = useState(false);
   const canManage = may(session, "manage");
@@ -37,8 +39,7 @@ function All({ params }) {
       <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>Name</th><th>Id</th><th>Tags</th><th>Made</th></tr></thead>
         <tbody>${rows.map((one) => html`<tr key=${one.id}><td><a href=${href("prompts", [one.id])}>${one.name}</a></td><td><code>${one.id}</code></td>
           <td><span class="row tight">${one.tags.map((name) => html`<span class="badge">${name}</span>`)}</span></td><td class="nowrap" title=${utc(one.created_at)}>${ago(one.created_at)}</td></tr>`)}</tbody></table></div>
-      ${(page > 0 || rows.length >= PAGE_ROWS) && html`<div class="row"><button type="button" disabled=${page === 0} onClick=${() => setParams({ page: page - 1 || undefined })}><${Icon} name="left" /> Before</button>
-        <span class="muted small">Page ${page + 1}</span><button type="button" disabled=${rows.length < PAGE_ROWS} onClick=${() => setParams({ page: page + 1 })}>After <${Icon} name="right" /></button></div>`}`}<//>
+      <${Pager} page=${page} size=${PAGE_ROWS} total=${found.data.total} shown=${rows.length} go=${(next) => setParams({ page: next || undefined }, { push: true })} />`}<//>
     ${making && html`<${NewPrompt} close=${() => setMaking(false)} />`}
   </div>`;
 }

@@ -124,7 +124,8 @@ function useOpened(params, list, open) {
   }, [params.saved, Boolean(list)]);
 }
 
-const commentsOf = (tables) => Object.fromEntries((tables ?? []).flatMap((table) => table.columns.filter((column) => column.comment).map((column) => [column.name, column.comment])));
+/** What columns are; where tables have one of the same name, the first table's. */
+const commentsOf = (tables) => Object.fromEntries([...(tables ?? [])].reverse().flatMap((table) => table.columns.filter((column) => column.comment).map((column) => [column.name, column.comment])));
 
 const SIDES = [["tables", "Tables"], ["saved", "Saved"], ["past", "History"]];
 

@@ -6,9 +6,9 @@ import { Dialog } from "./pop.js";
 export const Field = ({ id, label, hint, children }) => html`<div class="field"><label for=${id}>${label}</label>${children}${hint && html`<span class="hint">${hint}</span>`}</div>`;
 
 /** Numbers with units of their own beside them: a length of time, as `value` in the unit `size`. */
-export function Span({ id, label, hint, span, setSpan, units }) {
+export function Span({ id, label, hint, span, setSpan, units, least = 1 }) {
   return html`<div class="field"><label for=${id}>${label}</label><div class="pair even">
-    <input id=${id} type="number" min="1" step="1" required value=${span.value} onInput=${(event) => setSpan({ ...span, value: event.target.value })} />
+    <input id=${id} type="number" min=${least} step="1" required value=${span.value} onInput=${(event) => setSpan({ ...span, value: event.target.value })} />
     <select aria-label="Unit of time" value=${span.size} onChange=${(event) => setSpan({ ...span, size: Number(event.target.value) })}>
       ${units.map((size) => html`<option value=${size}>${UNITS[size]}s</option>`)}</select></div>${hint && html`<span class="hint">${hint}</span>`}</div>`;
 }
@@ -17,7 +17,7 @@ const UNITS = { 86400: "day", 3600: "hour", 60: "minute", 1: "second" };
 
 /** Seconds in the largest unit that fits: {value, size}. */
 export function spanOf(seconds) {
-  const size = [86400, 3600, 60, 1].find((one) => seconds >= one && seconds % one === 0) ?? 1;
+  const size = [86400, 3600, 60, 1].find((one) => seconds >= one && seconds % one === 0) ?? (seconds ? 1 : 60);
   return { value: seconds / size, size };
 }
 

@@ -40,9 +40,10 @@ function bodyOf(fields, span, channels) {
 export function AlertForm({ alert, close, done }) {
   const [fields, setFields] = useState(() => fieldsOf(alert));
   const [span, setSpan] = useState(spanOf(Number(alert.time_window ?? 600_000) / 1000));
+  const [cooldown, setCooldown] = useState(spanOf(Number(alert.cooldown ?? 300_000) / 1000));
   const [channels, setChannels] = useState(() => channelsText(alert));
   const [run, act] = useAct(async () => {
-    const body = bodyOf(fields, span, channels);
+    const body = { ...bodyOf(fields, span, channels), cooldown: String(secondsOf(cooldown) * 1000) };
     if (alert.id) await patch(`/v1/alert/${alert.id}`, body);
     else await post("/v1/alert/create", body);
     toast(alert.id ? "Changed" : "It is looked at within a minute");
@@ -52,7 +53,8 @@ export function AlertForm({ alert, close, done }) {
   return html`<${FormDialog} title=${alert.id ? "Change the alert" : "New alert"} verb=${alert.id ? "Change" : "Make the alert"} close=${close} submit=${run} act=${act}>
     <${Field} id="alert-name" label="Name"><input id="alert-name" required maxlength="200" value=${fields.name} onInput=${set("name")} /><//>
     <${What} fields=${fields} set=${set} choose=${(metric) => setFields({ ...fields, metric, aggregation: METRICS[metric].usual ?? fields.aggregation })} />
-    <${Span} id="alert-window" label="Within" hint="From 30 seconds to 30 days, up to now. It is over when the threshold has not been reached for five minutes." span=${span} setSpan=${setSpan} units=${[1, 60, 3600, 86400]} />
+    <${Span} id="alert-window" label="Within" hint="From 30 seconds to 30 days, up to now." span=${span} setSpan=${setSpan} units=${[1, 60, 3600, 86400]} />
+    <${Span} id="alert-cooldown" label="Over after" hint="So long below the threshold without a break, up to a day. 0: at once." least="0" span=${cooldown} setSpan=${setCooldown} units=${[1, 60, 3600]} />
     <${Which} fields=${fields} set=${set} clear=${() => setFields({ ...fields, filter: "" })} />
     <${Channels} value=${channels} change=${setChannels} /><//>`;
 }

@@ -1,8 +1,6 @@
-// What the rows of a page hold, fetched a few at a time by their signed addresses.
+// What the rows of a page hold. They come with the page; what is too large for it, by its signed address.
 import { useEffect, useState } from "../../lib/html.js";
 import { get } from "../../lib/api.js";
-
-const AT_ONCE = 4;
 
 /** The path of a signed address: the server may know itself by another name than this browser does. */
 function pathOf(row) {
@@ -11,24 +9,24 @@ function pathOf(row) {
 }
 
 /** {request, response} of one row. */
-export const bodyOfRow = (row, signal) => get(pathOf(row), { signal });
+export const bodyOfRow = async (row, signal) => row.bodies ?? get(pathOf(row), { signal });
 
-/** A map of each row's id to {request, response}, or to {error}; it fills as they come. */
+/** A map of each row's id to {request, response}, or to {error}; what did not come with the page
+ *  follows one by one. */
 export function useBodies(rows) {
-  const [found, setFound] = useState(new Map());
+  const [late, setLate] = useState(new Map());
   useEffect(() => {
-    if (!rows?.length) return undefined;
     const control = new AbortController();
-    const left = [...rows];
-    const worker = async () => {
-      for (let row = left.shift(); row && !control.signal.aborted; row = left.shift()) {
-        const one = row;
-        const body = await bodyOfRow(one, control.signal).catch((error) => ({ error }));
-        if (!control.signal.aborted) setFound((all) => new Map(all).set(one.id, body));
+    const follow = async () => {
+      for (const row of rows ?? []) {
+        if (row.bodies) continue;
+        const body = await bodyOfRow(row, control.signal).catch((error) => ({ error }));
+        if (control.signal.aborted) return;
+        setLate((all) => new Map(all).set(row.id, body));
       }
     };
-    for (let at = 0; at < AT_ONCE; at += 1) worker();
+    follow();
     return () => control.abort();
   }, [rows]);
-  return found;
+  return new Map((rows ?? []).map((row) => [row.id, row.bodies ?? late.get(row.id)]));
 }

@@ -1,6 +1,6 @@
 // One dataset: its rows page by page, one of them beside the list, and files of the whole.
 import { html, useEffect, useState } from "../../lib/html.js";
-import { post } from "../../lib/api.js";
+import { patch, post } from "../../lib/api.js";
 import { preview } from "../../lib/chat.js";
 import { NONE, ago, count, line, utc } from "../../lib/format.js";
 import { useKey } from "../../lib/keys.js";
@@ -8,9 +8,11 @@ import { forget, useAct, useQuery } from "../../lib/query.js";
 import { go, setParams } from "../../lib/route.js";
 import { may, useSession } from "../../lib/session.js";
 import { bodyOf } from "../../lib/stream.js";
+import { Field, FormDialog } from "../../parts/form.js";
 import { Icon } from "../../parts/icon.js";
 import { Confirm, copy, toast } from "../../parts/pop.js";
 import { Empty, Loading, Problem, Shown } from "../../parts/states.js";
+import { Pager } from "../../parts/table.js";
 import { useBodies } from "./bodies.js";
 import { ExportMenu } from "./export.js";
 import { RowDrawer } from "./row.js";
@@ -21,7 +23,7 @@ export function Dataset({ id, params }) {
   const canManage = may(useSession(), "manage");
   const page = Math.max(0, Number(params.page) || 0);
   const found = useQuery(`dataset:${id}`, (signal) => post("/v1/helicone-dataset/query", { datasetIds: [id] }, { signal }));
-  const rows = useQuery(`dataset:rows:${id}:${page}`, (signal) => post(`/v1/helicone-dataset/${encodeURIComponent(id)}/query`, { limit: PAGE_ROWS, offset: page * PAGE_ROWS }, { signal }));
+  const rows = useQuery(`dataset:rows:${id}:${page}`, (signal) => post(`/v1/helicone-dataset/${encodeURIComponent(id)}/query`, { limit: PAGE_ROWS, offset: page * PAGE_ROWS, bodies: true }, { signal }));
   const bodies = useBodies(rows.data);
   const [marked, setMarked] = useState(new Set());
   const [dialog, setDialog] = useState(null);
@@ -44,13 +46,15 @@ export function Dataset({ id, params }) {
     <div class="page-head"><h1><a href="/datasets" class="muted">Datasets</a> <span class="muted">/</span> ${dataset.name}</h1>
       ${canManage && marked.size > 0 && html`<button type="button" class="danger" onClick=${() => setDialog([...marked])}><${Icon} name="trash" /> Remove ${marked.size}</button>`}
       ${dataset.requests_count > 0 && html`<${ExportMenu} id=${id} />`}
+      ${canManage && html`<button type="button" onClick=${() => setDialog("rename")}><${Icon} name="edit" /> Rename</button>`}
       ${canManage && html`<button type="button" class="danger" onClick=${() => setDialog("dataset")}><${Icon} name="trash" /> Delete</button>`}</div>
     <div class="row small muted"><span>${count(dataset.requests_count)} ${dataset.requests_count === 1 ? "row" : "rows"}</span><span title=${utc(dataset.created_at)}>made ${ago(dataset.created_at)}</span>
       <button type="button" class="link" onClick=${() => copy(id)} title=${id}>Copy the id</button></div>
     <${Shown} query=${rows} empty=${empty}>${(list) => html`
       <${Rows} list=${list} bodies=${bodies} at=${params.row} marked=${canManage ? marked : null} setMarked=${setMarked} />
-      <${Pages} page=${page} total=${dataset.requests_count} />`}<//>
+      <${Pager} page=${page} size=${PAGE_ROWS} total=${dataset.requests_count} shown=${list.length} go=${(next) => setParams({ page: next || undefined, row: undefined }, { push: true })} />`}<//>
     ${at >= 0 && html`<${RowDrawer} key=${params.row} dataset=${id} row=${rows.data[at]} close=${() => setParams({ row: undefined })} next=${step(1)} previous=${step(-1)} canManage=${canManage} changed=${changed} drop=${() => setDialog([params.row])} />`}
+    ${dialog === "rename" && html`<${Rename} dataset=${dataset} close=${() => setDialog(null)} done=${() => { setDialog(null); toast("Renamed"); changed(); }} />`}
     ${dialog === "dataset" && html`<${DropDataset} dataset=${dataset} close=${() => setDialog(null)} />`}
     ${Array.isArray(dialog) && html`<${DropRows} dataset=${id} ids=${dialog} close=${() => setDialog(null)} done=${() => { setDialog(null); setMarked(new Set()); if (dialog.includes(params.row)) setParams({ row: undefined }); changed(); }} />`}
   </div>`;
@@ -83,12 +87,14 @@ function Said({ body, open }) {
     <td class="cut muted">${line(preview(answered, true)) || NONE}</td><td class="nowrap">${asked?.model ?? NONE}</td>`;
 }
 
-function Pages({ page, total }) {
-  if (total <= PAGE_ROWS) return null;
-  const last = Math.ceil(total / PAGE_ROWS) - 1;
-  return html`<div class="row"><button type="button" disabled=${page === 0} onClick=${() => setParams({ page: page - 1 || undefined, row: undefined })}><${Icon} name="left" /> Before</button>
-    <span class="muted small">${count(page * PAGE_ROWS + 1)}–${count(Math.min(total, (page + 1) * PAGE_ROWS))} of ${count(total)}</span>
-    <button type="button" disabled=${page >= last} onClick=${() => setParams({ page: page + 1, row: undefined })}>After <${Icon} name="right" /></button></div>`;
+function Rename({ dataset, close, done }) {
+  const [name, setName] = useState(dataset.name);
+  const [run, act] = useAct(async () => {
+    await patch(`/v1/helicone-dataset/${dataset.id}`, { datasetName: name.trim() });
+    done();
+  });
+  return html`<${FormDialog} title="Rename the dataset" verb="Rename" close=${close} submit=${() => run()} act=${act}>
+    <${Field} id="dataset-name" label="Name"><input id="dataset-name" required maxlength="255" autofocus value=${name} onInput=${(event) => setName(event.target.value)} /><//><//>`;
 }
 
 function DropDataset({ dataset, close }) {

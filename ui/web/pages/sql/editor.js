@@ -33,12 +33,12 @@ export function Editor({ text, change, run, tables }) {
       look(true);
     } else if (offer) offered(event, { offer, setOffer, take });
   };
-  return html`<div class="sql-editor">
+  return html`<div class="sql-writing"><div class="sql-editor">
     <pre ref=${copy} aria-hidden="true">${parts.map(([kind, part]) => (kind ? html`<span class=${`sql-${kind}`}>${part}</span>` : part))}${"\n"}</pre>
     <textarea ref=${area} aria-label="SQL" spellcheck=${false} autocomplete="off" autocapitalize="off" value=${text} aria-autocomplete="list"
       aria-controls=${offer ? "sql-offers" : undefined} aria-activedescendant=${offer ? `sql-offer-${offer.at}` : undefined}
       placeholder="select model, count(*) as requests from request_response_rmt group by 1"
-      onInput=${(event) => { change(event.target.value); look(false); }} onKeyDown=${key} onBlur=${() => setOffer(null)} onClick=${() => setOffer(null)} />
+      onInput=${(event) => { change(event.target.value); look(false); }} onKeyDown=${key} onBlur=${() => setOffer(null)} onClick=${() => setOffer(null)} /></div>
     ${offer && html`<${Offers} offer=${offer} copy=${copy} take=${take} />`}</div>`;
 }
 
@@ -59,8 +59,8 @@ function Offers({ offer, copy, take }) {
   const box = useRef(null);
   useLayoutEffect(() => {
     const at = placeOf(copy.current, offer.from);
-    const frame = copy.current.getBoundingClientRect();
     if (!at || !box.current) return;
+    const frame = box.current.offsetParent.getBoundingClientRect(); // not what scrolls: it would cut words off
     const below = innerHeight - at.bottom > 240;
     box.current.style.left = `${Math.max(0, Math.min(at.left - frame.left, frame.width - box.current.offsetWidth))}px`;
     box.current.style.top = below || at.top < 260 ? `${at.bottom - frame.top + 4}px` : `${at.top - frame.top - box.current.offsetHeight - 4}px`;

@@ -53,7 +53,7 @@ export function Running({ since, cancel }) {
 
 /** `result` is the API's answer, `sql` what was asked, `comments` what the schema says of columns. */
 export function Results({ result, sql, view, comments }) {
-  const columns = useMemo(() => columnsOf(result.rows), [result]);
+  const columns = useMemo(() => columnsOf(result), [result]);
   const chart = useMemo(() => chartOf(result.rows, columns), [result, columns]);
   const shown = view === "chart" && chart ? "chart" : "table";
   return html`<div class="row small"><div class="segmented">
@@ -62,8 +62,7 @@ export function Results({ result, sql, view, comments }) {
       <span class="grow muted"><span title="Rows of this answer">${count(result.rowCount)} ${result.rowCount === 1 ? "row" : "rows"}</span> · <span title="Time the query took on the server">${duration(result.elapsedMilliseconds)}</span> · <span title="Size of the rows as JSON">${bytes(result.size)}</span></span>
       ${result.rowCount > 0 && html`<${Files} sql=${sql} rows=${result.rows} />`}</div>
     ${result.truncated && html`<p class="notice warn">There are more rows than these. Without a LIMIT of its own a query shows its first 100; with one up to 10,000. A download has up to 300,000.</p>`}
-    ${!result.rowCount ? html`<p class="muted">The query ran, and found no rows.</p>`
-      : shown === "chart" ? html`<${Drawn} chart=${chart} />` : html`<${Table} rows=${result.rows} columns=${columns} comments=${comments} />`}`;
+    ${shown === "chart" ? html`<${Drawn} chart=${chart} />` : html`<${Table} rows=${result.rows} columns=${columns} comments=${comments} />`}`;
 }
 
 function Table({ rows, columns, comments }) {
@@ -74,7 +73,7 @@ function Table({ rows, columns, comments }) {
     show: ({ row }) => shownCell(row[column.name], column), title: ({ row }) => cell(row[column.name])?.slice(0, 2000) ?? "NULL",
   })), [rows, columns]);
   return html`<${List} label="Rows" columns=${shown} rows=${numbered} hasMore=${false} more=${() => {}} selected=${open} pick=${({ id }) => setOpen(id)}
-      foot=${html`<span class="muted">Click a row to see it whole.${columns.some((column) => column.name === "cost") ? " cost is in 1/1,000,000,000 USD; cost_usd is in USD." : ""}</span>`} />
+      foot=${html`<span class="muted">${rows.length ? "Click a row to see it whole." : "The query ran, and found no rows."}${columns.some((column) => column.name === "cost") ? " cost is in 1/1,000,000,000 USD; cost_usd is in USD." : ""}</span>`} />
     ${open !== null && html`<${Whole} row=${rows[open]} close=${() => setOpen(null)} />`}`;
 }
 

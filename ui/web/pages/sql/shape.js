@@ -6,22 +6,19 @@ const LOOKED_AT = 200;
 const SERIES_MAX = 6;
 const BARS_MAX = 60;
 
-/** [{name, kind}]: kind "number", "time", "text" or "json", by the first rows that say something. */
-export function columnsOf(rows) {
-  const names = [...new Set(rows.slice(0, LOOKED_AT).flatMap((row) => Object.keys(row)))];
-  return names.map((name) => ({ name, kind: kindOf(rows, name) }));
+/** [{name, kind}] of an answer: kind "number", "time", "text" or "json", by DuckDB's type. */
+export const columnsOf = ({ columns, rows }) => columns.map(({ name, type }) => ({ name, kind: kindOf(type) ?? ofTexts(rows, name) }));
+
+function kindOf(type) {
+  if (/\]$|^(STRUCT|MAP|UNION)\b/.test(type)) return "json";
+  if (/^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\))$/.test(type)) return "number";
+  return /^(DATE$|TIMESTAMP)/.test(type) ? "time" : undefined;
 }
 
-function kindOf(rows, name) {
-  const kinds = new Set();
-  for (const row of rows.slice(0, LOOKED_AT)) {
-    const value = row[name];
-    if (value === null || value === undefined) continue;
-    if (typeof value === "number") kinds.add("number");
-    else if (typeof value === "object") kinds.add("json");
-    else kinds.add(typeof value === "string" && TIME.test(value) ? "time" : "text");
-  }
-  return kinds.size === 1 ? [...kinds][0] : kinds.size ? "text" : "text";
+/** strftime() and the like give texts that are times. */
+function ofTexts(rows, name) {
+  const texts = rows.slice(0, LOOKED_AT).map((row) => row[name]).filter((value) => value !== null);
+  return texts.length && texts.every((text) => TIME.test(text)) ? "time" : "text";
 }
 
 /** A value as a cell shows it. Times lose the zeros at their end: they are UTC as they stand. */

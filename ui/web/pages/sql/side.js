@@ -15,19 +15,20 @@ export function Tables({ query, insert }) {
   const wanted = find.trim().toLowerCase();
   return html`<${Shown} query=${query}>${(tables) => html`
     <input aria-label="Find a column" placeholder="Find a column" value=${find} onInput=${(event) => setFind(event.target.value)} />
-    ${tables.map((table) => html`<${Table} key=${table.table_name} table=${table} wanted=${wanted} insert=${insert} />`)}`}<//>`;
+    ${tables.map((table, at) => html`<${Table} key=${table.table_name} isFirst=${at === 0} table=${table} wanted=${wanted} insert=${insert} />`)}`}<//>`;
 }
 
-function Table({ table, wanted, insert }) {
+function Table({ table, wanted, insert, isFirst }) {
   const columns = table.columns.filter((column) => !wanted || column.name.includes(wanted) || column.comment?.toLowerCase().includes(wanted));
-  return html`<details open class="sql-table"><summary><code>${table.table_name}</code> <span class="muted small">${columns.length}</span></summary>
+  return html`<details open=${Boolean(wanted) || isFirst} class="sql-table"><summary><code>${table.table_name}</code> <span class="muted small">${columns.length}</span></summary>
+    ${table.description && html`<p class="muted small">${table.description}.</p>`}
     <ul>${columns.map((column) => html`<li key=${column.name}><button type="button" class="plain" title=${`Put ${column.name} into the query`} onClick=${() => insert(column.name)}>
       <code>${column.name}</code><span class="muted small">${typeName(column.type)}</span>
       ${column.comment && html`<span class=${/^cost/.test(column.name) ? "told small warn" : "told small muted"}>${column.comment}</span>`}</button></li>`)}</ul>
     ${!columns.length && html`<p class="muted small">No column of this name.</p>`}</details>`;
 }
 
-const typeName = (type) => type.toLowerCase().replace(/^timestamp.*/, "time").replace("varchar", "text").replace("varchar", "text").replace(/^u?bigint$|^integer$/, "integer");
+const typeName = (type) => type.toLowerCase().replace(/^struct\(.*\)\[\]$/, "list").replace(/^timestamp.*/, "time").replaceAll("varchar", "text").replace(/^u?bigint$|^integer$/, "integer");
 
 export function Past({ history, open }) {
   if (!history.list.length) return html`<p class="muted small">What you run appears here. It is kept in this browser only.</p>`;

@@ -54,23 +54,45 @@ const SHOWN_MAX = 12;
 export function completions(text, caret, tables, { asked = false } = {}) {
   const before = text.slice(0, caret);
   const word = /[A-Za-z_]\w*$/.exec(before)?.[0] ?? "";
-  if (!word && !asked) return null;
+  const owner = /([A-Za-z_]\w*)\.\w*$/.exec(before)?.[1].toLowerCase();
+  if (!word && !asked && !owner) return null;
   const last = tokens(before).at(-1);
   if (last && (last[0] === "comment" || (last[0] === "string" && !(last[1].length > 1 && last[1].endsWith("'"))))) return null;
   const wanted = word.toLowerCase();
-  const fit = candidates(tables).map((one) => [rank(one.name.toLowerCase(), wanted), one]).filter(([at]) => at >= 0);
-  fit.sort(([a, one], [b, other]) => a - b || (one.kind === 3) - (other.kind === 3) || one.name.length - other.name.length || one.kind - other.kind);
+  const fit = candidates(text, tables, owner).map((one) => [rank(one.name.toLowerCase(), wanted), one]).filter(([at]) => at >= 0);
+  if (wanted) fit.sort(([a, one], [b, other]) => a - b || (one.kind === 3) - (other.kind === 3) || one.name.length - other.name.length || one.kind - other.kind);
   const found = fit.slice(0, SHOWN_MAX).map(([, one]) => one);
   if (!found.length || (found.length === 1 && found[0].name.toLowerCase() === wanted)) return null;
   return { from: caret - word.length, found };
 }
 
+/** The tables of FROM and JOIN, by their names and by those that the query gives them. */
+function named(text, tables) {
+  const found = new Map();
+  for (const [, name, short] of text.toLowerCase().matchAll(/\b(?:from|join)\s+(\w+)(?:\s+(?:as\s+)?([a-z_]\w*))?/g)) {
+    const table = tables.find((one) => one.table_name === name);
+    if (!table) continue;
+    found.set(name, table);
+    if (short && !KEYWORD.has(short)) found.set(short, table);
+  }
+  return found;
+}
+
 const rank = (name, wanted) => (name.startsWith(wanted) ? 0 : wanted.length > 1 && name.includes(wanted) ? 1 : -1);
 
-function candidates(tables) {
+/** Columns come once each, of the tables that the query names, else of the first. */
+function candidates(text, tables, owner) {
+  const used = named(text, tables);
+  const columns = new Map();
+  for (const table of owner ? [used.get(owner)] : used.size ? new Set(used.values()) : tables.slice(0, 1)) {
+    for (const column of table?.columns ?? []) {
+      if (!columns.has(column.name)) columns.set(column.name, { name: column.name, put: column.name, tells: column.comment ?? column.type, kind: 0 });
+    }
+  }
+  if (owner) return [...columns.values()];
   return [
-    ...tables.flatMap((table) => table.columns.map((column) => ({ name: column.name, put: column.name, tells: column.comment ?? column.type, kind: 0 }))),
-    ...tables.map((table) => ({ name: table.table_name, put: table.table_name, tells: "table", kind: 1 })),
+    ...columns.values(),
+    ...tables.map((table) => ({ name: table.table_name, put: table.table_name, tells: table.description ?? "table", kind: 1 })),
     ...Object.entries(FUNCTIONS).map(([name, tells]) => ({ name, put: `${name}(`, tells, kind: 2 })),
     ...KEYWORDS.map((name) => ({ name, put: name, tells: "", kind: 3 })),
   ];
