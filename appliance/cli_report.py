@@ -1,4 +1,4 @@
-"""`report` and `doctor`, as a person types them."""
+"""`report`, `doctor` and `mcp`, as a person types them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -73,3 +73,20 @@ def doctor(
         run_request(flags, region, request, as_json=as_json)
     elif not run_doctor(flags, offline=offline, as_json=as_json):
         raise typer.Exit(1)
+
+
+def mcp(
+    url: Annotated[
+        str,
+        typer.Option("--url", metavar="URL", help="The server (HELICONE_BASE_URL, else this one)."),
+    ] = "",
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+) -> None:
+    """Let an assistant ask about recorded calls and use the gateway: MCP over stdin and stdout.
+
+    Example: claude mcp add helicone -e HELICONE_API_KEY=sk-helicone-… -- helicone-appliance mcp
+    """
+    from appliance.commands_mcp import run_mcp
+
+    run_mcp(option_flags(data_dir, config), url)

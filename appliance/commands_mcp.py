@@ -1,0 +1,84 @@
+"""What `mcp` does: lines from an assistant in, lines to it out, questions to the server between."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+from appliance.banner import local_url
+from appliance.config import load_config
+from appliance.config_options import ConfigError
+from appliance.core.mcp import Ask, answer
+from appliance.errors import Refusal
+
+KEY: Final = "HELICONE_API_KEY"
+URL: Final = "HELICONE_BASE_URL"
+TIMEOUT_S: Final = 300.0
+REPLY_BYTES_MAX: Final = 32 << 20
+LINE_CHARACTERS_MAX: Final = 16 << 20
+
+
+def run_mcp(flags: Mapping[str, str], url: str) -> None:
+    """Until the assistant closes the pipe. Raises ConfigError."""
+    base = (url or os.environ.get(URL, "")).rstrip("/")
+    if not base:
+        config = load_config(flags)
+        base = local_url(config, config.port)
+    if not base.startswith(("http://", "https://")):
+        raise ConfigError(f"{base}: the server's address begins with http:// or https://")
+    ask = asking(base, os.environ.get(KEY, ""))
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    while line := sys.stdin.readline(LINE_CHARACTERS_MAX):
+        if line.strip() and (reply := answer(line, ask)) is not None:
+            print(reply, flush=True)
+
+
+def asking(base: str, key: str) -> Ask:
+    """POSTs to the server. The key reaches nobody else: redirects are not followed."""
+    opener = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+
+    def ask(path: str, body: Any, headers: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON
+        sent = {"Content-Type": "application/json", **headers}
+        if key:
+            sent["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(  # noqa: S310 - http or https, checked above
+            base + path, json.dumps(body).encode(), sent
+        )
+        try:
+            with opener.open(request, timeout=TIMEOUT_S) as reply:
+                data = reply.read(REPLY_BYTES_MAX + 1)
+                kind = reply.headers.get_content_type()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refused(error) from None
+        except (OSError, ValueError) as error:
+            why = getattr(error, "reason", None) or error
+            raise Refusal(503, "unreachable", f"{base} does not answer: {why}") from None
+        if len(data) > REPLY_BYTES_MAX:
+            raise Refusal(413, "too_large", "the answer is larger than 32 MiB: lower limit")
+        text = data.decode("utf-8", "replace")
+        return json.loads(text) if kind == "application/json" else text
+
+    return ask
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _refused(error: urllib.error.HTTPError) -> Refusal:
+    """In the server's own words."""
+    text = error.read(REPLY_BYTES_MAX).decode("utf-8", "replace")
+    try:
+        said = json.loads(text)["error"]
+        message = said["message"] if isinstance(said, dict) else str(said)
+    except (ValueError, KeyError, TypeError):
+        message = text[:500]
+    if error.code == 401:
+        message += f" (set {KEY} to a key of this server)"
+    return Refusal(error.code, "refused", f"{error.code}: {message}")
