@@ -131,6 +131,7 @@ def shown(budget: Budget, spent: Spent | None = None) -> dict[str, Any]:
     }  # fmt: skip
     if spent is not None:
         found |= {"spent_usd": usd_text(spent.posted), "held_usd": usd_text(spent.held)}
+        found["each"] = budget.value == EACH
     return found
 
 

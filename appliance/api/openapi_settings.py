@@ -141,6 +141,30 @@ ADD_LIMIT: Final = route(
 CHANGE_LIMIT: Final = route(_SHOWN_RULE, body=thing(_RULE, required=()), path=_BY_RULE)
 DROP_LIMIT: Final = route(NOTHING, path=_BY_RULE)
 
+# -- budgets
+
+_BUDGET: Final = {
+    "id": UUID,
+    "scope": {"type": "string", "description": "key, user, or property:NAME"},
+    "value": {"type": "string", "description": "a key's id, a user, a value; * is each for itself"},
+    "period": one_of("day", "week", "month"),
+    "limit_usd": {"type": "string", "description": "decimal text, exact to 10⁻¹²"},
+}  # fmt: skip
+BUDGETS: Final = route(
+    listed(thing({**_BUDGET, "spent_usd": TEXT, "held_usd": TEXT, "each": FLAG}))
+)
+SET_BUDGET: Final = route(
+    thing(_BUDGET),
+    body=thing(
+        {"scope": {**_BUDGET["scope"], "pattern": "^(key|user|property:.+)$"},
+         "value": {"type": "string", "maxLength": 256, "default": "*"},
+         "period": {**_BUDGET["period"], "default": "month"},
+         "limit_usd": {"oneOf": [{"type": "number", "minimum": 0}, TEXT]}},
+        required=("scope", "limit_usd"),
+    ),
+)  # fmt: skip
+DROP_BUDGET: Final = route(NOTHING, path={"budget_id": UUID})
+
 # -- saved filters
 
 _ANY: Final[Schema] = {"description": "any JSON of at most 64 KiB"}

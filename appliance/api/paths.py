@@ -106,6 +106,8 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/v1/cache/top-requests"): "read",
     ("POST", "/v1/rate-limits/blocked"): "read",
     ("GET", "/v1/budgets"): "read",
+    ("POST", "/v1/budgets"): "configure",
+    ("DELETE", "/v1/budgets/{budget_id}"): "configure",
     ("GET", "/api/llm-costs"): "public",
     ("POST", "/v1/public/security"): "read",
     ("GET", "/v1/public/model-registry/models"): "public",

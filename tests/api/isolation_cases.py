@@ -137,6 +137,8 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/cache/top-requests"): Case(body={**ALL, **TIME}, answer=[]),
     ("POST", "/v1/rate-limits/blocked"): Case(body=SERIES),
     ("GET", "/v1/budgets"): Case(answer=[]),
+    ("POST", "/v1/budgets"): Case(body={}, status=(422,)),
+    ("DELETE", "/v1/budgets/{budget_id}"): Case("/v1/budgets/{budget_id}", status=GONE),
     ("GET", "/api/llm-costs"): PUBLIC,
     ("POST", "/v1/public/security"): Case(body={"text": "hello"}),
     ("GET", "/v1/public/model-registry/models"): PUBLIC,

@@ -1,0 +1,56 @@
+"""What is set on pages and asked for by them: budgets, keys, deletions, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.compiled.by_path import module_at
+from tests.e2e.ui_kit import axe, chromium, on_record, watched
+from tests.fakes.appliance import Appliance
+
+demo = module_at("scripts/demo.py")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    with Appliance(tmp_path_factory.mktemp("settings")) as found:
+        on_record(found, demo.fill(found.url, calls=60))
+        yield found
+
+
+def test_a_budget_is_set_changed_and_removed(browser: Browser, appliance: Appliance) -> None:
+    with watched(browser, appliance) as seen:
+        page = seen.page
+        seen.go("/limits", shows="text=New budget")
+        page.click("text=New budget")
+        page.select_option("#budget-scope", "property")
+        page.fill("#budget-property", "team")
+        page.select_option("#budget-one", "one")
+        page.fill("#budget-value", "search")
+        page.select_option("#budget-period", "week")
+        page.fill("#budget-limit", "2.5")
+        assert axe(page) == []
+        page.click("text=Set the budget")
+        row = page.locator("section", has_text="Budgets").locator("[role=row], tr").last
+        expect(row).to_contain_text("property team")
+        expect(row).to_contain_text("$2.50")
+        (made,) = appliance.command("budgets.list")
+        assert (made["scope"], made["value"], made["period"]) == ("property:team", "search", "week")
+        page.get_by_label("Change the budget of property team per week").click()
+        page.fill("#budget-limit", "4")
+        page.locator("dialog button.primary").click()
+        expect(row).to_contain_text("$4.00")
+        assert [one["id"] for one in appliance.command("budgets.list")] == [made["id"]]
+        page.get_by_label("Delete the budget of property team per week").click()
+        page.locator("dialog").get_by_role("button", name="Delete").click()
+        page.wait_for_selector("text=No budgets yet")
+        assert appliance.command("budgets.list") == []
