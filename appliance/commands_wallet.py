@@ -125,7 +125,7 @@ WALLET_COMMANDS: dict[str, Callable[["WalletDesk", bytes, Arguments], Awaitable[
 def shown(budget: Budget, spent: Spent | None = None) -> dict[str, Any]:
     """A budget as it is printed; with what counts on it for one value."""
     scope = f"property:{budget.name}" if budget.scope == "property" else budget.scope
-    found = {
+    found: dict[str, Any] = {
         "id": budget.id, "scope": scope, "value": spent.value if spent else budget.value,
         "period": budget.period, "limit_usd": usd_text(budget.limit_pico),
     }  # fmt: skip

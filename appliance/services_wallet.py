@@ -123,8 +123,9 @@ class WalletsOf:
         """As the command removes one."""
         desk = self._desk(account)
         found = [one for one in desk.known_budgets(account.org) if one.id == budget_id]
-        dropped = found and await _asked(desk.drop_budget(account.org, budget_id))
-        return shown(found[0]) if dropped else None
+        if not found or not await _asked(desk.drop_budget(account.org, budget_id)):
+            return None
+        return shown(found[0])
 
     # -- Stripe
 
