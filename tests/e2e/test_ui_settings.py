@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
-from tests.e2e.ui_kit import axe, chromium, on_record, watched
+from tests.e2e.ui_kit import WAIT_MS, axe, chromium, on_record, watched
 from tests.fakes.appliance import Appliance
 
 demo = module_at("scripts/demo.py")
@@ -54,3 +55,32 @@ def test_a_budget_is_set_changed_and_removed(browser: Browser, appliance: Applia
         page.locator("dialog").get_by_role("button", name="Delete").click()
         page.wait_for_selector("text=No budgets yet")
         assert appliance.command("budgets.list") == []
+
+
+def test_a_span_of_time_is_deleted_and_says_how_much(browser: Browser, tmp_path: Path) -> None:
+    with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
+        page = seen.page
+        made = demo.fill(appliance.url, calls=20)
+        on_record(appliance, made)
+        seen.go("/organization", shows="text=Delete records for good")
+        page.click("text=Delete records for good")
+        page.select_option("#del-kind", "span")
+        expect(page.get_by_role("button", name="Delete …")).to_be_disabled()
+        page.fill("#del-since", "2020-01-01T00:00")
+        page.fill("#del-until", "2020-02-01T00:00")
+        page.click("text=Delete …")
+        page.wait_for_selector("text=No record of it is found now")
+        page.get_by_role("button", name="Cancel").click()
+        page.fill("#del-since", "")
+        page.fill("#del-until", "2099-01-01T00:00")
+        page.click("text=Delete …")
+        sure = page.locator("dialog")
+        expect(sure).to_contain_text("all records that were created before")
+        expect(sure).to_contain_text(f"{made} records are found now")
+        assert axe(page) == []
+        page.get_by_role("button", name="Delete for good").click()
+        expect(page.locator("table")).to_contain_text("A span of time")
+        expect(page.locator("table .badge.good")).to_have_text("done", timeout=WAIT_MS)
+        expect(page.locator("tbody tr td.num")).to_have_text(str(made))
+        reply = appliance.call("/v1/request/count/query", {"filter": "all"})
+        assert reply.json["data"] == 0
