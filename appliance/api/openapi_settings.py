@@ -9,6 +9,7 @@ from appliance.api.openapi_parts import (
     TEXT,
     TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
     Schema,
     listed,
@@ -31,6 +32,9 @@ _KEY: Final = thing(
 )  # fmt: skip
 _HASHED: Final = thing({"id": UUID, "hashedKey": TEXT})
 KEYS: Final = route(listed(_KEY))
+KEY_USAGE: Final = route(
+    listed(thing({"id": UUID, "last_used_at": TIME_OR_NULL, "calls_30d": INTEGER}))
+)
 CREATE_KEY: Final = route(
     thing({"id": UUID, "apiKey": {"type": "string", "description": "told this once"},
            "hashedKey": TEXT}),

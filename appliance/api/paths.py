@@ -188,6 +188,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("GET", "/v1/organization/{org_id}/invites"): "govern",
     ("DELETE", "/v1/organization/{org_id}/invites/{invite_id}"): "govern",
     ("GET", "/v1/api-keys"): "read",
+    ("GET", "/v1/api-keys/usage"): "read",
     ("POST", "/v1/api-keys"): "configure",
     ("PATCH", "/v1/api-keys/{key_id}"): "configure",
     ("DELETE", "/v1/api-keys/{key_id}"): "configure",

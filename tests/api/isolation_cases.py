@@ -320,6 +320,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ),
     # -- keys and settings
     ("GET", "/v1/api-keys"): Case(answer=[]),
+    ("GET", "/v1/api-keys/usage"): Case(answer=[]),
     ("POST", "/v1/api-keys"): Case(body={}, status=(422,)),
     ("PATCH", "/v1/api-keys/{key_id}"): Case(
         "/v1/api-keys/{key_id}", {"api_key_name": "mine now"}, GONE

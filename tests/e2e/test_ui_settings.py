@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +85,14 @@ def test_a_span_of_time_is_deleted_and_says_how_much(browser: Browser, tmp_path:
         expect(page.locator("tbody tr td.num")).to_have_text(str(made))
         reply = appliance.call("/v1/request/count/query", {"filter": "all"})
         assert reply.json["data"] == 0
+
+
+def test_keys_say_when_they_were_used_last(browser: Browser, tmp_path: Path) -> None:
+    with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
+        used = appliance.command("keys.create", name="used")["key"]
+        appliance.command("keys.create", name="idle")
+        on_record(appliance, demo.fill(appliance.url, calls=5, key=used))
+        seen.go("/keys", shows="table")
+        expect(seen.page.get_by_label("Last use of idle")).to_have_text("never")
+        expect(seen.page.get_by_label("Last use of used")).to_have_text(re.compile("ago|just now"))
+        assert axe(seen.page) == []
