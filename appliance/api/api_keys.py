@@ -20,6 +20,7 @@ from appliance.api.incoming import flag, invalid, path_uuid, read_object
 from appliance.api.reply import bare, reply
 from appliance.api.scope import iso as shown_time
 from appliance.api.services_settings import Secret
+from appliance.api.signed_in import services_of
 from appliance.api.tenant import mapping, settings_of, tenant_of, text
 from appliance.api.times import iso
 from storage.provider_keys import ProviderKeyRow, ProxyKeyRow
@@ -108,6 +109,13 @@ async def provider_keys(request: Request) -> Response:
     tenant = tenant_of(request)
     rows = await settings_of(request).provider_keys(tenant)
     return bare([shown_provider_key(row) for row in rows])
+
+
+@router.get("/providers", **openapi.STORABLE)
+async def storable_providers(request: Request) -> Response:
+    """The providers whose keys can be stored: the names each goes by, what its secret is made of,
+    which settings it usually takes, and whether it has no address but one of your own."""
+    return reply(services_of(request).models.storable())
 
 
 @router.post("/provider-key", **openapi.ADD_PROVIDER_KEY)

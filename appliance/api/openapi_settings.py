@@ -69,6 +69,15 @@ _CHANGES: Final = {
 }  # fmt: skip
 _BY_PROVIDER_KEY: Final = {"provider_key_id": UUID}
 PROVIDER_KEYS: Final = route(listed(_PROVIDER_KEY), bare=True)
+STORABLE: Final = route(
+    listed(
+        thing(
+            {"id": TEXT, "aliases": listed(TEXT), "base_url": TEXT,
+             "secret": one_of("key", "pair", "service_account"), "settings": listed(TEXT),
+             "needs_address": FLAG}
+        )
+    )
+)  # fmt: skip
 ADD_PROVIDER_KEY: Final = route(
     _PROVIDER_KEY,
     body=thing(

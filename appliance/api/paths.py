@@ -192,6 +192,7 @@ PERMISSIONS: Final[dict[tuple[str, str], Permission]] = {
     ("POST", "/v1/api-keys"): "configure",
     ("PATCH", "/v1/api-keys/{key_id}"): "configure",
     ("DELETE", "/v1/api-keys/{key_id}"): "configure",
+    ("GET", "/v1/api-keys/providers"): "read",
     ("GET", "/v1/api-keys/provider-keys"): "read",
     ("POST", "/v1/api-keys/provider-key"): "configure",
     ("GET", "/v1/api-keys/provider-key/{provider_key_id}"): "read",

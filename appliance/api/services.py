@@ -175,6 +175,9 @@ class Models(Protocol):
     async def registry(self) -> list[dict[str, Any]]:
         """The models of `GET /v1/public/model-registry/models`."""
 
+    def storable(self) -> list[dict[str, Any]]:
+        """The rows of `GET /v1/api-keys/providers`."""
+
 
 class Account(NamedTuple):
     """Whose wallet: an organisation in its region."""

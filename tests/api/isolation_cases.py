@@ -326,6 +326,7 @@ CASES: Final[dict[tuple[str, str], Case]] = {
         "/v1/api-keys/{key_id}", {"api_key_name": "mine now"}, GONE
     ),
     ("DELETE", "/v1/api-keys/{key_id}"): Case("/v1/api-keys/{key_id}", status=GONE),
+    ("GET", "/v1/api-keys/providers"): PUBLIC,
     ("GET", "/v1/api-keys/provider-keys"): PUBLIC,
     ("POST", "/v1/api-keys/provider-key"): Case(body={}, status=(422,)),
     **{(method, "/v1/api-keys/provider-key/{provider_key_id}"): Case(

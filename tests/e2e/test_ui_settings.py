@@ -96,3 +96,27 @@ def test_keys_say_when_they_were_used_last(browser: Browser, tmp_path: Path) -> 
         expect(seen.page.get_by_label("Last use of idle")).to_have_text("never")
         expect(seen.page.get_by_label("Last use of used")).to_have_text(re.compile("ago|just now"))
         assert axe(seen.page) == []
+
+
+def test_the_form_asks_for_what_the_provider_wants(browser: Browser, appliance: Appliance) -> None:
+    with watched(browser, appliance) as seen:
+        page = seen.page
+        seen.go("/providers/keys", shows="text=Store a key")
+        page.get_by_role("button", name="Store a key").click()
+        expect(page.locator("#pk-providers option[value=databricks]")).to_have_count(1)
+        page.fill("#pk-provider", "amazon bedrock")
+        expect(page.get_by_label("Secret access key")).to_be_visible()
+        expect(page.locator("#pk-region")).to_be_visible()
+        page.fill("#pk-provider", "google_vertex")
+        expect(page.get_by_label("Service account")).to_be_visible()
+        page.fill("#pk-provider", "nobody")
+        page.wait_for_selector("text=This is none of those that are known here.")
+        page.fill("#pk-provider", "databricks")
+        expect(page.locator("#pk-url")).to_be_visible()
+        assert axe(page) == []
+        page.fill("#pk-secret", "dapi-0123456789")
+        page.fill("#pk-url", "https://mine.databricks.example/serving-endpoints")
+        page.get_by_role("button", name="Store it").click()
+        page.wait_for_selector("td:has-text('databricks')")
+        (stored,) = appliance.command("provider-keys.list")
+        assert stored["provider"] == "databricks"
