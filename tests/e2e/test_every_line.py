@@ -80,6 +80,8 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
     "proxy": (CHAT, {}),
     "big": (CHAT, {**OWN, "x-fake": "fake-big-600"}),
     "mock": (CHAT, {**OWN, "__helicone-mock-response": '{"mocked":true}'}),
+    "mock-limited": (CHAT, {**OWN, "__helicone-mock-response": "{}",
+                            "Helicone-RateLimit-Policy": "1;w=3600"}),
     "bad-mock": (CHAT, {**OWN, "__helicone-mock-response": "{"}),
     "no-key": (CHAT, {"Helicone-Auth": "Bearer sk-helicone-aaaaaaa-bbbbbbb-ccccccc-dddddde"}),
     "usage": (CHAT, {**OWN, "Helicone-Stream-Usage": "true"}),
