@@ -203,5 +203,5 @@ NO_LINES = {
     "Untapped", "attempt_reply", "last_words", "client_gone", "house.metrics.count",
     "x.reply.watch.enter", "house.dialling", "house.route_to",
     "ORDER", "Turns", "Unordered", "turns.candidates", "gateway.planned", "gateway.is_plain",
-    "gateway.sent_model",
+    "gateway.sent_model", "house.posthog.note",
 }  # fmt: skip

@@ -376,7 +376,7 @@ def test_every_line_is_in_the_table() -> None:
         "house.recorder", "house.limits", "house.wallets", "house.platform", "house.log",
         "house.guards", "house.load", "house.proxies", "x.asks", "x.aim", "x.taken",
         "x.attempts", "x.route", "x.org", "x.region", "x.hedge",
-        "x.route.provider.id", "x.head.headers",
+        "x.route.provider.id", "x.head.headers", "x.exchange_id",
     }  # fmt: skip
     known = {line.name for line in LINES} | NO_LINES
     assert lines - known - values == set()
