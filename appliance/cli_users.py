@@ -63,13 +63,16 @@ def audit(
 def delete(
     asked: Asked,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="request, session, user or organization.")
+        str, typer.Argument(metavar="KIND", help="request, session, user, span or organization.")
     ],
-    name: Annotated[str, typer.Argument(metavar="ID", help="Its id, as records have it.")],
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help="Its id, as records have it; SINCE/UNTIL.")
+    ],
     org: Org = "",
 ) -> None:
-    """Delete everything of a request, session, user or organisation, for good.
+    """Delete everything of a request, session, user, span of time or organisation, for good.
 
+    A span is SINCE/UNTIL in UTC: 2026-01-01/2026-02-01, or /2026-02-01 for all before.
     A running server begins at once; without one it is done by the next that starts.
     """
     asked.value("delete", {"kind": kind, "id": name, "org": org})

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def delete(state: "State", given: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything of a request, session, user or organisation."""
+    """Everything of a request, session, user, span of time or organisation."""
     from storage.erasures import ask
+    from storage.state import now_us
 
     kind = str(given.get("kind", ""))
     wanted = given.get("id")
@@ -26,7 +27,7 @@ def delete(state: "State", given: Mapping[str, Any]) -> dict[str, Any]:
     else:
         org = organization_id(state, given.get("org"))
     try:
-        asked_kind, subject = check_erasure(kind, wanted)
+        asked_kind, subject = check_erasure(kind, wanted, now_us())
     except Refusal as refusal:
         raise Refusal(400, refusal.code, refusal.message) from None
 

@@ -125,12 +125,13 @@ WALLET_COMMANDS: dict[str, Callable[["WalletDesk", bytes, Arguments], Awaitable[
 def shown(budget: Budget, spent: Spent | None = None) -> dict[str, Any]:
     """A budget as it is printed; with what counts on it for one value."""
     scope = f"property:{budget.name}" if budget.scope == "property" else budget.scope
-    found = {
+    found: dict[str, Any] = {
         "id": budget.id, "scope": scope, "value": spent.value if spent else budget.value,
         "period": budget.period, "limit_usd": usd_text(budget.limit_pico),
     }  # fmt: skip
     if spent is not None:
         found |= {"spent_usd": usd_text(spent.posted), "held_usd": usd_text(spent.held)}
+        found["each"] = budget.value == EACH
     return found
 
 

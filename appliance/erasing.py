@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.actors.eraser import Take, Work
 from appliance.actors.roller import FAILURES, DeletionRefused
 from appliance.control_commands import freshness, run_query
+from appliance.core.erasure import span_of
 from storage.dataset_copies import subject_key, subject_mark
 from storage.erasures import Erasure
 
@@ -18,11 +20,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+BEGIN_US = -(2**62)  # before all times that records have
+
 CONDITIONS = {
     "request": "CAST(request_id AS VARCHAR) = ?",
     "session": "session_id = ?",
     "user": "user_id = ?",
     "organization": "? = ''",
+    "span": (
+        "request_created_at >= make_timestamp(CAST(? AS BIGINT))"
+        " AND request_created_at < make_timestamp(CAST(? AS BIGINT))"
+    ),
 }
 
 
@@ -54,12 +62,30 @@ class StoresOf:
                     [(str(request_id), exchange_id.bytes) for request_id, exchange_id in rows]
                 )
 
-        subject = "" if row.kind == "organization" else row.subject
+        subject: tuple[Any, ...] = ("" if row.kind == "organization" else row.subject,)
+        if row.kind == "span":
+            span = span_of(row.subject)
+            subject = (BEGIN_US if span.since_us is None else span.since_us, span.until_us)
         sql = (
             "SELECT request_id, exchange_id FROM requests "  # noqa: S608 - a condition of ours
             f"WHERE organization_id = CAST(? AS UUID) AND {CONDITIONS[row.kind]}"
         )
-        await run_query(self._region, sql, (row.organization_id, subject), page)
+        await run_query(self._region, sql, (row.organization_id, *subject), page)
+
+    async def kept(self, organization_id: str, exchange_ids: Sequence[bytes]) -> set[bytes]:
+        """As the database has it."""
+        found: set[bytes] = set()
+
+        async def page(_: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
+            found.update(row[0].bytes for row in rows)
+
+        sql = (
+            "SELECT exchange_id FROM unedited_requests WHERE organization_id = CAST(? AS UUID)"
+            " AND exchange_id IN ?::UUID[]"
+        )
+        ids = [str(uuid.UUID(bytes=one)) for one in exchange_ids]
+        await run_query(self._region, sql, (organization_id, ids), page)
+        return found
 
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """By the roller."""

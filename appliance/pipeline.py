@@ -41,8 +41,8 @@ from appliance.features.lend import (
     lent_before,
     stand_for,
 )
-from appliance.features.limit import charge, limit, owes
-from appliance.features.mock import JSON_REPLY, mock_body
+from appliance.features.limit import charge, limit, owes, unlimited
+from appliance.features.mock import JSON_REPLY, mock_body, passed_over
 from appliance.features.pay import counts, paid
 from appliance.features.realtime import converse
 from appliance.features.relay import relay
@@ -225,6 +225,8 @@ async def to_one(x: Exchange, house: House, tap: Tap, limits: Timing) -> None:
     if mocked is not None:
         body = mock_body(mocked)
         assert isinstance(body, bytes), "it is what is sent"
+        open_now(x, "ratelimit-policy", True, bool, unlimited, x, house.limits)
+        open_now(x, "mock-response", True, bool, passed_over, x)
         x.outcome = "mock"
         await own_reply(x, 200, JSON_REPLY, body)
         return

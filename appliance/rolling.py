@@ -137,6 +137,8 @@ def _find(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
         organization=_raw(job["organization"]) if job.get("organization") else None,
         user_id=job.get("user_id"),
         session_id=job.get("session_id"),
+        created_since_us=job.get("created_since_us"),
+        created_until_us=job.get("created_until_us"),
     )
     found = deletion.find(lake, selector)
     for part in _parts(list(found.items())):

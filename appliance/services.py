@@ -300,6 +300,12 @@ class ModelsOf:
 
         return registry_page(gateway.registry)
 
+    def storable(self) -> list[dict[str, Any]]:
+        """Of the table, with what the configuration added."""
+        from appliance.providers.storable import storable
+
+        return storable(self._server.routing.providers.rows.values())
+
 
 class Gauges:
     """What is measured by looking: asked whenever somebody reads the metrics."""

@@ -13,7 +13,7 @@ import trio
 
 from appliance.actors.wallet_batch import WalletDown
 from appliance.api.services import Account
-from appliance.commands_wallet import list_budgets
+from appliance.commands_wallet import list_budgets, shown
 from appliance.core.admin_access import AdminGate
 from appliance.core.keys import DEFAULT_ORGANIZATION
 from appliance.core.ledger_credits import DISALLOWED_MAX, CreditState
@@ -110,6 +110,23 @@ class WalletsOf:
         """As the command lists them."""
         return await list_budgets(self._desk(account), account.org, {})
 
+    async def set_budget(
+        self, account: Account, *, scope: str, name: str, value: str, period: str, limit_pico: int
+    ) -> dict[str, Any]:
+        """As the command sets one."""
+        made = self._desk(account).set_budget(
+            account.org, scope=scope, name=name, value=value, period=period, limit_pico=limit_pico
+        )
+        return shown(await _asked(made, status=422))
+
+    async def drop_budget(self, account: Account, budget_id: str) -> dict[str, Any] | None:
+        """As the command removes one."""
+        desk = self._desk(account)
+        found = [one for one in desk.known_budgets(account.org) if one.id == budget_id]
+        if not found or not await _asked(desk.drop_budget(account.org, budget_id)):
+            return None
+        return shown(found[0])
+
     # -- Stripe
 
     def webhook_secret(self) -> str:
@@ -195,11 +212,11 @@ class WalletsOf:
         )  # fmt: skip
 
 
-async def _asked(done: Awaitable[T]) -> T:
-    """Closed: what cannot be, or cannot be stored, is told. Raises Refusal 400, 503."""
+async def _asked(done: Awaitable[T], *, status: int = 400) -> T:
+    """Closed: what cannot be, or cannot be stored, is told. Raises Refusal `status`, 503."""
     try:
         return await done
     except ValueError as error:
-        raise Refusal(400, "invalid", str(error)) from None
+        raise Refusal(status, "invalid", str(error)) from None
     except WalletDown as down:
         raise down.refusal() from None

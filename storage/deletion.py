@@ -33,6 +33,8 @@ from storage.rewrite import Edition, temporary_files
 from storage.roll import deletion_hashes
 from storage.segment import segment_numbers
 
+CREATED = "request_created_at"
+MATCHED = ["exchange_id", "organization_id", "user_id", "session_id", CREATED]
 EDITS = frozenset((KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY))
 
 _meta_decoder = msgspec.msgpack.Decoder(tuple[dict[str, Any], list[Part], list[Part]])
@@ -47,10 +49,16 @@ class Selector:
     organization: bytes | None = None
     user_id: str | None = None
     session_id: str | None = None
+    # When it was created, in microseconds since 1970; the end is not included.
+    created_since_us: int | None = None
+    created_until_us: int | None = None
 
     @property
     def is_empty(self) -> bool:
-        given = (self.exchange_ids, self.organization, self.user_id, self.session_id)
+        given = (
+            self.exchange_ids, self.organization, self.user_id, self.session_id,
+            self.created_since_us, self.created_until_us,
+        )  # fmt: skip
         return all(part is None for part in given)
 
     def matches(self, org: bytes, meta: dict[str, Any]) -> bool:
@@ -59,6 +67,18 @@ class Selector:
             and self.organization in (None, org)
             and self.user_id in (None, meta.get("user_id"))
             and self.session_id in (None, meta.get("session_id"))
+            and self._is_within(meta.get("created_at_us"))
+        )
+
+    def _is_within(self, created_at_us: object) -> bool:
+        """What has no time is in no span."""
+        since_us, until_us = self.created_since_us, self.created_until_us
+        if since_us is None and until_us is None:
+            return True
+        return (
+            isinstance(created_at_us, int)
+            and (since_us is None or created_at_us >= since_us)
+            and (until_us is None or created_at_us < until_us)
         )
 
 
@@ -232,7 +252,8 @@ def _matching(
     wanted = pa.array(list(selector.exchange_ids or ()), pa.binary(16))
     reader = edition.reader(file)
     try:
-        for group in reader.groups(["exchange_id", "organization_id", "user_id", "session_id"]):
+        for group in reader.groups(MATCHED):
+            group = _within(group, selector)
             if selector.exchange_ids is not None:
                 group = group.filter(pc.is_in(ids_of(group), value_set=wanted))
             for name, value in (("user_id", selector.user_id), ("session_id", selector.session_id)):
@@ -246,6 +267,15 @@ def _matching(
                     yield exchange_id, organization.bytes
     finally:
         reader.close()
+
+
+def _within(group: pa.Table, selector: Selector) -> pa.Table:
+    for compare, bound in (
+        (pc.greater_equal, selector.created_since_us), (pc.less, selector.created_until_us),
+    ):  # fmt: skip
+        if bound is not None:
+            group = group.filter(compare(group.column(CREATED).cast(pa.int64()), bound))
+    return group
 
 
 def _hash(lake: Lake, exchange_id: bytes) -> bytes:

@@ -13,9 +13,9 @@ from typing import Final, Literal
 
 from storage.state import DEFAULT_ORGANIZATION_ID, now_us
 
-Kind = Literal["request", "session", "user", "organization"]
+Kind = Literal["request", "session", "user", "organization", "span"]
 
-KINDS: Final[tuple[Kind, ...]] = ("request", "session", "user", "organization")
+KINDS: Final[tuple[Kind, ...]] = ("request", "session", "user", "organization", "span")
 WAITING_MAX: Final = 1000  # of a region
 KEPT_MAX: Final = 10_000
 BATCH: Final = 500
@@ -154,6 +154,32 @@ def erase_rows(
                 gone += connection.execute(
                     f'{act} WHERE "{column}" IN ({marks}){mine}', (*some, *org)
                 ).rowcount
+    return gone
+
+
+def copies_within(
+    connection: sqlite3.Connection, organization_id: str, since_us: int | None, until_us: int
+) -> list[bytes]:
+    """The exchanges whose copies in datasets were recorded in this time."""
+    rows = connection.execute(
+        "SELECT DISTINCT exchange_id FROM dataset_rows WHERE organization_id = ?"
+        " AND recorded_at_us >= ? AND recorded_at_us < ?",
+        (organization_id, 0 if since_us is None else since_us, until_us),
+    )
+    return [row[0] for row in rows]
+
+
+def erase_copies(
+    connection: sqlite3.Connection, organization_id: str, exchange_ids: Sequence[bytes]
+) -> int:
+    """Copies in datasets of these exchanges; how many."""
+    gone = 0
+    for some in _batches(exchange_ids):
+        marks = ", ".join("?" * len(some))
+        gone += connection.execute(
+            f"DELETE FROM dataset_rows WHERE organization_id = ? AND exchange_id IN ({marks})",  # noqa: S608
+            (organization_id, *some),
+        ).rowcount
     return gone
 
 

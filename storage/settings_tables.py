@@ -33,3 +33,22 @@ def m010_erasures(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE INDEX erasures_of_organization ON erasures (organization_id, created_at_us)"
     )
+
+
+def m059_erasures_of_spans(connection: sqlite3.Connection) -> None:
+    """A kind more; SQLite changes what a column may hold by a new table alone."""
+    connection.execute("ALTER TABLE erasures RENAME TO erasures_before")
+    connection.execute("DROP INDEX erasures_of_organization")
+    connection.execute(
+        "CREATE TABLE erasures (id TEXT PRIMARY KEY, organization_id TEXT NOT NULL, "
+        "kind TEXT NOT NULL CHECK (kind IN "
+        "('request', 'session', 'user', 'organization', 'span')), "
+        "subject TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('waiting', 'done')), "
+        "found INTEGER NOT NULL, asked_by TEXT NOT NULL, created_at_us INTEGER NOT NULL, "
+        "done_at_us INTEGER) STRICT"
+    )
+    connection.execute("INSERT INTO erasures SELECT * FROM erasures_before")
+    connection.execute("DROP TABLE erasures_before")
+    connection.execute(
+        "CREATE INDEX erasures_of_organization ON erasures (organization_id, created_at_us)"
+    )

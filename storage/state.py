@@ -36,7 +36,12 @@ from storage.rate_policies import (
 )
 from storage.report_tables import m054_reports
 from storage.schedule_tables import m050_schedule
-from storage.settings_tables import m008_rate_policy_names, m009_saved_filters, m010_erasures
+from storage.settings_tables import (
+    m008_rate_policy_names,
+    m009_saved_filters,
+    m010_erasures,
+    m059_erasures_of_spans,
+)
 from storage.webhook_tables import m051_webhooks
 
 T = TypeVar("T")
@@ -123,6 +128,7 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     m056_dataset_ages,
     m057_alerts_paused,
     m058_alert_cooldown,
+    m059_erasures_of_spans,
 )
 
 

@@ -8,18 +8,29 @@ from __future__ import annotations
 import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
+from appliance.core.erasure import span_of
 from appliance.errors import Refusal
 from storage.audit import Act, add_act
-from storage.erasures import Erasure, done, erase_organization, erase_rows, waiting
+from storage.erasures import (
+    Erasure,
+    copies_within,
+    done,
+    erase_copies,
+    erase_organization,
+    erase_rows,
+    waiting,
+)
 
 T = TypeVar("T")
 
 RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 300.0
+COPIES_AT_ONCE: Final = 1000
 
 Work = Callable[[sqlite3.Connection], T]
 # Ids of requests with those of their exchanges.
@@ -39,6 +50,9 @@ class Stores(Protocol):
 
     async def find(self, row: Erasure, take: Take) -> None:
         """Hand over what is meant, in pages."""
+
+    async def kept(self, organization_id: str, exchange_ids: Sequence[bytes]) -> set[bytes]:
+        """Which of these are still on record."""
 
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """Of journal, lake, database and cache; how many exchanges."""
@@ -130,21 +144,9 @@ class Eraser:
             gone += await stores.write(lambda c: erase_rows(c, row.organization_id, page))
 
         await stores.find(row, take)
-        # Copies outlive their requests: those that cannot be found any more are meant as well.
-        if row.kind != "organization":
-            of_request = [(row.subject, b"")] if row.kind == "request" else []
-            session = row.subject if row.kind == "session" else ""
-            marks = stores.marks(row)
-            gone += await stores.write(
-                lambda c: erase_rows(c, row.organization_id, of_request, session, marks)
-            )
-        selector: dict[str, Any] = {"organization": org}
-        if row.kind == "request":
-            selector["exchange_ids"] = exchanges
-        elif row.kind != "organization":
-            selector[f"{row.kind}_id"] = row.subject
+        gone += await self._erase_copies(row)
         nothing = row.kind == "request" and not exchanges
-        found = 0 if nothing else await stores.forget(selector)
+        found = 0 if nothing else await stores.forget(_selector(row, org, exchanges))
         detail = {"kind": row.kind, "exchanges": found, "rows": gone}
         act = Act(row.organization_id, row.asked_by, "deletion.done", row.id, detail)
 
@@ -153,3 +155,40 @@ class Eraser:
             add_act(connection, act)
 
         await stores.write(finish)
+
+    async def _erase_copies(self, row: Erasure) -> int:
+        """Copies outlive their requests: those that cannot be found any more are meant as well.
+        When a request was created, its copy does not say: of one that is gone it counts when it
+        was recorded."""
+        stores, org = self._stores, row.organization_id
+        if row.kind == "organization":
+            return 0
+        if row.kind == "span":
+            span = span_of(row.subject)
+            copied = await stores.read(lambda c: copies_within(c, org, *span))
+            gone = 0
+            for start in range(0, len(copied), COPIES_AT_ONCE):
+                some = copied[start : start + COPIES_AT_ONCE]
+                kept = await stores.kept(org, some)
+                left = [one for one in some if one not in kept]
+                gone += await stores.write(
+                    partial(erase_copies, organization_id=org, exchange_ids=left)
+                )
+            return gone
+        of_request = [(row.subject, b"")] if row.kind == "request" else []
+        session = row.subject if row.kind == "session" else ""
+        marks = stores.marks(row)
+        return await stores.write(lambda c: erase_rows(c, org, of_request, session, marks))
+
+
+def _selector(row: Erasure, org: bytes, exchanges: list[bytes]) -> dict[str, Any]:
+    """What the roller is asked to forget."""
+    selector: dict[str, Any] = {"organization": org}
+    if row.kind == "request":
+        selector["exchange_ids"] = exchanges
+    elif row.kind == "span":
+        span = span_of(row.subject)
+        selector |= {"created_since_us": span.since_us, "created_until_us": span.until_us}
+    elif row.kind != "organization":
+        selector[f"{row.kind}_id"] = row.subject
+    return selector

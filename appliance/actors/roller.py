@@ -169,7 +169,8 @@ class Roller:
 
     async def forget(self, selector: Mapping[str, Any]) -> int:
         """Delete exchanges for good: `exchange_ids` (list of bytes), `organization` (bytes),
-        `user_id`, `session_id`, all that are given together. How many were found.
+        `user_id`, `session_id`, `created_since_us`, `created_until_us`, all that are given
+        together. How many were found.
 
         Raises DeletionRefused, and what makes rolling fail. What is in the journal by then is
         finished by `run`.

@@ -126,6 +126,10 @@ class WalletDesk:
             await self._wallet.stored()
         return True
 
+    def known_budgets(self, org: bytes) -> list[Budget]:
+        """Limits alone, which costs no look at what was spent."""
+        return self._book().budgets.all(org)
+
     def budgets(self, org: bytes) -> list[tuple[Budget, list[Spent]]]:
         """Limits, each with what was spent and is held in the period that runs, by value."""
         return self._wallet.book.budgets.spent(org, self._wallet.now_us())

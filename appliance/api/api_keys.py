@@ -6,6 +6,7 @@ other than Helicone's GET of one does.
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,10 +14,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from appliance.api import openapi_settings as openapi
+from appliance.api.ask import Ask
 from appliance.api.audited import note
 from appliance.api.incoming import flag, invalid, path_uuid, read_object
 from appliance.api.reply import bare, reply
+from appliance.api.scope import iso as shown_time
 from appliance.api.services_settings import Secret
+from appliance.api.signed_in import services_of
 from appliance.api.tenant import mapping, settings_of, tenant_of, text
 from appliance.api.times import iso
 from storage.provider_keys import ProviderKeyRow, ProxyKeyRow
@@ -24,6 +28,13 @@ from storage.state import ApiKey
 
 PERMISSIONS: Final = ("rw", "r", "w")
 LIMITS_MAX: Final = 20
+USAGE_DAYS: Final = 30
+# Asked of the records when somebody looks: a call pays nothing for it.
+USED_SQL: Final = (
+    "SELECT api_key_id, max(request_created_at), count(*) FILTER (request_created_at >= $3)"
+    " FROM unedited_requests WHERE organization_id = CAST($1 AS UUID)"
+    " AND api_key_id IN $2::VARCHAR[] GROUP BY 1"
+)
 
 router = APIRouter(prefix="/v1/api-keys", tags=["keys"], default_response_class=Response)
 
@@ -33,6 +44,23 @@ async def keys(request: Request) -> Response:
     """The organisation's keys in use. What a key is cannot be told again."""
     rows = await settings_of(request).api_keys(tenant_of(request))
     return reply([_shown_key(row) for row in rows])
+
+
+@router.get("/usage", **openapi.KEY_USAGE)
+async def key_usage(request: Request) -> Response:
+    """When each key made its last call, and how many it made in 30 days: of calls on record. What a
+    key reads over REST is not on record."""
+    ask = Ask(request)
+    rows = await settings_of(request).api_keys(tenant_of(request))
+    since = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=USAGE_DAYS)
+    ids = [row.id for row in rows]
+    found = await ask.rows(USED_SQL, [ask.org.hex(), ids, since]) if ids else ()
+    used = {key_id: (shown_time(last), calls) for key_id, last, calls in found}
+    shown = []
+    for key_id in ids:
+        last_used_at, calls = used.get(key_id, (None, 0))
+        shown.append({"id": key_id, "last_used_at": last_used_at, "calls_30d": calls})
+    return reply(shown, stale_by_ms=ask.stale_by_ms)
 
 
 @router.post("", **openapi.CREATE_KEY)
@@ -81,6 +109,13 @@ async def provider_keys(request: Request) -> Response:
     tenant = tenant_of(request)
     rows = await settings_of(request).provider_keys(tenant)
     return bare([shown_provider_key(row) for row in rows])
+
+
+@router.get("/providers", **openapi.STORABLE)
+async def storable_providers(request: Request) -> Response:
+    """The providers whose keys can be stored: the names each goes by, what its secret is made of,
+    which settings it usually takes, and whether it has no address but one of your own."""
+    return reply(services_of(request).models.storable())
 
 
 @router.post("/provider-key", **openapi.ADD_PROVIDER_KEY)

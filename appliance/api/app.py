@@ -13,6 +13,7 @@ from appliance.api import (
     alerts,
     api_keys,
     appliance,
+    budgets,
     catalog,
     credits,
     customers,
@@ -99,7 +100,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(request_edits.router)
     app.include_router(request_parts.router)
     app.include_router(request_export.router)
-    for part in (sessions, users, properties, metrics, evals, savings, catalog, security):
+    for part in (sessions, users, properties, metrics, evals, savings, budgets, catalog, security):
         app.include_router(part.router)
     app.include_router(prompts.router)
     app.include_router(playground.router)

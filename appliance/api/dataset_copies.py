@@ -152,6 +152,8 @@ def check_still_there(connection: sqlite3.Connection, org: str, gathered: Gather
             ("organization", org),
         )
     )  # fmt: skip
+    # Copies do not say when their requests were created: while a span of time goes, none is made.
+    meant = meant or any(kind == "span" for kind, _ in waiting)
     if gathered.rows and (stamp != gathered.standing or meant):
         raise Refusal(
             409, "deletion_meanwhile",

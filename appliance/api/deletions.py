@@ -1,5 +1,6 @@
 """Deletion for good (`/v1/appliance/deletions`): a request, a session, a user of the organisation's
-own application, or the organisation. It reaches journal, lake, database, caches and small tables.
+own application, what was created in a span of time, or the organisation. It reaches journal, lake,
+database, caches and small tables.
 
 Asked for here, it is on the disk; it is carried out behind the answer, also after a crash.
 """
@@ -20,6 +21,7 @@ from appliance.api.times import iso, iso_or_none
 from appliance.core.erasure import check_erasure
 from appliance.errors import Refusal
 from storage import erasures as book
+from storage.state import now_us
 
 LISTED_MAX: Final = 1000
 
@@ -43,12 +45,14 @@ async def deletions(request: Request) -> Response:
 
 @router.post("", **openapi.DELETE)
 async def delete(request: Request) -> Response:
-    """Delete everything of `id`: `kind` is request, session, user or organization. Only an owner
-    who is signed in deletes the organisation he works in."""
+    """Delete everything of `id`: `kind` is request, session, user, span or organization. A span is
+    two times in ISO 8601, `2026-01-01/2026-02-01` or `/2026-02-01`: all requests that were created
+    from the first (included) until the second, and until now at most. Only an owner who is signed
+    in deletes the organisation he works in."""
     identity = identity_of(request)
     org = str(UUID(bytes=identity.org))
     body = await read_object(request)
-    kind, subject = check_erasure(body.get("kind"), body.get("id"))
+    kind, subject = check_erasure(body.get("kind"), body.get("id"), now_us())
     if kind == "organization":
         if subject != org:
             invalid("id", "expected the organisation that you work in")

@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from appliance.api.request_query import Statement
+from appliance.api.filter_fields import REQUEST_TABLES
+from appliance.api.request_query import BODIES_WITHIN, OLDEST_FIRST, Statement, source_of
 from appliance.api.request_rows import COLUMNS
-from appliance.core.filters import Parameters
+from appliance.core.filter_values import Json
+from appliance.core.filters import Parameters, compile_filter
 
 EXPORT_COLUMNS: Final = (*COLUMNS, "session_id", "session_path", "session_name")
 _LIVE_COLUMNS: Final = ", ".join(f"r.{name}" for name in COLUMNS)
@@ -34,6 +36,14 @@ class Span(NamedTuple):
     user: str = ""
     session: str = ""
     after: str = ""  # an exchange's id
+    filter: Json = "all"
+
+
+def by_windows(span: Span) -> bool:
+    """Whether its filter is answered from bodies or edits: a page of it would read all that lie
+    behind, and the next page again. Raises Refusal 422."""
+    where = _where(span, Parameters())
+    return "FROM bodies" in where or source_of(where) == "requests AS r"
 
 
 def page_statement(span: Span, rows_max: int) -> Statement:
@@ -42,6 +52,30 @@ def page_statement(span: Span, rows_max: int) -> Statement:
     return (
         f"SELECT r.exchange_id FROM oldest_requests AS r WHERE {_where(span, parameters)}"
         f" ORDER BY r.exchange_id LIMIT {rows_max:d}",
+        parameters.values,
+    )
+
+
+def window_statement(span: Span, rows_max: int) -> Statement:
+    """How many of the next exchanges behind `after` there are, and the last of them, whatever the
+    filter says."""
+    sql, parameters = page_statement(span._replace(filter="all"), rows_max)
+    return f"SELECT count(*), max(exchange_id) FROM ({sql})", parameters
+
+
+def found_statement(span: Span, last: str) -> Statement:
+    """Those that the filter finds behind `after` up to `last`: of nothing else bodies or edits are
+    read."""
+    parameters = Parameters()
+    where = _where(span, parameters)
+    end = f"CAST({parameters.add(last)} AS UUID)"
+    few = ""
+    if "FROM bodies" in where:
+        first = f"CAST({parameters.add(span.after or str(_FIRST[1]))} AS UUID)"
+        few = BODIES_WITHIN.format(first=first, last=end)
+    return (
+        f"{few}SELECT r.exchange_id FROM {source_of(where, OLDEST_FIRST)} WHERE {where}"
+        f" AND r.exchange_id <= {end} ORDER BY r.exchange_id",
         parameters.values,
     )
 
@@ -65,7 +99,7 @@ def size_statement(span: Span) -> Statement:
     where = _where(span, parameters)
     return (
         "SELECT count(*), CAST(coalesce(sum(coalesce(r.request_bytes, 0)"
-        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM unedited_requests AS r"
+        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM {source_of(where)}"
         f" WHERE {where}",
         parameters.values,
     )
@@ -102,7 +136,10 @@ def _where(span: Span, parameters: Parameters) -> str:
         parts += f" AND r.request_created_at >= CAST({parameters.add(span.since)} AS TIMESTAMP)"
     if span.after:
         parts += f" AND r.exchange_id > CAST({parameters.add(span.after)} AS UUID)"
-    return parts + _whose(span.user, span.session, parameters)
+    parts += _whose(span.user, span.session, parameters)
+    if span.filter == "all":
+        return parts
+    return f"{parts} AND {compile_filter(span.filter, REQUEST_TABLES, parameters)}"
 
 
 def _whose(user: str, session: str, parameters: Parameters) -> str:

@@ -37,14 +37,14 @@ async def read_object(request: Request) -> dict[str, Any]:
     return value
 
 
-def decoded_json(data: bytes) -> object:
-    """JSON; numbers with a fraction are Decimal. Raises Refusal 400."""
+def decoded_json(data: bytes, field: str = "body") -> object:
+    """JSON; numbers with a fraction are Decimal. Raises Refusal 400 that names the field."""
     try:
         return _decode(data)
     except RecursionError:
-        raise Refusal(400, "body_invalid", "body: nested too deeply") from None
+        raise Refusal(400, f"{field}_invalid", f"{field}: nested too deeply") from None
     except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
-        raise Refusal(400, "body_invalid", f"body: not JSON: {error}") from None
+        raise Refusal(400, f"{field}_invalid", f"{field}: not JSON: {error}") from None
 
 
 async def read_raw(request: Request, bytes_max: int) -> bytes:

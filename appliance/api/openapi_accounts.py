@@ -134,8 +134,9 @@ RETENTION: Final = route(
     })
 )  # fmt: skip
 
+_ERASED: Final = one_of("request", "session", "user", "organization", "span")
 _DELETION: Final = thing(
-    {"id": UUID, "kind": one_of("request", "session", "user", "organization"),
+    {"id": UUID, "kind": _ERASED,
      "state": one_of("waiting", "done"),
      "exchanges": {"type": "integer", "description": "that were found and deleted"},
      "created_at": TIME, "done_at": TIME_OR_NULL}
@@ -144,7 +145,7 @@ DELETIONS: Final = route(listed(_DELETION))
 DELETE: Final = route(
     _DELETION,
     body=thing(
-        {"kind": one_of("request", "session", "user", "organization"),
+        {"kind": _ERASED,
          "id": {"type": "string", "minLength": 1, "maxLength": 4096}}
     ),
     status=202,

@@ -149,21 +149,6 @@ BLOCKED: Final = route(
     ),
     body=CHART_BODY,
 )
-BUDGETS: Final = route(
-    listed(
-        obj(
-            {
-                "id": TEXT,
-                "scope": TEXT,
-                "value": TEXT,
-                "period": TEXT,
-                "limit_usd": TEXT,
-                "spent_usd": TEXT,
-                "held_usd": TEXT,
-            }
-        )
-    )
-)
 
 _COST: Final = obj(
     {

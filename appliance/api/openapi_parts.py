@@ -27,6 +27,7 @@ WRONG: Final = {
     404: "There is no such thing in this organisation",
     410: "The link's time is over",
     413: "The body is too large",
+    414: "A field of the address is too long",
     415: "The coding of the body cannot be taken off",
     422: "A field is not what it should be; the message names it",
     429: "Over a limit; Retry-After says for how long",

@@ -124,10 +124,12 @@ EXPORT: Final = route(
         "until": TIME,
         "user": TEXT,
         "session": TEXT,
+        "filter": {"type": "string", "maxLength": 16384, "description": "a filter tree as JSON"},
         "format": {"type": "string", "enum": ["ndjson", "csv", "parquet"]},
         "bodies": FLAG,
         "cursor": _CURSOR,
     },
     media="application/x-ndjson",
     also=("text/csv", "application/vnd.apache.parquet"),
+    errors=(400, 401, 403, 404, 413, 414, 415, 422, 503),
 )

@@ -9,6 +9,7 @@ from appliance.api.openapi_parts import (
     TEXT,
     TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
     Schema,
     listed,
@@ -31,6 +32,9 @@ _KEY: Final = thing(
 )  # fmt: skip
 _HASHED: Final = thing({"id": UUID, "hashedKey": TEXT})
 KEYS: Final = route(listed(_KEY))
+KEY_USAGE: Final = route(
+    listed(thing({"id": UUID, "last_used_at": TIME_OR_NULL, "calls_30d": INTEGER}))
+)
 CREATE_KEY: Final = route(
     thing({"id": UUID, "apiKey": {"type": "string", "description": "told this once"},
            "hashedKey": TEXT}),
@@ -65,6 +69,15 @@ _CHANGES: Final = {
 }  # fmt: skip
 _BY_PROVIDER_KEY: Final = {"provider_key_id": UUID}
 PROVIDER_KEYS: Final = route(listed(_PROVIDER_KEY), bare=True)
+STORABLE: Final = route(
+    listed(
+        thing(
+            {"id": TEXT, "aliases": listed(TEXT), "base_url": TEXT,
+             "secret": one_of("key", "pair", "service_account"), "settings": listed(TEXT),
+             "needs_address": FLAG}
+        )
+    )
+)  # fmt: skip
 ADD_PROVIDER_KEY: Final = route(
     _PROVIDER_KEY,
     body=thing(
@@ -140,6 +153,30 @@ ADD_LIMIT: Final = route(
 )
 CHANGE_LIMIT: Final = route(_SHOWN_RULE, body=thing(_RULE, required=()), path=_BY_RULE)
 DROP_LIMIT: Final = route(NOTHING, path=_BY_RULE)
+
+# -- budgets
+
+_BUDGET: Final = {
+    "id": UUID,
+    "scope": {"type": "string", "description": "key, user, or property:NAME"},
+    "value": {"type": "string", "description": "a key's id, a user, a value; * is each for itself"},
+    "period": one_of("day", "week", "month"),
+    "limit_usd": {"type": "string", "description": "decimal text, exact to 10⁻¹²"},
+}  # fmt: skip
+BUDGETS: Final = route(
+    listed(thing({**_BUDGET, "spent_usd": TEXT, "held_usd": TEXT, "each": FLAG}))
+)
+SET_BUDGET: Final = route(
+    thing(_BUDGET),
+    body=thing(
+        {"scope": {**_BUDGET["scope"], "pattern": "^(key|user|property:.+)$"},
+         "value": {"type": "string", "maxLength": 256, "default": "*"},
+         "period": {**_BUDGET["period"], "default": "month"},
+         "limit_usd": {"oneOf": [{"type": "number", "minimum": 0}, TEXT]}},
+        required=("scope", "limit_usd"),
+    ),
+)  # fmt: skip
+DROP_BUDGET: Final = route(NOTHING, path={"budget_id": UUID})
 
 # -- saved filters
 

@@ -22,12 +22,15 @@ from appliance.api import openapi_requests as openapi
 from appliance.api.export_query import (
     EXPORT_COLUMNS,
     Span,
+    by_windows,
+    found_statement,
     page_statement,
     size_statement,
     whole_statement,
+    window_statement,
 )
 from appliance.api.fields import as_uuid, bounded, choice, moment
-from appliance.api.incoming import query_flag
+from appliance.api.incoming import decoded_json, query_flag
 from appliance.api.permissions import identity_of
 from appliance.api.reply import NO_STORE
 from appliance.api.request_find import (
@@ -36,10 +39,12 @@ from appliance.api.request_find import (
     records_of,
     texts_of,
 )
-from appliance.api.request_query import rows_statement
+from appliance.api.request_query import Statement, rows_statement
 from appliance.api.request_rows import bodies_of, helicone_request, id_text
 from appliance.api.services import Row, Services
 from appliance.api.streamed import Streamed, Streams, Write
+from appliance.core.filter_values import Json
+from appliance.errors import Refusal
 
 FORMATS: Final = ("ndjson", "csv", "parquet")
 MEDIA: Final = {
@@ -50,6 +55,10 @@ MEDIA: Final = {
 STREAMS_MAX: Final = 4
 PAGE_ROWS: Final = 500
 PAGE_ROWS_WITH_BODIES: Final = 100
+# Of so many exchanges bodies are searched at once, where the filter asks for them.
+WINDOW_ROWS: Final = 2000
+# Encoded it is three times as long at most, which the door's 64 KiB of a request's head hold.
+FILTER_BYTES_MAX: Final = 16 * 1024
 SLICE_ROWS: Final = 16
 SLICE_BYTES: Final = 256 * 1024
 FILE_BYTES: Final = 256 * 1024
@@ -70,16 +79,18 @@ router = APIRouter(tags=["requests"], default_response_class=Response)
 @router.get("/v1/export", **openapi.EXPORT)
 async def export(request: Request) -> Response:
     """Requests created from `since` (included) until `until` (not included; now where it is not
-    given), the oldest first; `user` and `session` narrow it; `bodies=true` brings their bodies.
-    Times are ISO 8601 in UTC. `cursor`: go on behind the row with this exchange_id."""
+    given), the oldest first; `user`, `session` and `filter` narrow it; `bodies=true` brings their
+    bodies. Times are ISO 8601 in UTC. `filter`: the JSON that a list of requests takes,
+    URL-encoded, at most 16 KiB. `cursor`: go on behind the row with this exchange_id."""
     identity = identity_of(request)
     form = choice(request.query_params.get("format", "ndjson"), "format", FORMATS)
     bodies = query_flag(request, "bodies")
     span = _span(request, identity.org)
+    in_windows = by_windows(span)  # a filter that cannot be read is refused before anybody waits
     streams: Streams = request.app.state.export_streams
     streams.check()
     await records_of(request).caught_up(identity.region)
-    work = Export(request, span, bodies=bodies)
+    work = Export(request, span, bodies=bodies, by_windows=in_windows)
     name = f"requests-{span.until:%Y%m%dT%H%M%S}.{form}"
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}
     if form == "parquet":
@@ -103,18 +114,34 @@ def _span(request: Request, org: bytes) -> Span:
         bounded(query.get("user", ""), "user"),
         bounded(query.get("session", ""), "session"),
         as_uuid(cursor, "cursor") if cursor else "",
+        _filter(query.get("filter", "")),
     )
+
+
+def _filter(text: str) -> Json:
+    """The tree, which whoever compiles it checks. Raises Refusal 400, 414."""
+    if not text.strip():
+        return "all"
+    if len(text.encode("utf-8", "replace")) > FILTER_BYTES_MAX:
+        raise Refusal(
+            414, "filter_too_long",
+            f"filter: longer than {FILTER_BYTES_MAX} bytes, which an address has no room for; "
+            "narrow it, or ask with SQL (POST /v1/helicone-sql/download).",
+        )  # fmt: skip
+    return decoded_json(text.encode("utf-8", "replace"), "filter")  # type: ignore[return-value]
 
 
 class Export:
     """One export: its span, and how its rows become bytes."""
 
-    def __init__(self, request: Request, span: Span, *, bodies: bool) -> None:
+    def __init__(self, request: Request, span: Span, *, bodies: bool, by_windows: bool) -> None:
         self._services: Services = request.app.state.services
         self._records = records_of(request)
         self._identity = identity_of(request)
         self._span = span
         self._bodies = bodies
+        self._by_windows = by_windows
+        self._found: list[str] = []  # by windows: what was found and is not written yet
         self._at_end = False
         self._rows_max = PAGE_ROWS_WITH_BODIES if bodies else PAGE_ROWS
 
@@ -158,24 +185,42 @@ class Export:
                     await write(b"".join(pieces))
                     pieces, size = [], 0
             await write(b"".join(pieces))
-            if self._at_end:
+            if self._at_end and not self._found:
                 return
 
     async def _page(self) -> list[Row]:
-        sql, parameters = page_statement(self._span, self._rows_max)
-        region = self._identity.region
-        keys = [
-            id_text(row[0]) for row in (await self._records.query(region, sql, parameters)).rows
-        ]
+        """The next rows; none at the end alone."""
+        keys = await self._next_keys()
         if not keys:
             return []
-        self._span = self._span._replace(after=keys[-1])
-        self._at_end = len(keys) < self._rows_max
         statement = rows_statement(keys, EXPORT_COLUMNS)
-        return sorted(
-            (await self._records.query(region, *statement)).rows,
-            key=lambda row: id_text(row[EXCHANGE_ID]),
-        )
+        return sorted(await self._rows(statement), key=lambda row: id_text(row[EXCHANGE_ID]))
+
+    async def _next_keys(self) -> list[str]:
+        if self._by_windows:
+            while not self._found and not self._at_end:
+                await self._look()
+            keys, self._found = self._found[: self._rows_max], self._found[self._rows_max :]
+            return keys
+        keys = [
+            id_text(row[0]) for row in await self._rows(page_statement(self._span, self._rows_max))
+        ]
+        if keys:
+            self._span = self._span._replace(after=keys[-1])
+        self._at_end = len(keys) < self._rows_max
+        return keys
+
+    async def _look(self) -> None:
+        """The next window."""
+        ((count, last),) = await self._rows(window_statement(self._span, WINDOW_ROWS))
+        self._at_end = count < WINDOW_ROWS
+        if count:
+            found = await self._rows(found_statement(self._span, id_text(last)))
+            self._found = [id_text(row[0]) for row in found]
+            self._span = self._span._replace(after=id_text(last))
+
+    async def _rows(self, statement: Statement) -> list[Row]:
+        return list((await self._records.query(self._identity.region, *statement)).rows)
 
     async def _texts(self, keys: list[str], bytes_max: int) -> dict[str, Row]:
         return await texts_of(self._records, self._identity, keys, bytes_max)

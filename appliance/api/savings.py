@@ -1,5 +1,5 @@
-"""What was answered from the cache and what that saved, what rate limits stopped, what budgets
-have left. Helicone's web app asks such questions past its API; here they are endpoints (1.3)."""
+"""What was answered from the cache and what that saved, and what rate limits stopped. Helicone's
+web app asks such questions past its API; here they are endpoints (1.3)."""
 # ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from starlette.responses import Response
 from appliance.api import openapi_metrics as openapi
 from appliance.api.ask import Ask, maps
 from appliance.api.metrics import series
-from appliance.api.permissions import identity_of
 from appliance.api.reply import reply
 from appliance.api.request_query import source_of
 from appliance.api.request_rows import id_text
 from appliance.api.scope import chart_of, iso, node_of, page, time_filter, where
-from appliance.api.services import Account, Services
 from appliance.core import metric_definitions as defined
 from appliance.core.filters import Parameters
 
@@ -111,12 +109,3 @@ async def rate_limits_blocked(request: Request) -> Response:
         "by_user": [{"user_id": name, "count": count} for name, count in users[:50]],
     }
     return reply(data, stale_by_ms=ask.stale_by_ms)
-
-
-@router.get("/v1/budgets", **openapi.BUDGETS)
-async def list_budgets(request: Request) -> Response:
-    """The organisation's budgets, each with what is spent and held of it, in USD as text to the
-    last digit, in the period that runs; one line for each value that has spent."""
-    services: Services = request.app.state.services
-    identity = identity_of(request)
-    return reply(await services.wallets.budgets(Account(identity.region, identity.org)))

@@ -175,6 +175,9 @@ class Models(Protocol):
     async def registry(self) -> list[dict[str, Any]]:
         """The models of `GET /v1/public/model-registry/models`."""
 
+    def storable(self) -> list[dict[str, Any]]:
+        """The rows of `GET /v1/api-keys/providers`."""
+
 
 class Account(NamedTuple):
     """Whose wallet: an organisation in its region."""
@@ -213,6 +216,15 @@ class Wallets(Protocol):
 
     async def budgets(self, account: Account) -> list[dict[str, Any]]:
         """Budgets with what is spent and held, in USD as text."""
+
+    async def set_budget(
+        self, account: Account, *, scope: str, name: str, value: str, period: str, limit_pico: int
+    ) -> dict[str, Any]:
+        """Set a limit, or change that of the same scope, value and period. Raises Refusal 422
+        that names the field."""
+
+    async def drop_budget(self, account: Account, budget_id: str) -> dict[str, Any] | None:
+        """Remove a limit: what it was, None where the organisation has none of this id."""
 
     def webhook_secret(self) -> str:
         """By what Stripe's events are signed. Raises Refusal 500 when there is none."""

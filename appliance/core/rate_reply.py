@@ -23,6 +23,7 @@ STATUS_LIMITED: Final = "bucket_rate_limited"
 NOT_APPLIED_POLICY: Final = "ratelimit-policy;reason=policy-invalid"
 NOT_APPLIED_SEGMENT: Final = "ratelimit-policy;reason=segment-missing"
 NOT_APPLIED_UNKNOWN: Final = "ratelimit-policy;reason=key-unknown"
+NOT_APPLIED_MOCKED: Final = "ratelimit-policy;reason=mocked"
 NOT_APPLIED_UNREADABLE: Final = "ratelimit-policy;reason=policies-unreadable"
 
 

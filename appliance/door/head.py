@@ -64,13 +64,20 @@ def find_end(data: bytes, scanned: int) -> int:
     at = data.find(END, max(0, scanned - 3))
     if at >= 0:
         if at > HEAD_BYTES_MAX:
-            raise HeadError(431, f"request head over {HEAD_BYTES_MAX} bytes")
+            raise _too_large(data)
         return at + 4
     if len(data) > HEAD_BYTES_MAX:
-        raise HeadError(431, f"request head over {HEAD_BYTES_MAX} bytes")
+        raise _too_large(data)
     if data.count(b"\n") != data.count(b"\r\n"):
         raise HeadError(400, "lines of a request head end with CR LF")
     return -1
+
+
+def _too_large(data: bytes) -> HeadError:
+    """Whoever sent a long address is told that it is this (RFC 9110 15.5.15)."""
+    if data.find(b"\r\n", 0, HEAD_BYTES_MAX) < 0:
+        return HeadError(414, f"address over {HEAD_BYTES_MAX} bytes")
+    return HeadError(431, f"request head over {HEAD_BYTES_MAX} bytes")
 
 
 def without_foreign_upgrade(raw: bytes) -> bytes:

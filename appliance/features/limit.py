@@ -16,6 +16,7 @@ from appliance.core.derive import PriceOf, cost_of
 from appliance.core.rate_choice import counts_users, policy_of
 from appliance.core.rate_policy import Policy, PolicyInvalid
 from appliance.core.rate_reply import (
+    NOT_APPLIED_MOCKED,
     NOT_APPLIED_POLICY,
     NOT_APPLIED_SEGMENT,
     NOT_APPLIED_UNKNOWN,
@@ -109,6 +110,17 @@ def limit(x: Exchange, limits: Limits) -> bool:
     if verdict.limited:
         x.marks = {**(x.marks or {}), PROPERTY_STATUS: STATUS_LIMITED}
         raise rate_refusal(verdict)
+    return True
+
+
+def unlimited(x: Exchange, limits: Limits) -> bool:
+    """A mocked reply takes no token, as one from the cache does not: nobody is called. Whoever has
+    a limit is told so. True: that is done with."""
+    if not (x.asks.rate_limit_policy or x.stand_in is not None or x.identity.limited):
+        return True
+    own = x.stand_in is not None and x.stand_in.policies
+    if x.asks.rate_limit_policy or own or _stored(x, limits):
+        fence.note(x, NOT_APPLIED_MOCKED)
     return True
 
 

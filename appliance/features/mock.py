@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from appliance import fence
 from appliance.errors import Refusal
-from appliance.exchange import Headers
+from appliance.exchange import Exchange, Headers
 
 JSON_REPLY: Headers = [(b"content-type", b"application/json")]
 
@@ -19,3 +20,17 @@ def mock_body(value: bytes) -> bytes:
             400, "mock_invalid", f"__helicone-mock-response is not valid JSON: {error}."
         ) from None
     return value
+
+
+def passed_over(x: Exchange) -> bool:
+    """Say which features that were asked for have nothing to do where nobody is called. True: that
+    is done with."""
+    asks = x.asks
+    for is_asked, feature in (
+        (asks.cache_read or asks.cache_save, "cache-enabled"),
+        (asks.security_enabled or asks.security_advanced, "llm-security-enabled"),
+        (asks.moderations_enabled, "moderations-enabled"),
+    ):
+        if is_asked:
+            fence.note(x, f"{feature};reason=mocked")
+    return True

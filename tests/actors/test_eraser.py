@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 import trio
 
+from appliance.actors import eraser as module
 from appliance.actors.eraser import Eraser
 from storage import accounts as book
 from storage import erasures
 from storage.audit import read_acts
 from storage.erasures import Erasure
 from storage.state import DEFAULT_ORGANIZATION_ID as ORG
-from storage.state import State
+from storage.state import MIGRATIONS, State
 
 REQUEST = "5d3e8f9a-0000-4000-8000-000000000001"
 EXCHANGE = b"e" * 16
+EVERYBODYS = ("organization", "span")
 
 
 class Stores:
@@ -34,6 +36,7 @@ class Stores:
         self.fails = 0
         self.closed: list[bytes] = []
         self.reloads = 0
+        self.on_record: set[bytes] = set()
 
     async def read(self, work: Any) -> Any:
         await trio.lowlevel.checkpoint()
@@ -44,7 +47,7 @@ class Stores:
         return self.state.write(work)
 
     async def find(self, row: Erasure, take: Any) -> None:
-        if row.subject in ("a session", "a person", REQUEST) or row.kind == "organization":
+        if row.subject in ("a session", "a person", REQUEST) or row.kind in EVERYBODYS:
             await take([(REQUEST, EXCHANGE)])
 
     async def forget(self, selector: Mapping[str, Any]) -> int:
@@ -54,6 +57,11 @@ class Stores:
             raise OSError("disk full")
         self.forgotten.append(dict(selector))
         return 1
+
+    async def kept(self, organization_id: str, exchange_ids: Any) -> set[bytes]:
+        assert organization_id == ORG
+        await trio.lowlevel.checkpoint()
+        return set(exchange_ids) & self.on_record
 
     def marks(self, row: Erasure) -> list[bytes]:
         return [f"{row.kind} {row.subject}".encode()] if row.kind != "request" else []
@@ -101,6 +109,8 @@ async def until_done(stores: Stores, org: str = ORG) -> None:
         ("session", "a session", {"session_id": "a session"}),
         ("user", "a person", {"user_id": "a person"}),
         ("request", REQUEST, {"exchange_ids": [EXCHANGE]}),
+        ("span", "5000/7000", {"created_since_us": 5000, "created_until_us": 7000}),
+        ("span", "/7000", {"created_since_us": None, "created_until_us": 7000}),
     ],
 )
 async def test_what_is_meant_goes_within_its_organisation(
@@ -117,6 +127,49 @@ async def test_what_is_meant_goes_within_its_organisation(
     [act] = stores.state.read(lambda c: read_acts(c, ORG))
     assert (act["action"], act["actor"]) == ("deletion.done", "user:u")
     assert subject not in str(act)
+
+
+async def test_of_a_span_copies_go_whose_requests_are_gone(
+    stores: Stores, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of requests that are kept were not created in it, whenever they were recorded."""
+    monkeypatch.setattr(module, "COPIES_AT_ONCE", 2)
+    stores.on_record = {b"kept".ljust(16)}
+
+    def copies(connection: Any) -> None:
+        connection.execute("INSERT INTO datasets VALUES ('d', ?, 'd', '', 0)", (ORG,))
+        for name, at_us in (("kept", 5), ("gone", 5), ("last", 6), ("later", 7), ("early", 4)):
+            connection.execute(
+                "INSERT INTO dataset_rows (id, organization_id, dataset_id, origin_request_id,"
+                " exchange_id, created_at_us, recorded_at_us, stored_bytes, packed)"
+                " VALUES (?, ?, 'd', ?, ?, 0, ?, 1, x'00')",
+                (name, ORG, name, name.encode().ljust(16), at_us),
+            )
+
+    stores.state.write(copies)
+    ask(stores, "span", "5/7")
+    async with running(stores):
+        await until_done(stores)
+    left = stores.state.read(lambda c: c.execute("SELECT id FROM dataset_rows").fetchall())
+    assert sorted(row[0] for row in left) == ["early", "kept", "later"]
+
+
+def test_deletions_that_wait_outlive_the_new_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = MIGRATIONS[: [s.__name__ for s in MIGRATIONS].index("m059_erasures_of_spans")]
+    path = tmp_path / "older.sqlite"
+    with monkeypatch.context() as patched:
+        patched.setattr("storage.state.MIGRATIONS", before)
+        older = Stores(State.open(path))
+        asked = ask(older, "user", "a person")
+        with pytest.raises(ValueError, match="CHECK"):
+            ask(older, "span", "/7")
+        older.state.close()
+    newer = Stores(State.open(path))
+    assert rows(newer) == [asked]
+    assert ask(newer, "span", "/7").kind == "span"
+    newer.state.close()
 
 
 async def test_a_request_that_is_not_there_is_done_at_once(

@@ -137,6 +137,8 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ("POST", "/v1/cache/top-requests"): Case(body={**ALL, **TIME}, answer=[]),
     ("POST", "/v1/rate-limits/blocked"): Case(body=SERIES),
     ("GET", "/v1/budgets"): Case(answer=[]),
+    ("POST", "/v1/budgets"): Case(body={}, status=(422,)),
+    ("DELETE", "/v1/budgets/{budget_id}"): Case("/v1/budgets/{budget_id}", status=GONE),
     ("GET", "/api/llm-costs"): PUBLIC,
     ("POST", "/v1/public/security"): Case(body={"text": "hello"}),
     ("GET", "/v1/public/model-registry/models"): PUBLIC,
@@ -321,11 +323,13 @@ CASES: Final[dict[tuple[str, str], Case]] = {
     ),
     # -- keys and settings
     ("GET", "/v1/api-keys"): Case(answer=[]),
+    ("GET", "/v1/api-keys/usage"): Case(answer=[]),
     ("POST", "/v1/api-keys"): Case(body={}, status=(422,)),
     ("PATCH", "/v1/api-keys/{key_id}"): Case(
         "/v1/api-keys/{key_id}", {"api_key_name": "mine now"}, GONE
     ),
     ("DELETE", "/v1/api-keys/{key_id}"): Case("/v1/api-keys/{key_id}", status=GONE),
+    ("GET", "/v1/api-keys/providers"): PUBLIC,
     ("GET", "/v1/api-keys/provider-keys"): PUBLIC,
     ("POST", "/v1/api-keys/provider-key"): Case(body={}, status=(422,)),
     **{(method, "/v1/api-keys/provider-key/{provider_key_id}"): Case(

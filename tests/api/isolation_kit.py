@@ -15,11 +15,12 @@ from appliance.core.passwords import hash_password
 from appliance.errors import Refusal
 from storage import accounts as book
 from storage.sign_in_links import add_link
-from tests.api.kit import number_of, request_id, request_row
+from tests.api.kit import ORG, number_of, request_id, request_row
 from tests.api.office_kit import MINE, SECOND, SECRET, THEIRS, Office, office
 from tests.storage.analytics_rows import body_row
 
 WORD = "Zanzibar"
+BUDGET = "0b0b0b0b-0000-4000-8000-000000000001"
 PASSWORD = "an Owl at Midnight"
 
 
@@ -44,6 +45,13 @@ class OwnWallets:
         self.asked.add(account.org)
         return []
 
+    async def drop_budget(self, account: Any, budget_id: str) -> Any:
+        self.asked.add(account.org)
+        if (account.org, budget_id) != (ORG, BUDGET):
+            return None
+        told = {"scope": "user", "value": WORD, "period": "day", "limit_usd": "1"}
+        return {"id": BUDGET, **told}
+
     def webhook_secret(self) -> str:
         raise Refusal(500, "webhook_closed", "no")
 
@@ -53,7 +61,7 @@ class Planted:
 
     def __init__(self, desk: Office) -> None:
         self.desk = desk
-        self.ids: dict[str, str] = {"org": MINE, "request_id": request_id(1)}
+        self.ids = {"org": MINE, "request_id": request_id(1), "budget_id": BUDGET}
         self.wallets = OwnWallets()
         self.secrets = [SECRET, SECOND, PASSWORD]
         self.cookies: dict[str, tuple[tuple[bytes, bytes], ...]] = {}

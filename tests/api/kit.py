@@ -32,6 +32,7 @@ from appliance.errors import Refusal
 from appliance.exchange import ReplySide
 from appliance.providers.registry import ModelRegistry
 from appliance.providers.registry_pages import price_page, registry_page
+from appliance.providers.storable import storable
 from appliance.providers.table import ProviderTable
 from appliance.services_accounts import AccountsOf
 from appliance.services_datasets import CopiesOf
@@ -157,6 +158,9 @@ class FakeModels:
 
     async def registry(self) -> list[dict[str, Any]]:
         return registry_page(ModelRegistry(ProviderTable.built_in()))
+
+    def storable(self) -> list[dict[str, Any]]:
+        return storable(ProviderTable.built_in().rows.values())
 
 
 @dataclass

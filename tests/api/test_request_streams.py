@@ -5,6 +5,7 @@ import io
 import json
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 import pyarrow.parquet
 import pytest
@@ -72,6 +73,78 @@ async def test_spans_users_and_sessions(house: House) -> None:
     assert await found(f"until={second}") == [request_id(0)]
     assert await found("user=ada") == [request_id(0), request_id(1)]
     assert await found("session=s1&user=ada") == [request_id(1)]
+
+
+WIDE = {"request_response_rmt": {"user_id": {"equals": "ada"}}}
+OLDER = {"left": {"request": {"user_id": {"equals": "ada"}}}, "operator": "and",
+         "right": {"response": {"status": {"equals": 200}}}}  # fmt: skip
+BODY = {"request_response_rmt": {"request_body": {"contains": "needle"}}}
+EDITED = {"properties": {"App": {"equals": "search"}}}
+
+
+def with_filter(node: Any, **more: str) -> str:
+    return "/v1/export?" + urlencode({"filter": json.dumps(node), **more})
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize(
+    "node", [WIDE, OLDER, BODY, EDITED], ids=["wide", "older", "body", "edited"]
+)
+@pytest.mark.parametrize("window", [1, 3, 100])
+async def test_a_filter_narrows_it_and_a_cursor_goes_on(
+    house: House, monkeypatch: pytest.MonkeyPatch, node: Any, window: int
+) -> None:
+    """Every third row is found; windows end before, at and behind one."""
+    monkeypatch.setattr(request_export, "WINDOW_ROWS", window)
+    found = [n for n in range(20) if n % 3 == 0]
+    house.add(
+        *(at(n, user_id="ada" if n in found else "bob",
+             properties={"App": "search" if n in found else "mail"}) for n in range(20)),
+        bodies=tuple(body_row(n, request=f'"a Needle {n}"') for n in found),
+    )  # fmt: skip
+    rows = lines(await house.get(with_filter(node)))
+    assert [row["request_id"] for row in rows] == [request_id(n) for n in found]
+    rest = await house.get(with_filter(node, cursor=rows[2]["exchange_id"]))
+    assert lines(rest) == rows[3:]
+    span = with_filter(node, since="2026-01-01T00:00:06Z", until="2026-01-01T00:00:15Z")
+    assert lines(await house.get(span)) == rows[2:5]
+    sheet = await house.get(with_filter(node, format="csv", bodies="true"))
+    assert len(list(csv.reader(io.StringIO(sheet.body.decode(), newline="")))) == len(found) + 1
+    parquet = await house.get(with_filter(node, format="parquet", bodies="true"))
+    table = pyarrow.parquet.read_table(io.BytesIO(parquet.body))
+    assert sorted(str(one) for one in table["request_id"].to_pylist()) == sorted(
+        request_id(n) for n in found
+    )
+    assert lines(await house.get(with_filter(node), headers=OTHER)) == []
+
+
+async def test_a_filter_of_everything_and_of_nothing(house: House) -> None:
+    house.add(*(at(n) for n in range(3)))
+    for node in ("all", {}, {"type": "all"}):
+        assert len(lines(await house.get(with_filter(node)))) == 3
+    assert lines(await house.get(with_filter({"request": {"user_id": {"equals": "eve"}}}))) == []
+    missing = {"request_response_rmt": {"response_body": {"contains": "nowhere"}}}
+    assert lines(await house.get(with_filter(missing))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("{", 400, "filter: not JSON"),
+        ("[" * 5000, 400, "filter: nested too deeply"),
+        ('{"nowhere": {}}', 422, "filter.nowhere: there is no such table here"),
+        ('{"request": {"user_id": {"gt": 1}}}', 422, "filter.request.user_id.gt: this field takes"),
+        ("null", 422, 'filter: expected an object or "all"'),
+        ('"' + "x" * 16_384 + '"', 414, "filter: longer than 16384 bytes"),
+    ],
+)
+async def test_a_filter_that_cannot_be_read_is_named(
+    house: House, text: str, status: int, words: str
+) -> None:
+    for form in ("ndjson", "parquet"):
+        reply = await house.get("/v1/export?" + urlencode({"filter": text, "format": form}))
+        assert (reply.status, reply.json["error"].startswith(words)) == (status, True), reply.body
+    assert house.app.state.export_streams.open == 0
 
 
 async def test_csv_and_parquet_say_the_same(house: House) -> None:

@@ -4,7 +4,9 @@ request, is written down, and no stored secret is told."""
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from appliance.core.keys import hash_key
 from appliance.core.provider_credentials import Secret as Stored
-from tests.api.kit import ORG, OTHER_ORG
+from tests.api.kit import ORG, OTHER_ORG, request_row
 from tests.api.office_kit import SECOND, SECRET, Office, office
 from tests.api.wallet_kit import till
 
@@ -49,6 +51,35 @@ async def test_a_key_works_until_it_is_revoked(desk: Office) -> None:
     assert [act["action"] for act in acts] == ["key.revoke", "key.rename", "key.create"]
     assert all(act["actor"] == "key:k2" and act["target"] == made["id"] for act in acts)
     assert made["apiKey"] not in json.dumps(acts)
+
+
+async def test_when_a_key_was_used_last_and_how_often(desk: Office) -> None:
+    made = [(await desk.ask("POST", KEYS, {"api_key_name": n})).json["id"] for n in "abc"]
+    now_us = time.time_ns() // 1000
+    day_us = 86_400_000_000
+
+    def call(number: int, key_id: str, days_ago: float, org: bytes = ORG) -> tuple[Any, ...]:
+        at_us = now_us - int(days_ago * day_us)
+        return request_row(
+            number,
+            organization_id=org,
+            api_key_id=key_id,
+            request_created_at=at_us,
+            recorded_at=at_us,
+        )
+
+    desk.house.add(
+        call(1, made[0], 1), call(2, made[0], 29), call(3, made[0], 31), call(4, made[1], 90),
+        call(5, made[1], 1, OTHER_ORG), call(6, "of nobody", 1),
+    )  # fmt: skip
+    rows = {row["id"]: row for row in (await desk.ask("GET", f"{KEYS}/usage")).json["data"]}
+    assert [rows[one]["calls_30d"] for one in made] == [2, 0, 0]
+    assert rows[made[2]]["last_used_at"] is None
+    for key_id, days in ((made[0], 1), (made[1], 90)):
+        last = datetime.fromisoformat(rows[key_id]["last_used_at"])
+        assert abs(last.timestamp() - (now_us - days * day_us) / 1e6) < 0.01
+    assert (await desk.ask("GET", f"{KEYS}/usage", who="other")).json["data"] == []
+    assert (await desk.ask("GET", f"{KEYS}/usage", who="writer")).status == 403
 
 
 @pytest.mark.parametrize("permission", ["rw", "r", "w"])

@@ -65,6 +65,8 @@ LINES = [
          "appliance.door.http1:FastConnection.read_body", WAITS),
     Line("mock_body", "mock", "pipeline", "closed"),
     Line("own_reply", "mock", "pipeline", "closed", ways=ALL),
+    Line("unlimited", "mock-limited", "ratelimit-policy", "as-is"),
+    Line("passed_over", "mock-limited", "mock-response", "as-is"),
     Line("wants_usage", "usage", "stream-usage", "open"),
     Line("ask_for_usage", "usage", "stream-usage", "open", ways=ALL),
     Line("wants_edit", "prompt", "prompt", "open"),
@@ -201,5 +203,5 @@ NO_LINES = {
     "Untapped", "attempt_reply", "last_words", "client_gone", "house.metrics.count",
     "x.reply.watch.enter", "house.dialling", "house.route_to",
     "ORDER", "Turns", "Unordered", "turns.candidates", "gateway.planned", "gateway.is_plain",
-    "gateway.sent_model",
+    "gateway.sent_model", "house.posthog.note",
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -21,6 +22,10 @@ def found_in(data: Path, word: str) -> list[str]:
         str(path) for path in data.rglob("*")
         if path.is_file() and word.encode() in path.read_bytes()
     ]  # fmt: skip
+
+
+def at() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def test_a_user_goes_and_others_stay(provider: Provider, tmp_path: Path) -> None:
@@ -67,5 +72,18 @@ def test_a_user_goes_and_others_stay(provider: Provider, tmp_path: Path) -> None
         acts = [act["action"] for act in appliance.command("audit")]
         assert acts.count("deletion.done") == 2
         assert "ann" not in str([act["target"] for act in appliance.command("audit")])
-    for word in (WORDS[0], "Zeta-of-bob"):
+        middle = at()
+        late = call("cy", "Theta-of-cy", "s4")
+        sent = {"kind": "span", "id": f"/{middle}"}
+        assert appliance.call("/v1/appliance/deletions", sent, bearer).json["data"]["id"]
+        until(lambda: ("span", "done", 1) in state())
+        assert [row["r"] for row in appliance.query("SELECT request_id AS r FROM requests")] == [
+            late
+        ]
+        appliance.command("delete", kind="span", id=f"{middle}/2999-01-01")
+        until(lambda: state().count(("span", "done", 1)) == 2)
+        assert appliance.query("SELECT request_id AS r FROM requests") == []
+        reply = appliance.call("/v1/appliance/deletions", {"kind": "span", "id": middle}, bearer)
+        assert (reply.status, "SINCE/UNTIL" in reply.json["error"]) == (422, True)
+    for word in (*WORDS, "Zeta-of-bob", "Theta-of-cy"):
         assert found_in(appliance.data, word) == []

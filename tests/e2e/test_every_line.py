@@ -80,6 +80,8 @@ SCENES: dict[str, tuple[str, dict[str, str]]] = {
     "proxy": (CHAT, {}),
     "big": (CHAT, {**OWN, "x-fake": "fake-big-600"}),
     "mock": (CHAT, {**OWN, "__helicone-mock-response": '{"mocked":true}'}),
+    "mock-limited": (CHAT, {**OWN, "__helicone-mock-response": "{}",
+                            "Helicone-RateLimit-Policy": "1;w=3600"}),
     "bad-mock": (CHAT, {**OWN, "__helicone-mock-response": "{"}),
     "no-key": (CHAT, {"Helicone-Auth": "Bearer sk-helicone-aaaaaaa-bbbbbbb-ccccccc-dddddde"}),
     "usage": (CHAT, {**OWN, "Helicone-Stream-Usage": "true"}),
@@ -374,7 +376,7 @@ def test_every_line_is_in_the_table() -> None:
         "house.recorder", "house.limits", "house.wallets", "house.platform", "house.log",
         "house.guards", "house.load", "house.proxies", "x.asks", "x.aim", "x.taken",
         "x.attempts", "x.route", "x.org", "x.region", "x.hedge",
-        "x.route.provider.id", "x.head.headers",
+        "x.route.provider.id", "x.head.headers", "x.exchange_id",
     }  # fmt: skip
     known = {line.name for line in LINES} | NO_LINES
     assert lines - known - values == set()

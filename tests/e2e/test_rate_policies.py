@@ -137,6 +137,31 @@ def test_a_key_that_nobody_knows_is_not_limited_and_told(appliance: Appliance) -
     told(appliance, "limits", "remove", "1;w=3600;s=nobody")
 
 
+def test_a_mocked_reply_takes_no_token_and_says_so(appliance: Appliance) -> None:
+    org = new_org(appliance)
+    told(appliance, "limits", "set", "1;w=3600", "--org", org)
+    limited = new_key(appliance, "--rate-limited", "--org", org)
+    plain = new_key(appliance, "--org", org)
+    for key, more, says in (
+        (limited, {}, ["ratelimit-policy;reason=mocked"]),
+        (plain, {"helicone_ratelimit_policy": "1;w=3600"}, ["ratelimit-policy;reason=mocked"]),
+        (plain, {}, []),
+        (plain, {"helicone_cache_enabled": "true", "helicone_moderations_enabled": "true",
+                 "helicone_llm_security_enabled": "true"},
+         [f"{name};reason=mocked" for name in (
+             "cache-enabled", "llm-security-enabled", "moderations-enabled")]),
+    ):  # fmt: skip
+        for _ in range(2):
+            named = {name.replace("_", "-"): value for name, value in more.items()}
+            named |= {"helicone-auth": f"Bearer {key}", "__helicone-mock-response": "{}"}
+            reply = appliance.call(CHAT, ASK, named)
+            assert (reply.status, reply.body) == (200, b"{}")
+            found = [value.decode() for value in reply.values("helicone-not-applied")]
+            assert found == says, (key, more)
+        assert appliance.row(reply.id)["not_applied"] == says
+    assert statuses(appliance, limited, 2) == [200, 429]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

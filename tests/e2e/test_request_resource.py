@@ -6,7 +6,7 @@ import json
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from appliance.api.streamed import STREAMS_MAX
@@ -73,6 +73,14 @@ def test_an_export_of_everything_and_of_the_rest(appliance: Appliance) -> None:
     table = appliance.call(f"{base}&format=csv", method="GET")
     assert table.body.count(b"\r\n") == 6
     assert not list((appliance.data / "tmp").glob("export-*"))
+    # As the page asks: the filter is in the address, and one that is too long for it is said so.
+    node = {"request_response_rmt": {"request_id": {"equals": ids[1]}}}
+    found = appliance.call(f"/v1/export?{urlencode({'filter': json.dumps(node)})}", method="GET")
+    assert [json.loads(line)["request_id"] for line in found.body.splitlines()] == [ids[1]]
+    encoded = appliance.call("/v1/export?filter=" + "%20" * 16_000 + "%22all%22", method="GET")
+    assert (encoded.status, encoded.end) == (200, "clean")
+    assert appliance.call("/v1/export?filter=" + "%22" * 17_000, method="GET").status == 414
+    assert appliance.call("/v1/export?filter=" + "x" * 70_000, method="GET").status == 414
 
 
 def test_the_live_stream_tells_what_ends(appliance: Appliance) -> None:

@@ -147,6 +147,22 @@ def test_a_filter_that_cannot_be_read_says_why(browser: Browser, appliance: Appl
         assert "is no field" in seen.page.inner_text(".why")
 
 
+def test_an_export_has_what_the_filter_finds(browser: Browser, appliance: Appliance) -> None:
+    with watched(browser, appliance) as seen:
+        page = seen.page
+        seen.go("/requests?q=status+%3E%3D+400+or+request+~+%22a+%26+b%22", shows=".list-row")
+        expect(page.locator(".list-foot")).to_contain_text(" of ")
+        total = page.locator(".list-foot").inner_text().partition(" shown of ")[2].split()[0]
+        page.get_by_role("button", name="Export").click()
+        with page.expect_download() as saved:
+            page.get_by_text("JSON lines", exact=True).click()
+        rows = [json.loads(line) for line in saved.value.path().read_text().splitlines()]
+        assert len(rows) == int(total) > 0
+        assert {row["response_status"] >= 400 for row in rows} == {True}
+        seen.go("/requests?q=nonsense+%3D+1", shows=".why")
+        expect(page.get_by_role("button", name="Export")).to_be_disabled()
+
+
 def test_the_list_goes_on_as_far_as_one_scrolls(browser: Browser, appliance: Appliance) -> None:
     with watched(browser, appliance) as seen:
         page = seen.page

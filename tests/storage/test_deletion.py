@@ -193,6 +193,26 @@ def test_what_is_meant_is_found_in_journal_and_lake(
     )
 
 
+@pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
+@pytest.mark.parametrize(
+    ("since", "until", "wanted"),
+    [(2, 5, {2, 3, 4}), (None, 3, {1, 2}), (5, None, {5, 6}), (7, 9, set()), (3, 4, {3})],
+)
+def test_a_span_has_its_begin_and_not_its_end(
+    tmp_path: Path, keys: SegmentKeys | None, since: int | None, until: int | None, wanted: set[int]
+):
+    write_segment(tmp_path, [exchange(n) for n in (1, 2, 3)], keys=keys)
+    lake = open_lake(tmp_path, keys)
+    roll(lake, Derive(tmp_path, keys), upto=1)
+    lake.tidy(1)
+    timeless = exchange(9, START_US, created_at_us=None)
+    write_segment(tmp_path, [*(exchange(n) for n in (4, 5, 6)), timeless], keys=keys)
+    write_segment(tmp_path, [exchange(3)], org=OTHER_ORG, closed=False, keys=keys)
+    bounds = (None if n is None else START_US + n * 1_000_000 for n in (since, until))
+    found = deletion.find(lake, Selector(None, ORG, None, None, *bounds))
+    assert set(found) == {exchange_id(n, START_US + n * 1_000_000) for n in wanted}
+
+
 def test_a_roll_waits_for_the_deletion_in_its_segments(tmp_path: Path):
     write_segment(tmp_path, [_secret(1), exchange(2)])
     write_segment(tmp_path, _intents(COLD))

@@ -1,7 +1,7 @@
 // Keys of the organisation: made here, shown once, renamed, and taken out of use.
 import { html, useState } from "../lib/html.js";
 import { get, patch, post, remove } from "../lib/api.js";
-import { ago, time, utc } from "../lib/format.js";
+import { ago, count, time, utc } from "../lib/format.js";
 import { forget, useAct, useQuery } from "../lib/query.js";
 import { setParams } from "../lib/route.js";
 import { may, useSession } from "../lib/session.js";
@@ -45,18 +45,28 @@ const Hint = ({ permission }) => permission === "r"
   : html`<p class="muted">Send it with every call as <code>Helicone-Auth: Bearer …</code>, beside the provider's key.</p>`;
 
 function Table({ rows, session, mayConfigure, setOpen }) {
+  const usage = useQuery(`keys.usage:${rows.length}`, (signal) => get("/v1/api-keys/usage", { signal }));
+  const usedOf = (row) => usage.data?.find((one) => one.id === row.id);
   return html`<div class="table-box" tabindex="0"><table class="plain">
-    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Made</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
+    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Made</th><th title="Its last call on record. What it reads over REST is not on record">Last used</th><th class="num" title="Calls on record of the last 30 days">Calls, 30 days</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${[...rows].reverse().map((row) => html`<tr key=${row.id}>
       <td class="cut" title=${`Id ${row.id}`}>${row.api_key_name}</td>
       <td><span class="badge" title=${PERMISSIONS[row.key_permissions]?.tells}>${PERMISSIONS[row.key_permissions]?.name ?? row.key_permissions}</span></td>
       <td>${row.rate_limited ? html`<a href="/limits">hold</a>` : html`<span class="muted">do not hold</span>`}</td>
       <td>${session.organization?.region}</td>
       <td class="nowrap" title=${`${utc(row.created_at)}, ${ago(row.created_at)}`}>${time(row.created_at)}</td>
+      <${Used} used=${usedOf(row)} name=${row.api_key_name} isFailed=${Boolean(usage.error)} />
       ${mayConfigure && html`<td class="acts">
         <button type="button" class="plain" aria-label=${`Rename ${row.api_key_name}`} onClick=${() => setOpen({ kind: "rename", row })}>Rename</button>
         <button type="button" class="plain danger" aria-label=${`Revoke ${row.api_key_name}`} onClick=${() => setOpen({ kind: "revoke", row })}>Revoke</button></td>`}
     </tr>`)}</tbody></table></div>`;
+}
+
+/** Comes behind the list: it is asked of the records. */
+function Used({ used, name, isFailed }) {
+  if (!used) return html`<td class="muted">${isFailed ? "not known now" : "…"}</td><td class="num muted">${isFailed ? "–" : "…"}</td>`;
+  return html`<td class="nowrap" aria-label=${`Last use of ${name}`} title=${used.last_used_at ? utc(used.last_used_at) : ""}>${used.last_used_at ? ago(used.last_used_at) : html`<span class="muted">never</span>`}</td>
+    <td class="num">${count(used.calls_30d)}</td>`;
 }
 
 function Make({ close, made }) {

@@ -40,6 +40,7 @@ function About({ session }) {
       <dt>Made</dt><dd title=${utc(organization.created_at)}>${time(organization.created_at)}</dd>
       ${session.user && html`<dt>You are</dt><dd>${session.user.name && `${session.user.name}, `}${session.user.email} <span class="badge accent">${session.role}</span></dd>`}
     </dl>
+    ${may(session, "configure") && html`<p class="muted small"><a href="/health/deletions">Delete records for good</a>: of a user, a session, a span of time, or all of it.</p>`}
     ${isOpen && html`<${Name} title="Rename the organisation" verb="Rename" value=${organization.name} close=${() => setOpen(false)}
       act=${async (name) => { await patch(`/v1/organization/${organization.id}`, { name }); forget("organizations"); session.reload(); }} />`}<//>`;
 }

@@ -61,12 +61,12 @@ function Budgets() {
   const keys = useQuery(budgets.data?.some((row) => row.scope === "key") ? "keys" : null, (signal) => get("/v1/api-keys", { signal }));
   const nameOf = (row) => (row.scope === "key" && keys.data?.find((one) => one.id === row.value)?.api_key_name) || row.value;
   const none = html`<p>No budget is set. A budget says what a key, a user or the value of a property may spend in a day, a week or a month; when that is used up, further calls are refused. No credits are needed for it.</p>
-    <${CodeBox} text=${"helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets set property:team 100 --per month --value search"} />`;
+    <p><a href="/limits">Set a budget</a></p>`;
   return html`<${Section} title="Budgets" tells="What may be spent in the period that runs. Periods begin at midnight UTC, weeks on Monday.">
     <${Shown} query=${budgets} empty=${html`<div class="stack">${none}</div>`}>${(rows) => html`
       <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>For</th><th>Value</th><th class="num">Spent</th><th class="num" title="Set aside for calls that are under way">Held</th><th class="num">Limit</th><th>Used</th><th>Id</th></tr></thead>
         <tbody>${[...rows].sort((a, b) => share(b) - share(a)).map((row) => html`<${Budget} key=${`${row.id}:${row.value}`} row=${row} name=${nameOf(row)} />`)}</tbody></table></div>
-      <details><summary>Set or remove one</summary><${CodeBox} text=${`helicone-appliance budgets set user 5 --per day\nhelicone-appliance budgets remove ${rows[0].id}`} /></details>`}<//><//>`;
+      <p class="muted small"><a href="/limits">Set or remove budgets</a></p>`}<//><//>`;
 }
 
 const share = (row) => (Number(row.limit_usd) ? (Number(row.spent_usd) + Number(row.held_usd)) / Number(row.limit_usd) : 1);

@@ -1,4 +1,5 @@
-// Deletion for good: a user of one's application, a session, a request, or the whole organisation.
+// Deletion for good: a user of one's application, a session, a request, a span of time, or the
+// whole organisation.
 import { html, useState } from "../../lib/html.js";
 import { get, post } from "../../lib/api.js";
 import { count, time, utc } from "../../lib/format.js";
@@ -12,7 +13,19 @@ const KINDS = {
   user: { name: "A user", label: "Helicone-User-Id", hint: "As your application sends it, to the letter.", what: (id) => `all records of the user ${id}`, filter: (id) => ({ request_response_rmt: { user_id: { equals: id } } }) },
   session: { name: "A session", label: "Helicone-Session-Id", hint: "As your application sends it, to the letter.", what: (id) => `all records of the session ${id}`, filter: (id) => ({ request_response_rmt: { properties: { "Helicone-Session-Id": { equals: id } } } }) },
   request: { name: "A request", label: "Id of the request", hint: "A UUID, as the request's drawer shows it.", what: (id) => `the record of the request ${id}`, filter: null },
+  span: { name: "A span of time", what: (id) => html`all records that were created ${spanWords(id)}`, filter: (id) => ({ request_response_rmt: { request_created_at: bounds(id) } }) },
   organization: { name: "The organisation", label: "", hint: "", what: (id, session) => `everything of the organisation ${session.organization.name}`, filter: null },
+};
+
+/** "since/until" in ISO 8601, as the API takes it; there may be no begin. */
+const bounds = (id) => {
+  const [gte, lt] = id.split("/");
+  return { ...(gte && { gte }), lt };
+};
+const spanWords = (id) => {
+  const { gte, lt } = bounds(id);
+  const shown = (at) => html`<span title=${utc(at)}>${time(at)}</span>`;
+  return gte ? html`from ${shown(gte)} until ${shown(lt)}` : html`before ${shown(lt)}`;
 };
 
 export function Deletions({ session }) {
@@ -35,12 +48,22 @@ export function Deletions({ session }) {
 function Ask({ session, ask }) {
   const [kind, setKind] = useState("user");
   const [id, setId] = useState("");
+  const [span, setSpan] = useState({ since: "", until: "" });
   const kinds = Object.keys(KINDS).filter((one) => one !== "organization" || session.role === "owner" && session.user);
   const isAll = kind === "organization";
-  const subject = isAll ? session.organization.id : id;
+  const subject = isAll ? session.organization.id : kind === "span" ? spanOf(span) : id;
   return html`<${Form} act=${{ busy: false, error: null }} verb="Delete …" isReady=${subject.trim() !== ""} submit=${() => ask({ kind, id: kind === "request" ? subject.trim() : subject })}>
     <${Field} id="del-kind" label="What"><select id="del-kind" value=${kind} onChange=${(event) => setKind(event.target.value)}>${kinds.map((one) => html`<option value=${one}>${KINDS[one].name}</option>`)}</select><//>
-    ${!isAll && html`<${Text} id="del-id" label=${KINDS[kind].label} hint=${KINDS[kind].hint} value=${id} set=${setId} autocomplete="off" spellcheck=${false} required />`}<//>`;
+    ${kind === "span" && html`
+      <${Text} id="del-since" type="datetime-local" label="Created from" hint="In your time zone. Left empty: all before the end." value=${span.since} set=${(since) => setSpan({ ...span, since })} />
+      <${Text} id="del-until" type="datetime-local" label="until" hint="This moment is not included. Records that come later are not deleted." value=${span.until} set=${(until) => setSpan({ ...span, until })} required />`}
+    ${!isAll && kind !== "span" && html`<${Text} id="del-id" label=${KINDS[kind].label} hint=${KINDS[kind].hint} value=${id} set=${setId} autocomplete="off" spellcheck=${false} required />`}<//>`;
+}
+
+/** What the API takes; empty while there is no end. */
+function spanOf({ since, until }) {
+  const utcOf = (text) => (text ? new Date(text).toISOString() : "");
+  return until ? `${utcOf(since)}/${utcOf(until)}` : "";
 }
 
 /** Says what it does and to how much; the whole organisation asks for its name. */

@@ -85,7 +85,7 @@ function Retention() {
   return html`<${Section} title="How long records stay"><${Shown} query=${kept}>${(told) => html`
     <dl class="facts"><dt>Time</dt><dd>${told.retention_days ? html`<b>${count(told.retention_days)} days</b>, then they are deleted with their bodies` : "without end"}</dd>
       <dt>Room</dt><dd>${told.retention_bytes ? html`at most <b>${bytes(told.retention_bytes)}</b>, then the oldest go` : "as much as the disk has"}</dd></dl>
-    <p class="muted small">Set it with <code>--retention-days 30</code> or <code>--retention-bytes</code> when the appliance starts; it holds for everybody on it.</p>`}<//><//>`;
+    <p class="muted small">Set it with <code>--retention-days 30</code> or <code>--retention-bytes</code> when the appliance starts; it holds for everybody on it. What was created in a span of time is deleted by hand under <a href="/health/deletions">Deletions</a>.</p>`}<//><//>`;
 }
 
 const Watch = () => html`<${Section} title="Watching it from outside">

@@ -15,14 +15,26 @@ const SETTINGS = {
   apiVersion: { name: "API version", hint: "Such as 2024-10-21." },
   heliconeModelId: { name: "For this model alone", hint: "A model's name; the key then serves no other." },
 };
-const USUAL = { bedrock: ["region", "crossRegion"], vertex: ["projectId", "region", "crossRegion"], azure: ["resourceName", "deploymentName", "apiVersion"] };
-const NAMES = { aws: "bedrock", "aws-bedrock": "bedrock", "azure-openai": "azure" };
-const idOf = (provider) => NAMES[provider.trim().toLowerCase()] ?? provider.trim().toLowerCase();
+const PLAIN = { secret: "key", settings: [], needs_address: false };
+
+/** Which providers' keys can be stored: [all, of(name)]; of what is not known, one key and no more. */
+function useProviders() {
+  const known = useQuery("storable", (signal) => get("/v1/api-keys/providers", { signal }));
+  const all = known.data ?? [];
+  const of = (name) => {
+    const wanted = name.trim().toLowerCase();
+    const forms = [wanted, wanted.replace(/[\s_]+/g, "-")];
+    return all.find((one) => forms.some((form) => one.id === form || one.aliases.includes(form))) ?? PLAIN;
+  };
+  return [all, of];
+}
 
 export function AddKey({ close, changed }) {
-  const known = useQuery("models", (signal) => get("/v1/public/model-registry/models", { signal }));
+  const [all, of] = useProviders();
   const [form, setForm] = useState({ provider: "", name: "", url: "", byok: true, config: {}, secret: "", second: "" });
   const set = (patched) => setForm((now) => ({ ...now, ...patched }));
+  const provider = of(form.provider);
+  const isUnknown = all.length > 0 && form.provider.trim() && provider === PLAIN;
   const [run, act] = useAct(async () => {
     const row = await post("/v1/api-keys/provider-key", {
       providerName: form.provider.trim(), providerKeyName: form.name.trim(), byokEnabled: form.byok,
@@ -34,15 +46,17 @@ export function AddKey({ close, changed }) {
   });
   return html`<${Dialog} title="Store a provider's key" close=${close}>
     <${Form} act=${act} submit=${run} verb="Store it" close=${close} isReady=${Boolean(form.provider.trim() && form.secret.trim())}>
-      <${Text} id="pk-provider" label="Provider" hint=${html`As the gateway calls it: openai, anthropic, bedrock … All of them: <code>helicone-appliance providers</code>`} value=${form.provider} set=${(provider) => set({ provider })} list="pk-providers" required autocomplete="off" autofocus />
-      <datalist id="pk-providers">${(known.data?.filters?.providers ?? []).map((id) => html`<option value=${id} />`)}</datalist>
-      <${Secret} provider=${form.provider} form=${form} set=${set} />
+      <${Text} id="pk-provider" label="Provider" hint=${isUnknown ? "This is none of those that are known here." : "As the gateway calls it: openai, anthropic, bedrock …"} value=${form.provider} set=${(provider) => set({ provider })} list="pk-providers" required autocomplete="off" autofocus />
+      <datalist id="pk-providers">${all.map(({ id }) => html`<option key=${id} value=${id} />`)}</datalist>
+      <${Secret} kind=${provider.secret} form=${form} set=${set} />
       <${Text} id="pk-name" label="Name" hint="To keep several of one provider. One of the same name is replaced." value=${form.name} set=${(name) => set({ name })} autocomplete="off" maxlength="200" />
-      <${Place} form=${form} set=${set} provider=${form.provider} />
+      <${Place} form=${form} set=${set} provider=${provider} />
     <//><//>`;
 }
 
 export function EditKey({ row, close, changed }) {
+  const [, of] = useProviders();
+  const provider = of(row.provider_name);
   const [form, setForm] = useState({ name: row.provider_key_name, url: row.base_url, byok: row.byok_enabled, config: { ...row.config }, secret: "", second: "" });
   const set = (patched) => setForm((now) => ({ ...now, ...patched }));
   const resource = (form.config.resourceName ?? "").trim() !== (row.config.resourceName ?? "");
@@ -60,13 +74,14 @@ export function EditKey({ row, close, changed }) {
   return html`<${Dialog} title=${`Change ${row.provider_key_name}`} close=${close}>
     <${Form} act=${act} submit=${run} verb="Save" close=${close} isReady=${form.name.trim() !== ""}>
       <${Text} id="pk-name" label="Name" value=${form.name} set=${(name) => set({ name })} required autocomplete="off" maxlength="200" />
-      <${Place} form=${form} set=${set} provider=${row.provider_name} />
+      <${Place} form=${form} set=${set} provider=${provider} />
       ${(resource || address) && html`<p class="notice warn">The secret was entered for the old address and is not sent to another one: enter it here as well, or the key is out of use until it is entered again.</p>
-        <${Secret} provider=${row.provider_name} form=${form} set=${set} isOptional />`}
+        <${Secret} kind=${provider.secret} form=${form} set=${set} isOptional />`}
     <//><//>`;
 }
 
 export function RotateKey({ row, close, changed }) {
+  const [, of] = useProviders();
   const [form, setForm] = useState({ secret: "", second: "" });
   const set = (patched) => setForm((now) => ({ ...now, ...patched }));
   const [run, act] = useAct(async () => {
@@ -78,18 +93,17 @@ export function RotateKey({ row, close, changed }) {
   return html`<${Dialog} title=${`Rotate ${row.provider_key_name}`} close=${close}>
     <${Form} act=${act} submit=${run} verb="Put it in the old one's place" close=${close} isReady=${form.secret.trim() !== ""}>
       <p class="muted">The next call is made with the new secret. Settings and proxy keys stay. Revoke the old one with ${row.provider_name} afterwards.</p>
-      <${Secret} provider=${row.provider_name} form=${form} set=${set} /><//><//>`;
+      <${Secret} kind=${of(row.provider_name).secret} form=${form} set=${set} /><//><//>`;
 }
 
 /** The secret: one line; of AWS two parts; of Google a file's text. */
-function Secret({ provider, form, set, isOptional = false }) {
-  const id = idOf(provider);
+function Secret({ kind, form, set, isOptional = false }) {
   const off = { autocomplete: "off", spellcheck: false, required: !isOptional };
-  if (id === "vertex") {
+  if (kind === "service_account") {
     return html`<${Field} id="pk-secret" label="Service account" hint="The text of its JSON file, with client_email and private_key.">
       <textarea id="pk-secret" class="code" value=${form.secret} onInput=${(event) => set({ secret: event.target.value })} aria-describedby="pk-secret-hint" ...${off} /><//>`;
   }
-  const isAws = id === "bedrock";
+  const isAws = kind === "pair";
   return html`<${Text} id="pk-secret" type="password" label=${isAws ? "Access key id" : "Key"} hint="It is sealed at once, and shown to nobody again." value=${form.secret} set=${(secret) => set({ secret })} ...${off} autocomplete="new-password" />
     ${isAws && html`<${Text} id="pk-second" type="password" label="Secret access key" value=${form.second} set=${(second) => set({ second })} ...${off} autocomplete="new-password" />`}`;
 }
@@ -99,14 +113,17 @@ const told = (config) => Object.fromEntries(Object.entries(config).map(([name, v
 
 /** Where the key goes, and the settings that its provider usually wants; the others are folded. */
 function Place({ form, set, provider }) {
-  const usual = USUAL[idOf(provider)] ?? [];
+  const usual = provider.settings;
   const others = Object.keys(SETTINGS).filter((name) => !usual.includes(name));
   const one = (name) => SETTINGS[name].isFlag ? html`<label class="option" key=${name}><input type="checkbox" checked=${form.config[name] === "true"}
       onChange=${(event) => set({ config: { ...form.config, [name]: event.target.checked ? "true" : "" } })} /><span class="grow">${SETTINGS[name].name}</span></label>` : html`<${Text} key=${name} id=${`pk-${name}`} label=${SETTINGS[name].name} hint=${SETTINGS[name].hint} autocomplete="off" value=${form.config[name] ?? ""} set=${(value) => set({ config: { ...form.config, [name]: value } })} />`;
-  return html`${usual.map(one)}
+  const isOwn = provider.needs_address;
+  // Azure's is made from the resource as well.
+  const url = html`<${Text} id="pk-url" label="Base URL" hint=${isOwn ? "Yours at this provider, the only place the key may go to." : "The only place the key may go to. Empty: the provider's own address."} type="url" placeholder="https://…" value=${form.url} set=${(text) => set({ url: text })} autocomplete="off" required=${isOwn && !usual.includes("resourceName")} />`;
+  return html`${usual.map((name) => SETTINGS[name] && one(name))}${isOwn && url}
     <label class="option"><input type="checkbox" checked=${form.byok} onChange=${(event) => set({ byok: event.target.checked })} />
       <span class="grow">The gateway may use it for this organisation's calls (BYOK)</span></label>
     <details><summary>Address and more settings</summary><div class="stack">
-      <${Text} id="pk-url" label="Base URL" hint="The only place the key may go to. Empty: the provider's own address." type="url" placeholder="https://…" value=${form.url} set=${(url) => set({ url })} autocomplete="off" />
+      ${!isOwn && url}
       ${others.map(one)}</div></details>`;
 }
