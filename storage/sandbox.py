@@ -224,6 +224,9 @@ def prepare(
         )
         for statement in create_tables_of(job.organization, state, bodies=asked.bodies):
             connection.execute(statement)
+    if asked.bodies:
+        # It takes a text for as long as a number, and would hold all bodies rather than all rows.
+        connection.execute("SET disabled_optimizers = 'build_side_probe_side'")
     for statement in macro_statements(asked.functions):
         connection.execute(statement)
     connection.execute("SET lock_configuration = true")

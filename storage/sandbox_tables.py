@@ -119,7 +119,9 @@ def create_tables_of(org: str, state: ViewState, *, bodies: bool) -> Iterator[st
         for column in RMT_COLUMNS
         if bodies or column.name not in BODY_COLUMNS
     )
-    join = f" LEFT JOIN {texts} AS b USING (exchange_id)" if bodies else ""
-    yield f"CREATE VIEW {RMT} AS SELECT {columns} FROM {requests} AS r{join}"
+    source = f"{requests} AS r"
+    if bodies:  # what is on the right is held in memory (`sandbox.prepare`): better rows than texts
+        source = f"{texts} AS b RIGHT JOIN {source} USING (exchange_id)"
+    yield f"CREATE VIEW {RMT} AS SELECT {columns} FROM {source}"
     yield f"CREATE VIEW requests AS SELECT * EXCLUDE (organization_id) FROM {requests}"
     yield f"CREATE VIEW bodies AS SELECT * EXCLUDE (organization_id) FROM {texts}"

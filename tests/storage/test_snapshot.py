@@ -169,6 +169,38 @@ def test_bodies_need_bounded_memory_however_many_are_hot(
         analytics.close()
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM request_response_rmt ORDER BY request_created_at DESC LIMIT 3",
+        "SELECT request_body, response_body FROM request_response_rmt WHERE request_id IN"
+        " (SELECT request_id FROM request_response_rmt ORDER BY cost DESC LIMIT 3)",
+        "SELECT b.* FROM bodies AS b JOIN requests AS r USING (exchange_id)"
+        " ORDER BY latency_ms DESC LIMIT 3",
+    ],
+)
+def test_a_query_over_bodies_does_not_hold_them_all(
+    large: tuple[Analytics, HotSnapshot], monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """Joins held every text rather than every row: the newest with their bodies were refused from
+    some hundred megabytes on."""
+    monkeypatch.setattr(sandbox, "DUCKDB_BYTES_MAX", 64 * MIB)
+    assert len(rows(*large, sql)) == 3
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Analytics, HotSnapshot]]:
+    """80 MiB of texts."""
+    folder = tmp_path_factory.mktemp("large")
+    analytics, hot = opened(folder / "a.duckdb"), HotSnapshot(folder)
+    for number in range(20):
+        batch = texts_of(range(number * 256, (number + 1) * 256), 8 * 1024)
+        analytics.ingest(batch, Position(1, (number + 1) * 25_600))
+    yield analytics, hot
+    hot.drop()
+    analytics.close()
+
+
 def texts_of(numbers: range, size: int) -> Batch:
     """Rows whose texts of `size` have hardly anything in common."""
     batch = Batch()
