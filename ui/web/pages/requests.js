@@ -44,7 +44,7 @@ const COLUMNS = [
   { id: "answered", name: "Response", width: "minmax(160px, 1.2fr)", show: (row) => row.answered || NONE, title: (row) => row.answered },
   { id: "tokens", name: "Tokens", width: "76px", num: true, sort: "total_tokens", show: (row) => short(row.tokens), title: (row) => `${count(row.prompt_tokens)} prompt, ${count(row.completion_tokens)} completion`, tells: "Prompt, completion and reasoning tokens" },
   { id: "latency", name: "Latency", width: "84px", num: true, sort: "latency", show: (row) => duration(row.latency), tells: "From the request's arrival to the end of the answer" },
-  { id: "cost", name: "Cost", width: "92px", num: true, sort: "cost", show: (row) => usd(row.cost), tells: "USD, by the price list at the time" },
+  { id: "cost", name: "Cost", width: "96px", num: true, sort: "cost", show: (row) => usd(row.cost), tells: "USD, by the price list at the time" },
   { id: "user", name: "User", width: "minmax(80px, 130px)", sort: "user_id", show: (row) => row.user || NONE },
   { id: "ttft", name: "First token", width: "92px", num: true, sort: "time_to_first_token", show: (row) => duration(row.ttft), isExtra: true },
   { id: "provider", name: "Provider", width: "110px", show: (row) => row.provider ?? NONE, isExtra: true },
@@ -204,6 +204,7 @@ export default function Requests({ params }) {
     <${Problem} error=${rows.error} again=${rows.reload} />
     ${unread ? null : !rows.rows.length && rows.loading ? html`<${Loading} />`
       : !rows.rows.length && !rows.error ? html`<${Nothing} isFiltered=${Boolean(q)} />`
+      : !rows.rows.length ? null
       : html`<${List} label="Requests" columns=${columns} rows=${rows.rows} more=${rows.more} hasMore=${!rows.done} fresh=${fresh}
           sort=${sorted && { id: sorted.id, down: sort.down }} setSort=${setSort} selected=${params.id} pick=${(row) => open(row.id)}
           marked=${marked} mark=${mark} markAll=${() => setMarked(marked.size >= rows.rows.length ? new Set() : new Set(rows.rows.map((row) => row.id)))}
