@@ -62,8 +62,20 @@ TOOL = {
 DAY_S = 86_400
 HOOK = "https://hooks.example.com/llm"
 RULES = (
-    {"name": "Each user", "quota": 1000, "unit": "requests", "window_seconds": 3600, "segment": "user"},
-    {"name": "All of us", "quota": 2500, "unit": "cents", "window_seconds": DAY_S, "segment": "global"},
+    {
+        "name": "Each user",
+        "quota": 1000,
+        "unit": "requests",
+        "window_seconds": 3600,
+        "segment": "user",
+    },
+    {
+        "name": "All of us",
+        "quota": 2500,
+        "unit": "cents",
+        "window_seconds": DAY_S,
+        "segment": "global",
+    },
 )
 ALERTS = (
     {"name": "Errors", "metric": "response.status", "threshold": 5, "time_window": "3600000"},
@@ -89,7 +101,7 @@ class Door:
         if reply.status != 200:
             raise SystemExit(f"a log was refused with {reply.status}: {text[:300]!r}")
 
-    def post(self, path: str, body: Any) -> Any:
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401
         """What the REST API answers, out of its envelope."""
         sent = {"Content-Type": "application/json"}
         if self._key:
@@ -207,13 +219,17 @@ def furnish(url: str, *, key: str = "") -> None:
     for rule in RULES:
         door.post("/v1/rate-limits", rule)
     for alert in ALERTS:
-        door.post("/v1/alert/create", {"webhooks": [HOOK], "emails": [], "slack_channels": [], **alert})
+        door.post(
+            "/v1/alert/create", {"webhooks": [HOOK], "emails": [], "slack_channels": [], **alert}
+        )
     door.post("/v1/webhooks", {"destination": HOOK})
     door.post("/v1/reports", {"name": "Weekly report", "emails": [], "webhooks": [HOOK]})
     found = door.post("/v1/request/query-clickhouse", {"filter": "all", "limit": 25})
     chosen = [row["request_id"] for row in found]
     door.post("/v1/helicone-dataset", {"datasetName": "good answers", "requestIds": chosen})
-    query = "select model, count(*) as requests from request_response_rmt group by 1 order by 2 desc"
+    query = (
+        "select model, count(*) as requests from request_response_rmt group by 1 order by 2 desc"
+    )
     door.post("/v1/helicone-sql/saved-query", {"name": "Requests by model", "sql": query})
     door.close()
 

@@ -153,7 +153,9 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("directory", nargs="?", default="screenshots", type=Path)
     parser.add_argument("--size", action="append", choices=sorted(SIZES), help="default: all")
-    parser.add_argument("--scheme", action="append", choices=("light", "dark"), help="default: both")
+    parser.add_argument(
+        "--scheme", action="append", choices=("light", "dark"), help="default: both"
+    )
     parser.add_argument("--only", action="append", help="this one, by its name; default: all")
     return parser.parse_args()
 

@@ -51,11 +51,11 @@ export const percent = (share) => (known(share) ? `${(share * 100).toFixed(share
 /** A time of the API as a Date: those without a zone are UTC. */
 export function date(value) {
   if (value === null || value === undefined || value === "") return null;
-  if (typeof value === "number" || value instanceof Date) return new Date(value);
-  const text = String(value).replace(" ", "T");
-  const found = new Date(/[Zz]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+  const found = typeof value === "number" || value instanceof Date ? new Date(value) : read(String(value).replace(" ", "T"));
   return Number.isNaN(found.getTime()) ? null : found;
 }
+
+const read = (text) => new Date(/[Zz]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
 
 const clockShort = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });

@@ -9,6 +9,7 @@ import { PAGES } from "../pages.js";
 import { Icon } from "./icon.js";
 import { Palette } from "./palette.js";
 import { Dialog, Toasts, toast } from "./pop.js";
+import { Loading } from "./states.js";
 import { applyTheme, nextTheme, theme } from "./theme.js";
 
 const HEALTH_MS = 30_000;
@@ -41,6 +42,12 @@ export function Frame({ children }) {
     ${PAGES.filter((page) => page.key).map((page) => html`<${GoKey} key=${page.id} page=${page} />`)}
   </div>`;
 }
+
+/** What is there before anything else is: as index.html has it, so that nothing jumps. */
+export const Shell = () => html`<div class="frame">
+  <div class="topline"><b>Helicone Appliance</b></div>
+  <div class="side"><span class="brand"><img src="/ui/icon.svg" alt="" /><span>Helicone Appliance</span></span></div>
+  <main><${Loading} /></main></div>`;
 
 function GoKey({ page }) {
   useKey(page.key, () => go(`/${page.id}`), `Go to ${page.name}`);
