@@ -46,7 +46,7 @@ const Hint = ({ permission }) => permission === "r"
 
 function Table({ rows, session, mayConfigure, setOpen }) {
   return html`<div class="table-box" tabindex="0"><table class="plain">
-    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Made</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
+    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Created</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${[...rows].reverse().map((row) => html`<tr key=${row.id}>
       <td class="cut" title=${`Id ${row.id}`}>${row.api_key_name}</td>
       <td><span class="badge" title=${PERMISSIONS[row.key_permissions]?.tells}>${PERMISSIONS[row.key_permissions]?.name ?? row.key_permissions}</span></td>

@@ -132,23 +132,29 @@ function useLive(on, rows, q) {
   useEffect(() => {
     if (!on) return undefined;
     const source = new EventSource("/v1/request/live");
-    let waiting = [];
-    source.addEventListener("request", (event) => { waiting.push(JSON.parse(event.data)); });
+    let waiting = []; // ids, the latest of them: a tab behind others is asked seldom
+    let came = 0;
+    source.addEventListener("request", (event) => {
+      came += 1;
+      waiting.push(JSON.parse(event.data).request_id);
+      if (waiting.length > LIVE_AT_ONCE) waiting.shift();
+    });
     source.addEventListener("skipped", () => toast("Many requests: some are not shown live"));
     let busy = false;
     const timer = setInterval(async () => {
       if (!waiting.length || busy) return;
-      const came = waiting.slice(-LIVE_AT_ONCE).map((row) => row.request_id);
+      const [ids, more] = [waiting, came];
       waiting = [];
+      came = 0;
       if (parse(q).tree) { rows.reload(); return; } // the filter is the server's business
       busy = true; // events come without bodies
-      const found = await post("/v1/request/query-ids", { requestIds: came }).catch(() => []);
+      const found = await post("/v1/request/query-ids", { requestIds: ids }).catch(() => []);
       busy = false;
       const added = found.map(shown);
       setFresh(new Set(added.map((row) => row.id)));
       rows.setState((now) => {
-        const ids = new Set(added.map((row) => row.id));
-        return { ...now, rows: [...added, ...now.rows.filter((row) => !ids.has(row.id))].slice(0, LIVE_ROWS_MAX), total: now.total === null ? null : now.total + added.length, done: now.done || now.rows.length > LIVE_ROWS_MAX };
+        const known = new Set(added.map((row) => row.id));
+        return { ...now, rows: [...added, ...now.rows.filter((row) => !known.has(row.id))].slice(0, LIVE_ROWS_MAX), total: now.total === null ? null : now.total + more, done: now.done || now.rows.length > LIVE_ROWS_MAX };
       });
     }, LIVE_MS);
     return () => { source.close(); clearInterval(timer); };
