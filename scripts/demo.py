@@ -60,6 +60,27 @@ TOOL = {
     },
 }  # fmt: skip
 DAY_S = 86_400
+HOOK = "https://hooks.example.com/llm"
+RULES = (
+    {
+        "name": "Each user",
+        "quota": 1000,
+        "unit": "requests",
+        "window_seconds": 3600,
+        "segment": "user",
+    },
+    {
+        "name": "All of us",
+        "quota": 2500,
+        "unit": "cents",
+        "window_seconds": DAY_S,
+        "segment": "global",
+    },
+)
+ALERTS = (
+    {"name": "Errors", "metric": "response.status", "threshold": 5, "time_window": "3600000"},
+    {"name": "Cost of a day", "metric": "cost", "threshold": 50, "time_window": "86400000"},
+)
 
 
 class Door:
@@ -79,6 +100,19 @@ class Door:
         text = reply.read()
         if reply.status != 200:
             raise SystemExit(f"a log was refused with {reply.status}: {text[:300]!r}")
+
+    def post(self, path: str, body: object) -> Any:  # noqa: ANN401
+        """What the REST API answers, out of its envelope."""
+        sent = {"Content-Type": "application/json"}
+        if self._key:
+            sent["Authorization"] = f"Bearer {self._key}"
+        self._connection.request("POST", path, json.dumps(body), sent)
+        reply = self._connection.getresponse()
+        text = reply.read()
+        if reply.status not in (200, 201):
+            raise SystemExit(f"{path} was refused with {reply.status}: {text[:300]!r}")
+        told = json.loads(text)
+        return told.get("data", told) if isinstance(told, dict) else told
 
     def close(self) -> None:
         self._connection.close()
@@ -155,18 +189,59 @@ def fill(url: str, *, key: str = "", calls: int = 600, seed: int = 7) -> int:
     sessions = max(1, calls // 40)
     for number in range(sessions):
         began_s = now_s - rng.random() * 5 * DAY_S - 300
+        user, name = rng.choice(USERS), rng.choice(("Support triage", "Weekly report"))
         for step in STEPS:
             took_s = rng.lognormvariate(0.3, 0.5)
             headers = {
-                "Helicone-User-Id": rng.choice(USERS),
+                "Helicone-User-Id": user,
                 "Helicone-Session-Id": f"session-{seed}-{number}",
-                "Helicone-Session-Name": rng.choice(("Support triage", "Weekly report")),
+                "Helicone-Session-Name": name,
                 "Helicone-Session-Path": step,
             }
             door.log(*call_of(rng, began_s, took_s), headers)
             began_s += took_s * rng.uniform(0.4, 1.1)
     door.close()
     return calls + sessions * len(STEPS)
+
+
+def furnish(url: str, *, key: str = "") -> None:
+    """What people set up: a prompt of two versions, rules, alerts, a webhook, a report, a dataset."""
+    door = Door(url, key)
+    body = prompt_body("Answer in two sentences, in a friendly tone.", 0.2)
+    made = door.post(
+        "/v1/prompt-2025", {"name": "support-answer", "tags": ["support"], "promptBody": body}
+    )
+    better = prompt_body("Answer in at most two sentences. Say so when you do not know.", 0.0)
+    ids = {"promptId": made["id"], "promptVersionId": made["versionId"]}
+    what = {"commitMessage": "Shorter, and honest about gaps", "promptBody": better}
+    more = {"newMajorVersion": False, "environment": "production"}
+    door.post("/v1/prompt-2025/update", {**ids, **what, **more})
+    for rule in RULES:
+        door.post("/v1/rate-limits", rule)
+    for alert in ALERTS:
+        door.post(
+            "/v1/alert/create", {"webhooks": [HOOK], "emails": [], "slack_channels": [], **alert}
+        )
+    door.post("/v1/webhooks", {"destination": HOOK})
+    door.post("/v1/reports", {"name": "Weekly report", "emails": [], "webhooks": [HOOK]})
+    found = door.post("/v1/request/query-clickhouse", {"filter": "all", "limit": 25})
+    chosen = [row["request_id"] for row in found]
+    door.post("/v1/helicone-dataset", {"datasetName": "good answers", "requestIds": chosen})
+    query = (
+        "select model, count(*) as requests from request_response_rmt group by 1 order by 2 desc"
+    )
+    door.post("/v1/helicone-sql/saved-query", {"name": "Requests by model", "sql": query})
+    door.close()
+
+
+def prompt_body(manner: str, temperature: float) -> dict[str, Any]:
+    """A version of the prompt."""
+    system = f"You are the support of {{{{hc:shop:string}}}}. {manner}"
+    said = [
+        {"role": "system", "content": system},
+        {"role": "user", "content": "{{hc:question:string}}"},
+    ]
+    return {"model": "gpt-4o-mini", "temperature": temperature, "messages": said}
 
 
 def main() -> int:
@@ -176,8 +251,11 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=600)
     parser.add_argument("--key", default="")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--furnish", action="store_true", help="prompts, rules, alerts as well")
     given = parser.parse_args()
     fill(given.url, key=given.key, calls=given.calls, seed=given.seed)
+    if given.furnish:
+        furnish(given.url, key=given.key)
     return 0
 
 

@@ -30,11 +30,36 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+# The colours and sizes of ui/web/style.css, which this page does without.
 STYLE: Final = (
-    "body{font:16px system-ui,sans-serif;max-width:24rem;margin:4rem auto;padding:0 1rem;"
-    "color-scheme:light dark}label{display:block;margin:1rem 0 .25rem}"
-    "input,button{font:inherit;width:100%;padding:.5rem;box-sizing:border-box}"
-    "button{margin-top:1.5rem}p.no{border-left:4px solid #c00;padding-left:.75rem}"
+    ":root{color-scheme:light dark;--line:light-dark(#dfe3e8,#2a313b);"
+    "--strong:light-dark(#8a94a3,#6b7686);--muted:light-dark(#576171,#9aa5b5);"
+    "--accent:light-dark(#0b62c4,#6cb0ff);--bad:light-dark(#b3261e,#ff8f86);"
+    "--surface:light-dark(#fff,#161a20)}*{box-sizing:border-box}"
+    "body{font:14px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;margin:0;"
+    "background:light-dark(#f7f8fa,#0f1216);color:light-dark(#1a1f27,#e6e9ee)}"
+    "main{width:min(24rem,100% - 2rem);margin:0 auto;padding:min(14vh,7rem) 0 3rem}"
+    ".brand{display:flex;align-items:center;justify-content:center;gap:10px;font-weight:650;"
+    "margin-bottom:1.25rem}.brand svg{width:28px;height:28px}"
+    ".card{background:var(--surface);border:1px solid var(--line);border-radius:10px;"
+    "padding:1.25rem 1.5rem 1.5rem}h1{font-size:18px;margin:0}"
+    "h2{font-size:14px;color:var(--muted);font-weight:500;margin:1.25rem 0 0;padding-top:1rem;"
+    "border-top:1px solid var(--line)}p{margin:.5rem 0 0}"
+    "label{display:block;font-weight:560;font-size:13px;margin:.9rem 0 .25rem}"
+    "input,button{font:inherit;width:100%;padding:.45rem .6rem;border-radius:6px;"
+    "border:1px solid var(--strong);background:var(--surface);color:inherit}"
+    "button{margin-top:1.1rem;cursor:pointer;font-weight:600}"
+    "button.primary{background:var(--accent);border-color:var(--accent);"
+    "color:light-dark(#fff,#06121f)}"
+    ":focus-visible{outline:2px solid var(--accent);outline-offset:2px}"
+    "p.no{border:1px solid var(--line);border-left:4px solid var(--bad);border-radius:6px;"
+    "padding:.5rem .75rem;margin:0 0 1rem}"
+)
+BRAND: Final = (
+    '<div class=brand><svg viewBox="0 0 32 32" aria-hidden=true>'
+    '<rect width=32 height=32 rx=8 fill="#0b6bcb"/><path d="M9 7v18M23 7v18M9 11c7 0 7 10 14 10M9 '
+    '21c7 0 7-10 14-10" fill=none stroke="#fff" stroke-width=2.6 stroke-linecap=round /></svg>'
+    "Helicone Appliance</div>"
 )
 
 router = APIRouter(default_response_class=Response, include_in_schema=False)
@@ -106,7 +131,7 @@ def _link_form(link: Link, token: str) -> str:
             "password",
             "new-password",
         )
-        + "<button>Go on</button></form>"
+        + "<button class=primary>Go on</button></form>"
     )
 
 
@@ -115,7 +140,7 @@ def _form(email: str) -> str:
         "<h1>Sign in</h1><form method=post action=/sign-in>"
         + _input("email", "E-mail address", "email", "username", email)
         + _input("password", "Password", "password", "current-password")
-        + "<button>Sign in</button></form><h2>Or with a key</h2>"
+        + "<button class=primary>Sign in</button></form><h2>Or with a key</h2>"
         "<form method=post action=/sign-in>"
         + _input("key", "Helicone key", "password", "off")
         + "<button>Sign in</button></form>"
@@ -138,6 +163,7 @@ def _shown(content: str, status: int) -> Response:
     html = (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
-        f"<title>helicone-appliance</title><style>{STYLE}</style>{content}</html>"
+        f"<title>Helicone Appliance</title><style>{STYLE}</style>"
+        f"<main>{BRAND}<div class=card>{content}</div></main></html>"
     )
     return Response(html, status, HEADERS, "text/html; charset=utf-8")

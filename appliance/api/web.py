@@ -60,6 +60,9 @@ PAGES: Final = (
 )  # fmt: skip
 
 
+HOME: Final = "dashboard"
+
+
 class PageConvertor(Convertor[str]):
     """A path that is a page's, with whatever lies below it."""
 
@@ -115,13 +118,22 @@ def read_files(folder: Path) -> dict[str, File]:
             kind = KINDS.get(path.suffix)
             if kind is not None and path.stat().st_size <= FILE_BYTES_MAX:
                 found[prefix + path.relative_to(root).as_posix()] = _file(path.read_bytes(), kind)
-    index = found.get(INDEX)
-    if index is not None:
-        names = [name for name in found if name.startswith(PRELOADED) and name.endswith(".js")]
-        lines = "\n".join(f'<link rel="modulepreload" href="/ui/{name}">' for name in names)
-        data = index.data.replace(PRELOADS.encode(), lines.encode())
-        found[INDEX] = _file(data, KINDS[".html"])
+    if INDEX in found:
+        found.update(_indexes(found))
     return found
+
+
+def _indexes(found: dict[str, File]) -> dict[str, File]:
+    """The page that all addresses show, once for each: it names what that one needs."""
+    shared = [name for name in found if name.startswith(PRELOADED) and name.endswith(".js")]
+    made = {}
+    for page in PAGES:
+        own = f"pages/{page.rpartition('/')[2]}"
+        names = [*shared, *(name for name in found if name.startswith((f"{own}.js", f"{own}/")))]
+        lines = "\n".join(f'<link rel="modulepreload" href="/ui/{name}">' for name in names)
+        data = found[INDEX].data.replace(PRELOADS.encode(), lines.encode())
+        made[f"{INDEX}/{page}"] = _file(data, KINDS[".html"])
+    return made
 
 
 def _file(data: bytes, kind: str) -> File:
@@ -136,7 +148,7 @@ async def file(request: Request) -> Response:
     """What the page loads. Revalidated with each load, so that an upgrade shows at once."""
     name = request.path_params["path"]
     found = await _files(request).find(name)
-    if found is None or name == INDEX:
+    if found is None or name.startswith(INDEX):
         raise Refusal(404, "file_unknown", "There is no such file of the pages.")
     return _sent(request, found, {"Cache-Control": "no-cache"})
 
@@ -146,10 +158,15 @@ async def page(request: Request) -> Response:
     """The page itself, whatever its address says; one line of text where its files are not there.
     Other paths than pages' are refused like any that is not there."""
     files = _files(request)
-    index = await files.find(INDEX)
+    index = await files.find(f"{INDEX}/{_page_of(request.path_params['path'])}")
     if index is None or await files.find(NEEDED) is None:
         return Response(MISSING, 503, media_type="text/plain; charset=utf-8")
     return _sent(request, index, {"Cache-Control": "no-cache"})
+
+
+def _page_of(path: str) -> str:
+    """Which of PAGES shows this address; the first one is the dashboard."""
+    return next((page for page in PAGES if f"{path}/".startswith(f"{page}/")), HOME)
 
 
 def _files(request: Request) -> Files:

@@ -90,6 +90,27 @@ def test_nothing_keeps_anybody_out(
         assert wide <= 0, "the page is wider than the window"
 
 
+def test_charts_tell_when_and_what(browser: Browser, thousand: Appliance) -> None:
+    with watched(browser, thousand) as seen:
+        seen.go("/dashboard", shows=".u-over")
+        expect(seen.page.locator(".card header .legend").first).to_contain_text("4xx")
+        box = seen.page.locator(".u-over").first.bounding_box()
+        assert box is not None
+        seen.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tip = seen.page.locator(".tip")
+        expect(tip.locator("div").first).to_contain_text(re.compile(r"\d:\d\d"))
+        expect(tip).to_contain_text(re.compile(r"Answered: \d"))
+
+
+def test_own_properties_come_first(browser: Browser, thousand: Appliance) -> None:
+    with watched(browser, thousand) as seen:
+        seen.go("/properties", shows=".tabs a")
+        names = seen.page.locator(".tabs a").all_inner_texts()
+        theirs = [name.startswith("Helicone-") for name in names]
+        assert len(set(theirs)) == 2
+        assert theirs == sorted(theirs)
+
+
 def test_the_first_address_is_where_one_begins(browser: Browser, tmp_path: Path) -> None:
     with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
         seen.go("/")

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
+from tests.e2e.starting import until
 from tests.e2e.ui_kit import WAIT_MS, chromium, log, on_record, watched
 from tests.fakes.appliance import Appliance
 
@@ -175,6 +176,29 @@ def test_the_list_goes_on_as_far_as_one_scrolls(browser: Browser, appliance: App
             page.keyboard.press("End")
             expect(foot).not_to_have_text(re.compile(rf"^\s*{shown} shown of "), timeout=WAIT_MS)
         assert page.locator(".list-row").count() < 80
+
+
+def test_a_session_is_gone_through_by_keys(browser: Browser, appliance: Appliance) -> None:
+    for step in ("/plan", "/plan/search"):
+        more = {"Helicone-Session-Id": "keys", "Helicone-Session-Path": step}
+        log(appliance, asked(f"Do {step}"), said("Done"), **more)
+    path = "/v1/session/keys/tree"
+    until(lambda: appliance.call(path, None, method="GET").json["data"]["total_requests"] == 2)
+    with watched(browser, appliance) as seen:
+        page = seen.page
+        seen.go("/sessions/keys", shows=".gantt .list-row")
+        rows = page.locator(".gantt .list-row")
+        expect(rows).to_have_count(4)
+        page.locator("[role=treegrid]").focus()
+        page.keyboard.press("End")
+        expect(rows.nth(3)).to_have_class(re.compile(r"\bat\b"))
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".drawer >> text=Do /plan/search")
+        page.keyboard.press("Escape")
+        expect(page.locator(".drawer")).to_have_count(0)
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowLeft")
+        expect(rows).to_have_count(1)
 
 
 def test_chosen_requests_go_into_a_dataset(browser: Browser, appliance: Appliance) -> None:

@@ -24,10 +24,21 @@ def test_what_the_heaviest_page_loads_is_light() -> None:
     for name, size in packed.items():
         if name.startswith("pages/"):
             pages[name.split("/")[1].removesuffix(".js")] += size
-        elif not name.startswith(("manual/", "vendor/swagger-ui-dist/")):
+        elif not name.startswith(("manual/", "vendor/swagger-ui-dist/", "index.html/")):
             shared += size
     assert len(pages) > 15
     assert shared + max(pages.values()) <= PACKED_BYTES_MAX, pages.most_common(3)
+
+
+def test_each_address_names_what_its_page_needs() -> None:
+    found = read_files(FOLDER)
+    for page in PAGES:
+        text = found[f"index.html/{page}"].data.decode()
+        own = set(re.findall(r'modulepreload" href="/ui/pages/([\w/.]+)"', text))
+        name = page.rpartition("/")[2]
+        assert f"{name}.js" in own
+        assert all(one.split("/")[0].removesuffix(".js") == name for one in own), own
+        assert "<!-- preloads -->" not in text
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,25 @@ import { post, whenSignedOut } from "./lib/api.js";
 import { catchLinks, go, read, useRoute } from "./lib/route.js";
 import { Session, loadSession } from "./lib/session.js";
 import { isOurs, loadPage, pageOf } from "./pages.js";
-import { Frame } from "./parts/frame.js";
+import { Frame, Shell } from "./parts/frame.js";
 import { Empty, Guarded, Loading, Problem } from "./parts/states.js";
 import { applyTheme } from "./parts/theme.js";
 
 const HOME = "dashboard";
+
+let early = loadSession(); // before anything is drawn
+early.catch(() => {}); // said where it is shown
 
 function App() {
   const [session, setSession] = useState(undefined);
   const [error, setError] = useState(null);
   const load = () => {
     setError(null);
-    loadSession().then(async (found) => {
+    (early ?? loadSession()).then(async (found) => {
       if ((found.signed_in || found.open) && !read().page) await home();
       setSession(found);
     }).catch(setError);
+    early = null;
   };
   useEffect(load, []);
   useEffect(() => whenSignedOut(load), []);
@@ -27,7 +31,7 @@ function App() {
     if (session && !isIn) location.assign("/sign-in");
   }, [session]);
   if (error) return html`<div class="page"><${Problem} error=${error} again=${load} /></div>`;
-  if (!isIn) return html`<${Loading} />`;
+  if (!isIn) return html`<${Shell} />`;
   return html`<${Session.Provider} value=${{ ...session, reload: load, role: session.organization?.role ?? "" }}>
     <${Frame}><${Page} key=${session.organization?.id} /><//><//>`;
 }

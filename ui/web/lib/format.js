@@ -51,23 +51,29 @@ export const percent = (share) => (known(share) ? `${(share * 100).toFixed(share
 /** A time of the API as a Date: those without a zone are UTC. */
 export function date(value) {
   if (value === null || value === undefined || value === "") return null;
-  if (typeof value === "number") return new Date(value);
-  const text = String(value).replace(" ", "T");
-  const found = new Date(/[Zz]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+  const found = typeof value === "number" || value instanceof Date ? new Date(value) : read(String(value).replace(" ", "T"));
   return Number.isNaN(found.getTime()) ? null : found;
 }
 
+const read = (text) => new Date(/[Zz]$|[+-]\d\d:?\d\d$/.test(text) ? text : `${text}Z`);
+
+const clockShort = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const dayOfYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 
-/** 14:03:12 today, else 3 Sep 14:03:12, in the viewer's zone. */
-export function time(value) {
+/** 14:03:12 today, else 3 Sep, 14:03:12, in the viewer's zone. */
+export const time = (value) => local(value, clock);
+
+/** As `time`, without seconds: 14:03, or 3 Sep, 14:03. */
+export const minute = (value) => local(value, clockShort);
+
+function local(value, format) {
   const at = date(value);
   if (!at) return NONE;
   const now = new Date();
-  if (at.toDateString() === now.toDateString()) return clock.format(at);
-  return `${(at.getFullYear() === now.getFullYear() ? day : dayOfYear).format(at)}, ${clock.format(at)}`;
+  if (at.toDateString() === now.toDateString()) return format.format(at);
+  return `${(at.getFullYear() === now.getFullYear() ? day : dayOfYear).format(at)}, ${format.format(at)}`;
 }
 
 /** 3 min ago */

@@ -1,6 +1,7 @@
 // Cache: how many answers needed no provider, what that saved, and which were given most often.
 import { html } from "../lib/html.js";
 import { post } from "../lib/api.js";
+import { useChartBody } from "../lib/asked.js";
 import { NONE, ago, count, duration, percent, short, time, usd, utc } from "../lib/format.js";
 import { useQuery } from "../lib/query.js";
 import { href, setParams } from "../lib/route.js";
@@ -9,7 +10,6 @@ import { Panel, Series } from "../parts/panel.js";
 import { CodeBox } from "../parts/pop.js";
 import { Empty, Figure, Loading, Problem } from "../parts/states.js";
 import { Pager, Table, useSteady } from "../parts/table.js";
-import { useChartBody } from "./dashboard.js";
 
 const PAGE_ROWS = 20;
 const SENT = "Helicone-Cache-Enabled: true\nCache-Control: max-age=3600";

@@ -24,7 +24,7 @@ function All() {
     <p>Mark requests on the <a href="/requests">Requests</a> page and click “to a dataset”${canManage ? ", or begin with an empty one" : ""}.</p>${make}</div><//>`;
   return html`<div class="page"><div class="page-head"><h1>Datasets</h1>${list.data?.length > 0 && make}</div>
     <${Shown} query=${list} empty=${empty}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
-      <thead><tr><th>Name</th><th class="num">Rows</th><th>Made</th></tr></thead>
+      <thead><tr><th>Name</th><th class="num">Rows</th><th>Created</th></tr></thead>
       <tbody>${rows.map((one) => html`<tr key=${one.id}><td><a href=${href("datasets", [one.id])}>${one.name}</a></td><td class="num">${count(one.requests_count)}</td>
         <td class="nowrap" title=${utc(one.created_at)}>${ago(one.created_at)}</td></tr>`)}</tbody></table></div>`}<//>
     ${making && html`<${NewDataset} close=${() => setMaking(false)} />`}</div>`;

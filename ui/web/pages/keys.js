@@ -48,7 +48,7 @@ function Table({ rows, session, mayConfigure, setOpen }) {
   const usage = useQuery(`keys.usage:${rows.length}`, (signal) => get("/v1/api-keys/usage", { signal }));
   const usedOf = (row) => usage.data?.find((one) => one.id === row.id);
   return html`<div class="table-box" tabindex="0"><table class="plain">
-    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Made</th><th title="Its last call on record. What it reads over REST is not on record">Last used</th><th class="num" title="Calls on record of the last 30 days">Calls, 30 days</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
+    <thead><tr><th>Name</th><th>May</th><th title="Whether the rate limits that are stored for the organisation hold for calls with it">Rate limits</th><th>Region</th><th>Created</th><th title="Its last call on record. What it reads over REST is not on record">Last used</th><th class="num" title="Calls on record of the last 30 days">Calls, 30 days</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${[...rows].reverse().map((row) => html`<tr key=${row.id}>
       <td class="cut" title=${`Id ${row.id}`}>${row.api_key_name}</td>
       <td><span class="badge" title=${PERMISSIONS[row.key_permissions]?.tells}>${PERMISSIONS[row.key_permissions]?.name ?? row.key_permissions}</span></td>

@@ -37,7 +37,7 @@ function About({ session }) {
     <dl class="facts">
       <dt>Id</dt><dd><code>${organization.id}</code></dd>
       <dt title="Where its records are kept. It cannot be changed">Region</dt><dd>${organization.region}</dd>
-      <dt>Made</dt><dd title=${utc(organization.created_at)}>${time(organization.created_at)}</dd>
+      <dt>Created</dt><dd title=${utc(organization.created_at)}>${time(organization.created_at)}</dd>
       ${session.user && html`<dt>You are</dt><dd>${session.user.name && `${session.user.name}, `}${session.user.email} <span class="badge accent">${session.role}</span></dd>`}
     </dl>
     ${may(session, "configure") && html`<p class="muted small"><a href="/health/deletions">Delete records for good</a>: of a user, a session, a span of time, or all of it.</p>`}
@@ -79,7 +79,7 @@ function Organizations({ session }) {
   return html`<${Section} title="Your organisations" tells="Their records, keys and people are apart. These pages show one at a time."
       act=${may(session, "govern") && html`<button type="button" onClick=${() => setOpen(true)}>New organisation</button>`}>
     <${Shown} query=${mine}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
-      <thead><tr><th>Name</th><th>You are</th><th>Region</th><th>Made</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
+      <thead><tr><th>Name</th><th>You are</th><th>Region</th><th>Created</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="cut" title=${row.id}>${row.name}</td><td>${row.role}</td><td>${row.region}</td>
         <td class="nowrap" title=${utc(row.created_at)}>${time(row.created_at)}</td>
         <td class="acts">${row.id === session.organization.id ? html`<span class="badge good">shown now</span>` : html`<button type="button" disabled=${moving.busy} onClick=${() => move(row)}>Work in it</button>`}</td></tr>`)}</tbody></table></div>`}<//>

@@ -79,7 +79,7 @@ function Desk({ state, setState, params, blank }) {
     <div class="page-head"><h1>Playground</h1>
       ${state.of && html`<a class="badge accent" href=${href("prompts", [state.of.id], { version: state.of.version })}>from prompt ${state.of.id}</a>`}
       ${params.request && html`<a class="badge accent" href=${href("requests", [], { id: params.request })}>from a request</a>`}
-      <button type="button" onClick=${blank}><${Icon} name="plus" /> Begin anew</button>
+      <button type="button" onClick=${blank}><${Icon} name="plus" /> Start over</button>
       ${may(session, "manage") && html`<button type="button" onClick=${() => withBody(setSaving)}><${Icon} name="prompts" /> Save as a prompt</button>`}
     </div>
     ${state.isConverted && html`<p class="notice">This request was made in another dialect and is shown as a chat. What a chat has no place for was left out.</p>`}

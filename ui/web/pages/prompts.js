@@ -36,7 +36,7 @@ function All({ params }) {
     ${(q || tag || page > 0 || list.data?.length > 0) && html`<div class="bar"><${Search} q=${q} />
       ${(tags.data ?? []).length > 0 && html`<div class="row tight" role="group" aria-label="Tags">${tags.data.map((one) => html`<button type="button" aria-pressed=${one === tag} onClick=${() => setParams({ tag: one === tag ? undefined : one, page: undefined })}>${one}</button>`)}</div>`}</div>`}
     <${Shown} query=${list} empty=${empty}>${(rows) => html`
-      <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>Name</th><th>Id</th><th>Tags</th><th>Made</th></tr></thead>
+      <div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>Name</th><th>Id</th><th>Tags</th><th>Created</th></tr></thead>
         <tbody>${rows.map((one) => html`<tr key=${one.id}><td><a href=${href("prompts", [one.id])}>${one.name}</a></td><td><code>${one.id}</code></td>
           <td><span class="row tight">${one.tags.map((name) => html`<span class="badge">${name}</span>`)}</span></td><td class="nowrap" title=${utc(one.created_at)}>${ago(one.created_at)}</td></tr>`)}</tbody></table></div>
       <${Pager} page=${page} size=${PAGE_ROWS} total=${found.data.total} shown=${rows.length} go=${(next) => setParams({ page: next || undefined }, { push: true })} />`}<//>

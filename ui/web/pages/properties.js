@@ -1,6 +1,7 @@
 // Properties: what requests were marked with, and what each value cost. /properties/KEY is one key.
 import { html, useState } from "../lib/html.js";
 import { post } from "../lib/api.js";
+import { useChartBody } from "../lib/asked.js";
 import { forget, useAct, useQuery } from "../lib/query.js";
 import { go, href } from "../lib/route.js";
 import { may, useSession } from "../lib/session.js";
@@ -8,7 +9,6 @@ import { FilterBar } from "../parts/filter_bar.js";
 import { Icon } from "../parts/icon.js";
 import { CodeBox, Confirm, Menu, toast } from "../parts/pop.js";
 import { Empty, Loading, Problem } from "../parts/states.js";
-import { useChartBody } from "./dashboard.js";
 import { Values } from "./properties/values.js";
 
 const TABS_MAX = 10;
@@ -21,7 +21,7 @@ export default function Properties({ rest, params }) {
   const keys = useQuery(key && `properties:keys:${key}`, (signal) => post("/v1/property/query", body, { signal }));
   const hidden = useQuery("properties:hidden", (signal) => post("/v1/property/hidden/query", {}, { signal }));
   const changed = () => { forget("properties:"); keys.reload(); hidden.reload(); };
-  const names = (keys.data ?? []).map((one) => one.property);
+  const names = ownFirst((keys.data ?? []).map((one) => one.property));
   const chosen = rest[0] ?? names[0];
   const address = (name) => href("properties", [name], { q: params.q, range: params.range });
   return html`<div class="page">
@@ -38,11 +38,15 @@ export default function Properties({ rest, params }) {
   </div>`;
 }
 
+/** What people chose themselves, before what Helicone's own headers put down. */
+const ownFirst = (names) => [...names.filter((name) => !isTheirs(name)), ...names.filter(isTheirs)];
+const isTheirs = (name) => /^Helicone-/i.test(name);
+
 /** A few as tabs, many as a list. */
 function Keys({ names, chosen, address }) {
   if (names.length > TABS_MAX) {
     return html`<label class="row">Property <select value=${chosen} onChange=${(event) => go(address(event.target.value))}>
-      ${[...new Set([chosen, ...names])].sort().map((name) => html`<option value=${name}>${name}</option>`)}</select></label>`;
+      ${ownFirst([...new Set([chosen, ...names])].sort()).map((name) => html`<option value=${name}>${name}</option>`)}</select></label>`;
   }
   const shown = names.includes(chosen) ? names : [chosen, ...names];
   return html`<nav class="tabs" aria-label="Properties">${shown.map((name) => html`

@@ -45,7 +45,7 @@ const COLUMNS = [
   { id: "answered", name: "Response", width: "minmax(160px, 1.2fr)", show: (row) => row.answered || NONE, title: (row) => row.answered },
   { id: "tokens", name: "Tokens", width: "76px", num: true, sort: "total_tokens", show: (row) => short(row.tokens), title: (row) => `${count(row.prompt_tokens)} prompt, ${count(row.completion_tokens)} completion`, tells: "Prompt, completion and reasoning tokens" },
   { id: "latency", name: "Latency", width: "84px", num: true, sort: "latency", show: (row) => duration(row.latency), tells: "From the request's arrival to the end of the answer" },
-  { id: "cost", name: "Cost", width: "92px", num: true, sort: "cost", show: (row) => usd(row.cost), tells: "USD, by the price list at the time" },
+  { id: "cost", name: "Cost", width: "96px", num: true, sort: "cost", show: (row) => usd(row.cost), tells: "USD, by the price list at the time" },
   { id: "user", name: "User", width: "minmax(80px, 130px)", sort: "user_id", show: (row) => row.user || NONE },
   { id: "ttft", name: "First token", width: "92px", num: true, sort: "time_to_first_token", show: (row) => duration(row.ttft), isExtra: true },
   { id: "provider", name: "Provider", width: "110px", show: (row) => row.provider ?? NONE, isExtra: true },
@@ -133,23 +133,29 @@ function useLive(on, rows, q) {
   useEffect(() => {
     if (!on) return undefined;
     const source = new EventSource("/v1/request/live");
-    let waiting = [];
-    source.addEventListener("request", (event) => { waiting.push(JSON.parse(event.data)); });
+    let waiting = []; // ids, the latest of them: a tab behind others is asked seldom
+    let came = 0;
+    source.addEventListener("request", (event) => {
+      came += 1;
+      waiting.push(JSON.parse(event.data).request_id);
+      if (waiting.length > LIVE_AT_ONCE) waiting.shift();
+    });
     source.addEventListener("skipped", () => toast("Many requests: some are not shown live"));
     let busy = false;
     const timer = setInterval(async () => {
       if (!waiting.length || busy) return;
-      const came = waiting.slice(-LIVE_AT_ONCE).map((row) => row.request_id);
+      const [ids, more] = [waiting, came];
       waiting = [];
+      came = 0;
       if (parse(q).tree) { rows.reload(); return; } // the filter is the server's business
       busy = true; // events come without bodies
-      const found = await post("/v1/request/query-ids", { requestIds: came }).catch(() => []);
+      const found = await post("/v1/request/query-ids", { requestIds: ids }).catch(() => []);
       busy = false;
       const added = found.map(shown);
       setFresh(new Set(added.map((row) => row.id)));
       rows.setState((now) => {
-        const ids = new Set(added.map((row) => row.id));
-        return { ...now, rows: [...added, ...now.rows.filter((row) => !ids.has(row.id))].slice(0, LIVE_ROWS_MAX), total: now.total === null ? null : now.total + added.length, done: now.done || now.rows.length > LIVE_ROWS_MAX };
+        const known = new Set(added.map((row) => row.id));
+        return { ...now, rows: [...added, ...now.rows.filter((row) => !known.has(row.id))].slice(0, LIVE_ROWS_MAX), total: now.total === null ? null : now.total + more, done: now.done || now.rows.length > LIVE_ROWS_MAX };
       });
     }, LIVE_MS);
     return () => { source.close(); clearInterval(timer); };
@@ -205,6 +211,7 @@ export default function Requests({ params }) {
     <${Problem} error=${rows.error} again=${rows.reload} />
     ${unread ? null : !rows.rows.length && rows.loading ? html`<${Loading} />`
       : !rows.rows.length && !rows.error ? html`<${Nothing} isFiltered=${Boolean(q)} />`
+      : !rows.rows.length ? null
       : html`<${List} label="Requests" columns=${columns} rows=${rows.rows} more=${rows.more} hasMore=${!rows.done} fresh=${fresh}
           sort=${sorted && { id: sorted.id, down: sort.down }} setSort=${setSort} selected=${params.id} pick=${(row) => open(row.id)}
           marked=${marked} mark=${mark} markAll=${() => setMarked(marked.size >= rows.rows.length ? new Set() : new Set(rows.rows.map((row) => row.id)))}

@@ -58,11 +58,11 @@ function All({ params }) {
       <${Figure} name="Mean requests" value=${sums.data ? Number(sums.data.avg_requests).toFixed(1) : NONE} title="Of a session; steps that are no requests do not count" />
       <${Figure} name="Mean latency" value=${duration(sums.data?.avg_latency)} title="Of a request" />
     </div>
-    <div class="tabs" role="tablist">${[["list", "All"], ["names", "By name"], ["spread", "Spread"]].map(([id, name]) => html`
+    <div class="tabs" role="tablist">${[["list", "All"], ["names", "By name"], ["spread", "Distribution"]].map(([id, name]) => html`
       <button type="button" role="tab" aria-selected=${tab === id} onClick=${() => setParams({ tab: id === "list" ? undefined : id })}>${name}</button>`)}</div>
     ${tab === "names" ? html`<${Names} body=${body} of=${key} />` : tab === "spread" ? html`<${Spread} body=${body} of=${key} />` : html`
       <${Problem} error=${rows.error} again=${rows.reload} />
-      ${!rows.rows.length && rows.loading ? html`<${Loading} />` : !rows.rows.length && !rows.error ? html`<${None} isFiltered=${Boolean(params.q || params.name)} />` : html`
+      ${!rows.rows.length ? rows.loading ? html`<${Loading} />` : !rows.error && html`<${None} isFiltered=${Boolean(params.q || params.name)} />` : html`
       <${List} label="Sessions" columns=${COLUMNS} rows=${rows.rows} more=${rows.more} hasMore=${!rows.done} pick=${(row) => go(href("sessions", [row.session_id]))}
         foot=${html`<span>${count(rows.rows.length)} shown${sums.data ? ` of ${count(sums.data.count)}` : ""}</span>`} />`}`}
   </div>`;
@@ -125,7 +125,7 @@ function Spread({ body, of }) {
   const found = useQuery(`sessions.spread:${of}`, (signal) => post("/v1/session/metrics/query", { ...body, pSize: "p95" }, { signal }));
   if (found.error) return html`<${Problem} error=${found.error} again=${found.reload} />`;
   if (!found.data) return html`<${Loading} />`;
-  const rows = (list, format) => list.map((one) => ({ name: `${format(one.range_start)} – ${format(one.range_end)}`, value: one.value }));
+  const rows = (list, format) => list.map((one) => ({ name: format(one.range_start) === format(one.range_end) ? format(one.range_start) : `${format(one.range_start)} – ${format(one.range_end)}`, value: one.value }));
   return html`<div class="charts">
     ${[["Requests in a session", "session_count", (n) => count(Math.round(n))], ["Duration", "session_duration", duration], ["Cost", "session_cost", usd]].map(([title, field, format]) => html`
       <section class="card"><h2>${title}</h2><${Bars} rows=${rows(found.data[field] ?? [], format)} format=${count} /></section>`)}</div>

@@ -95,7 +95,7 @@ export default function Sql({ params }) {
         <div class="row">
           <button type="button" class="primary" disabled=${!tab.text.trim() || Boolean(one?.control)} title="Runs what is selected, or all of it" onClick=${() => start()}><${Icon} name="play" /> Run</button>
           ${may(session, "manage") && html`<button type="button" disabled=${!tab.text.trim() || stored?.sql === tab.text} title="Saved queries are there for everybody in the organisation" onClick=${saveNow}><${Icon} name="star" /> Save</button>`}
-          <span class="muted small"><kbd>Ctrl</kbd> <kbd>Enter</kbd> runs · <kbd>Ctrl</kbd> <kbd>Space</kbd> offers words</span></div>
+          <span class="muted small"><kbd>Ctrl</kbd> <kbd>Enter</kbd> runs · <kbd>Ctrl</kbd> <kbd>Space</kbd> completes</span></div>
         <${Problem} error=${problem} />
         ${one?.control ? html`<${Running} since=${one.since} cancel=${() => cancel(tab.id)} />`
           : one?.error ? html`<${Failed} error=${one.error} />`

@@ -1,14 +1,14 @@
 // Users: who asked for how much, as a table that the server sorts; /users/ID is one of them.
 import { html, useEffect, useState } from "../lib/html.js";
 import { post } from "../lib/api.js";
-import { NONE, ago, count, short, time, usd, utc } from "../lib/format.js";
+import { useChartBody } from "../lib/asked.js";
+import { NONE, ago, count, minute, short, usd, utc } from "../lib/format.js";
 import { useQuery } from "../lib/query.js";
 import { href, setParams } from "../lib/route.js";
 import { FilterBar } from "../parts/filter_bar.js";
 import { CodeBox } from "../parts/pop.js";
 import { Empty, Loading, Problem } from "../parts/states.js";
 import { Pager, Table, sortOf, sortText, useSteady } from "../parts/table.js";
-import { useChartBody } from "./dashboard.js";
 import { User } from "./users/one.js";
 
 const PAGE_ROWS = 50;
@@ -19,14 +19,14 @@ const columnsOf = (params) => [
   { id: "user", name: "User", sort: "user_id", show: (row) => html`<a class="cut" href=${href("users", [row.user_id], { range: params.range })}>${row.user_id}</a>`, title: (row) => row.user_id },
   { id: "cost", name: "Cost", num: true, sort: "cost", show: (row) => usd(row.cost), tells: "USD, by the price list at the time" },
   { id: "requests", name: "Requests", num: true, sort: "total_requests", show: (row) => count(row.total_requests) },
-  { id: "per-day", name: "Per active day", num: true, sort: "average_requests_per_day_active", show: (row) => perDay(row.average_requests_per_day_active), tells: "Requests divided by the days (UTC) with at least one" },
+  { id: "per-day", name: "Per day", num: true, sort: "average_requests_per_day_active", show: (row) => perDay(row.average_requests_per_day_active), tells: "Requests divided by the days (UTC) with at least one" },
   { id: "days", name: "Active days", num: true, sort: "active_for", show: (row) => count(row.active_for), tells: "Days (UTC) with at least one request" },
   { id: "tokens", name: "Tokens/request", num: true, sort: "average_tokens_per_request", show: (row) => short(row.average_tokens_per_request), tells: "The mean of prompt and completion tokens" },
   { id: "prompt", name: "Prompt", num: true, tells: "Prompt tokens in all", sort: "total_prompt_tokens", show: (row) => short(row.total_prompt_tokens), title: (row) => count(row.total_prompt_tokens) },
   { id: "completion", name: "Completion", num: true, tells: "Completion tokens in all", sort: "total_completion_tokens", show: (row) => short(row.total_completion_tokens), title: (row) => count(row.total_completion_tokens) },
   { id: "errors", name: "Errors", num: true, sort: "errors", show: (row) => (row.errors ? count(row.errors) : NONE), tells: "Answers with a status from 400 to 599" },
-  { id: "first", name: "First active", sort: "first_active", show: (row) => html`<span class="nowrap">${time(row.first_active)}</span>`, title: (row) => utc(row.first_active), tells: "The first request in this range" },
-  { id: "last", name: "Last active", sort: "last_active", show: (row) => html`<span class="nowrap">${time(row.last_active)}</span>`, title: (row) => `${utc(row.last_active)} · ${ago(row.last_active)}`, tells: "The latest request in this range" },
+  { id: "first", name: "First active", sort: "first_active", show: (row) => html`<span class="nowrap">${minute(row.first_active)}</span>`, title: (row) => utc(row.first_active), tells: "The first request in this range" },
+  { id: "last", name: "Last active", sort: "last_active", show: (row) => html`<span class="nowrap">${minute(row.last_active)}</span>`, title: (row) => `${utc(row.last_active)} · ${ago(row.last_active)}`, tells: "The latest request in this range" },
 ];
 
 const perDay = (value) => (value >= 100 ? count(value) : Number(value).toFixed(1));

@@ -41,5 +41,5 @@ const COLUMNS = [
   { id: "share", name: "Requests", show: chosen, tells: "Which requests it is told of" },
   { id: "data", name: "Data", show: dataOf, tells: "What a message has beside the id, the user and the bodies" },
   { id: "key", name: "Signing key", show: (row) => html`<code>${row.hmac_key_hint}</code>`, tells: "The last characters of the key that signs messages" },
-  { id: "made", name: "Made", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => utc(row.created_at) },
+  { id: "made", name: "Created", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => utc(row.created_at) },
 ];

@@ -19,7 +19,9 @@ function loadPlot() {
   return loading;
 }
 
-const HEIGHT = 190;
+/** What the colours stand for. `series` [{name, color}]. */
+export const Legend = ({ series }) => html`<div class="legend">${series.map((one) => html`
+  <span key=${one.name} class="cut"><span class="swatch" ref=${(node) => { if (node) node.style.background = `var(--${one.color})`; }} />${one.name}</span>`)}</div>`;
 
 /** Lines or bars over time. `times` are Dates, `series` [{name, values, color: "chart-1", bars,
  *  fill}]; null is a gap. `format` writes a value; `zoom(start, end)` gets what was dragged. */
@@ -56,11 +58,10 @@ export function Chart({ times, series, format = String, zoom, label, stacked = f
         zooming.current?.(new Date(from * 1000), new Date(to * 1000));
       };
       plot.current = new UPlot(
-        options(UPlot, { width: box.current.clientWidth, series, stacked, format, hovered, selected, step: stepOf(times, series) }), data, box.current,
+        options(UPlot, { ...sizeOf(box.current), series, stacked, format, hovered, selected, step: stepOf(times, series) }), data, box.current,
       );
       watcher = new ResizeObserver(() => {
-        const width = box.current?.clientWidth;
-        if (width) plot.current?.setSize({ width, height: HEIGHT });
+        if (box.current?.clientWidth) plot.current?.setSize(sizeOf(box.current));
       });
       watcher.observe(box.current);
     }, () => {});
@@ -79,6 +80,8 @@ export function Chart({ times, series, format = String, zoom, label, stacked = f
       ${series.map((one) => html`<div><span class="swatch" ref=${(node) => { if (node) node.style.background = `var(--${one.color})`; }} />${one.name}: ${format(one.values[tip.at])}</div>`)}
     </div>`}</div>`;
 }
+
+const sizeOf = (node) => ({ width: node.clientWidth, height: node.parentElement.clientHeight });
 
 function place(node, tip) {
   if (!node) return;
@@ -102,24 +105,39 @@ function dataOf(times, series, stacked) {
 // Steps of an axis of things that are counted.
 const WHOLE = Array.from({ length: 13 }, (_, n) => 10 ** n).flatMap((one) => [one, 2 * one, 5 * one]);
 
+const DAY_S = 86_400;
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const month = new Intl.DateTimeFormat(undefined, { month: "short", year: "numeric" });
+
+/** A tick of the axis of time, as the viewer writes it: the day at midnight, else the time. */
+function moment(at_s, step_s) {
+  const at = new Date(at_s * 1000);
+  if (step_s >= 28 * DAY_S) return month.format(at);
+  return step_s >= DAY_S || (at.getHours() === 0 && at.getMinutes() === 0) ? day.format(at) : clock.format(at);
+}
+
+/** 2.00 s is 2 s, and 1.50 s is 1.5 s, on an axis. */
+const bare = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, (_, kept) => (kept === "." ? "" : kept));
+
 /** Half a step more at both ends, so that the first and the last bar are whole. */
 const padded = (least, most, step) => [least - step / 2, most + step / 2];
 
-function options(UPlot, { width, series, stacked, format, hovered, selected, step }) {
+function options(UPlot, { width, height, series, stacked, format, hovered, selected, step }) {
   const isWhole = format === short || format === count;
   const muted = colour("muted");
   const line = colour("line");
   const drawn = stacked ? [...series].reverse() : series;
   const axis = { stroke: muted, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   return {
-    width, height: HEIGHT, padding: [8, 8, 0, 0],
+    width, height, padding: [8, 8, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: true, y: false, setScale: false }, points: { size: 6 }, y: false },
     hooks: { setCursor: [hovered], setSelect: [selected] },
     scales: { x: { range: (_, least, most) => padded(least, most, step) }, y: { range: (_, least, most) => [0, most > 0 ? most * 1.05 : 1] } },
     axes: [
-      { ...axis, grid: { show: false }, space: 70, size: 36 },
-      { ...axis, size: 62, space: 34, ...(isWhole ? { incrs: WHOLE } : {}), values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      { ...axis, grid: { show: false }, space: 70, size: 26, values: (_, ticks, at, room, step) => ticks.map((tick) => moment(tick, step)) },
+      { ...axis, size: 62, space: 34, ...(isWhole ? { incrs: WHOLE } : {}), values: (_, ticks) => ticks.map((tick) => bare(format(tick))) },
     ],
     series: [{}, ...drawn.map((one) => {
       const stroke = colour(one.color);

@@ -102,6 +102,9 @@ function Timing({ row }) {
   </div>`;
 }
 
+/** To the last digit that is not a nought: 0.000994000000 is 0.000994. */
+const exact = (text) => String(text).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+
 function Details({ row }) {
   const details = useQuery(`details:${row.request_id}`, (signal) => get(`/v1/request/${row.request_id}/details`, { signal }));
   const more = details.data ?? {};
@@ -120,11 +123,14 @@ function Details({ row }) {
   return html`
     <div class="card"><h2>Request</h2><dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl></div>
     <div class="card"><h2>Tokens and cost</h2><dl class="facts">${tokens.map(([name, value]) => html`<dt>${name}</dt><dd class="mono">${count(value)}</dd>`)}
-      <dt>Counted by</dt><dd>${row.usage_source ?? NONE}</dd><dt>Cost</dt><dd>${more.cost_usd ? `$${more.cost_usd}` : usd(row.costUSD)}</dd>
+      <dt>Counted by</dt><dd>${row.usage_source ?? NONE}</dd><dt>Cost</dt><dd>${more.cost_usd ? `$${exact(more.cost_usd)}` : usd(row.costUSD)}</dd>
       <dt>Prices</dt><dd>${more.price_source ? `${more.price_source}, version ${more.price_version}` : "no price is known for this model"}</dd></dl></div>
     ${more.attempts?.length > 0 && html`<div class="card"><h2>Attempts</h2><div class="table-box" tabindex="0"><table class="plain"><thead><tr><th>#</th><th>Target</th><th>Status</th><th class="num">Took</th><th>Why another</th></tr></thead>
       <tbody>${more.attempts.map((one, at) => html`<tr><td>${at + 1}</td><td>${one.target}<div class="muted small">${one.model}</div></td><td><${StatusBadge} status=${one.status} /></td><td class="num">${duration(one.latency_ms)}</td><td>${one.why_next || NONE}</td></tr>`)}</tbody></table></div></div>`}`;
 }
+
+/** Properties that people chose, before those of Helicone's own headers. */
+const ownFirst = (entries) => [...entries].sort(([a], [b]) => /^helicone-/i.test(a) - /^helicone-/i.test(b));
 
 /** Properties, scores and feedback: what people add to a record. */
 function Notes({ row, changed }) {
@@ -159,7 +165,7 @@ function Notes({ row, changed }) {
     <div class="row"><h2 class="grow">Properties</h2>
       <button type="button" class="icon-only" aria-label="Good answer" aria-pressed=${row.feedback_rating === true} disabled=${!canWrite || rating.busy} onClick=${() => rate(true)}><${Icon} name="thumb_up" /></button>
       <button type="button" class="icon-only" aria-label="Bad answer" aria-pressed=${row.feedback_rating === false} disabled=${!canWrite || rating.busy} onClick=${() => rate(false)}><${Icon} name="thumb_down" /></button></div>
-    <dl class="facts">${Object.entries(row.request_properties ?? {}).map(([key, text]) => html`<dt>${key}</dt><dd class="row tight"><span class="grow">${text}</span>
+    <dl class="facts">${ownFirst(Object.entries(row.request_properties ?? {})).map(([key, text]) => html`<dt>${key}</dt><dd class="row tight"><span class="grow">${text}</span>
       ${canWrite && html`<button type="button" class="plain icon-only" aria-label=${`Remove ${key}`} onClick=${() => setProperty(key, null)}><${Icon} name="close" /></button>`}</dd>`)}</dl>
     ${canWrite && html`<form class="row" onSubmit=${(event) => { event.preventDefault(); setProperty(name, value); }}>
       <input aria-label="Name of the property" placeholder="name" required value=${name} onInput=${(event) => setName(event.target.value)} />

@@ -49,7 +49,7 @@ function Search({ text }) {
     } else return;
     event.preventDefault();
   };
-  return html`<div class="search">
+  return html`<div class="search formal">
     <${Icon} name="search" />
     <input ref=${field} data-search role="combobox" aria-label="Filter" aria-expanded=${offers.length > 0} aria-controls="filter-offers"
       aria-activedescendant=${at >= 0 ? `filter-offer-${at}` : undefined} aria-invalid=${Boolean(error && !open)} spellcheck=${false} autocomplete="off"

@@ -9,6 +9,7 @@ import { PAGES } from "../pages.js";
 import { Icon } from "./icon.js";
 import { Palette } from "./palette.js";
 import { Dialog, Toasts, toast } from "./pop.js";
+import { Loading } from "./states.js";
 import { applyTheme, nextTheme, theme } from "./theme.js";
 
 const HEALTH_MS = 30_000;
@@ -42,6 +43,12 @@ export function Frame({ children }) {
   </div>`;
 }
 
+/** What is there before anything else is: as index.html has it, so that nothing jumps. */
+export const Shell = () => html`<div class="frame">
+  <div class="topline"><b>Helicone Appliance</b></div>
+  <div class="side"><span class="brand"><img src="/ui/icon.svg" alt="" /><span>Helicone Appliance</span></span></div>
+  <main><${Loading} /></main></div>`;
+
 function GoKey({ page }) {
   useKey(page.key, () => go(`/${page.id}`), `Go to ${page.name}`);
   return null;
@@ -52,14 +59,14 @@ function Side({ open, openPalette, openKeys }) {
   const current = route.page || "dashboard";
   return html`<nav class=${open ? "side open" : "side"} aria-label="Pages">
     <a class="brand" href="/dashboard"><img src="/ui/icon.svg" alt="" /><span>Helicone Appliance</span></a>
-    ${PAGES.map((page) => html`
+    <div class="list-of-pages">${PAGES.map((page) => html`
       ${page.group && html`<div class="group">${page.group}</div>`}
       <a class="item" href=${`/${page.id}`} aria-current=${current === page.id ? "page" : undefined}>
-        <${Icon} name=${page.id} /><span>${page.name}</span></a>`)}
+        <${Icon} name=${page.id} /><span>${page.name}</span></a>`)}</div>
     <div class="foot">
       <a class="item" href="/start" aria-current=${current === "start" ? "page" : undefined}><${Icon} name="start" />Get started</a>
       <a class="item" href="/docs/manual" aria-current=${current === "docs" ? "page" : undefined}><${Icon} name="manual" />Manual</a>
-      <button type="button" class="plain" onClick=${openPalette}><${Icon} name="search" /> Find <kbd>Ctrl K</kbd></button>
+      <button type="button" class="plain item" onClick=${openPalette}><${Icon} name="search" /><span class="grow">Find</span><kbd>Ctrl K</kbd></button>
       <${Account} openKeys=${openKeys} />
     </div>
   </nav>`;
@@ -105,7 +112,10 @@ function Degraded() {
 
 const wordsOf = ({ part = "", reason = "", code = "", detail = "" }) => [part, detail || reason || code].filter(Boolean).join(": ");
 
+const KEY_NAMES = { ArrowDown: "↓", ArrowUp: "↑", Escape: "Esc" };
+const keyName = (key) => KEY_NAMES[key] ?? key.replace("Mod+", "Ctrl ").replace(/\b\w$/, (letter) => (key.includes("+") ? letter.toUpperCase() : letter));
+
 function Keys({ close }) {
   return html`<${Dialog} title="Keyboard" close=${close}>
-    <dl class="facts">${shortcuts().map((one) => html`<dt><kbd>${one.key.replace("Mod+", "Ctrl ")}</kbd></dt><dd>${one.tells}</dd>`)}</dl><//>`;
+    <dl class="facts">${shortcuts().map((one) => html`<dt><kbd>${keyName(one.key)}</kbd></dt><dd>${one.tells}</dd>`)}</dl><//>`;
 }

@@ -1,61 +1,36 @@
 // A long list of which only what is seen is drawn: a million rows cost what fifty do.
-import { cls, html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
+import { cls, html, useEffect } from "../lib/html.js";
+import { useRows } from "../lib/rows.js";
 import { Icon } from "./icon.js";
 
 const ROW = 36;
-const BEYOND = 8;
+const GAP = 14; // between columns and beside them, as in the stylesheet
 
 /** `columns` [{id, name, width, num, sort, show(row), title(row)}]; `rows` so far; `more()` is
  *  called near the end while `hasMore`. `sort` {id, down}, `setSort(id)`. `selected` is a row's
  *  id, `pick(row)` a click on it. `marked` a Set of ids with `mark(row)`, or nothing. */
 export function List({ columns, rows, more, hasMore, sort, setSort, selected, pick, marked, mark, markAll, label, foot, fresh }) {
-  const box = useRef(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
-  const [cursor, setCursor] = useState(-1);
-  useEffect(() => setCursor(-1), [rows.length === 0]);
-  useLayoutEffect(() => {
-    const node = box.current;
-    const seen = () => setView({ top: node.scrollTop, height: node.clientHeight });
-    const watcher = new ResizeObserver(seen);
-    watcher.observe(node);
-    node.addEventListener("scroll", seen, { passive: true });
-    seen();
-    return () => { watcher.disconnect(); node.removeEventListener("scroll", seen); };
-  }, []);
-  const first = Math.max(0, Math.floor(view.top / ROW) - BEYOND);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW) + BEYOND);
+  const { box, cursor, show, key, first, last } = useRows({
+    count: rows.length, height: ROW,
+    act: (name, at) => {
+      if (name === "Enter") pick?.(rows[at]);
+      else if (name === " " && mark) mark(rows[at]);
+      else return false;
+      return true;
+    },
+  });
   useEffect(() => {
     if (hasMore && last >= rows.length - 20) more();
   }, [last, rows.length, hasMore]);
-  const show = (at) => {
-    if (at < 0) return;
-    const top = at * ROW;
-    const node = box.current;
-    if (top < node.scrollTop) node.scrollTop = top;
-    else if (top + 3 * ROW > node.scrollTop + node.clientHeight) node.scrollTop = top + 3 * ROW - node.clientHeight;
-  };
   useEffect(() => show(rows.findIndex((row) => row.id === selected)), [selected]);
-  const key = (event) => {
-    if (event.target !== box.current || selected) return;
-    const to = { ArrowDown: cursor + 1, ArrowUp: cursor - 1, Home: 0, End: rows.length - 1, PageDown: cursor + 10, PageUp: cursor - 10 }[event.key];
-    if (to !== undefined) {
-      const at = Math.max(0, Math.min(rows.length - 1, to));
-      setCursor(at);
-      show(at);
-    } else if (event.key === "Enter" && rows[cursor]) pick?.(rows[cursor]);
-    else if (event.key === " " && rows[cursor] && mark) mark(rows[cursor]);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  };
   const widths = [mark && "20px", ...columns.map((column) => column.width)].filter(Boolean).join(" ");
-  const least = columns.reduce((sum, column) => sum + parseInt(/\d+/.exec(column.width)[0], 10) + 12, mark ? 56 : 24);
+  const least = columns.reduce((sum, column) => sum + parseInt(/\d+/.exec(column.width)[0], 10) + GAP, mark ? 20 + 2 * GAP : GAP);
   const setWidths = (node) => {
     node?.style.setProperty("--columns", widths);
     node?.style.setProperty("--least", `${least}px`);
   };
   return html`<div class="list" ref=${setWidths}>
-    <div class="list-scroll" ref=${box} role="grid" aria-label=${label} aria-rowcount=${hasMore ? -1 : rows.length + 1} tabindex="0" onKeyDown=${key}>
+    <div class="list-scroll" ref=${box} role="grid" aria-label=${label} aria-rowcount=${hasMore ? -1 : rows.length + 1} tabindex="0" onKeyDown=${(event) => { if (!selected) key(event); }}>
       <div class="list-head" role="row">
         ${mark && html`<span role="columnheader"><input type="checkbox" aria-label="Select all shown" checked=${rows.length > 0 && marked.size >= rows.length} onChange=${markAll} /></span>`}
         ${columns.map((column) => html`<span key=${column.id} role="columnheader" class=${column.num ? "num" : ""} title=${column.tells}

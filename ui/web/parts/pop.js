@@ -72,7 +72,7 @@ export function Menu({ label, children, icon, text, start = false, plain = false
   return html`<div class=${start ? "menu start" : "menu"} ref=${box}>
     <button type="button" aria-label=${label} aria-expanded=${open} aria-haspopup="true"
         class=${`${plain ? "plain " : ""}${text ? "" : "icon-only"}`} onClick=${() => setOpen(!open)}>
-      ${icon && html`<${Icon} name=${icon} />`}${text}
+      ${icon && html`<${Icon} name=${icon} />`}${text && html`<span class="word">${text}</span>`}
     </button>
     ${open && html`<div class="pop">${typeof children === "function" ? children(() => setOpen(false)) : children}</div>`}
   </div>`;

@@ -1,10 +1,11 @@
 // One session: its paths as a tree, and beside each when it ran. Only rows that are seen are drawn.
-import { cls, html, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { cls, html, useMemo, useRef, useState } from "../lib/html.js";
 import { get, post, saveText } from "../lib/api.js";
 import { count, date, duration, time, usd, utc } from "../lib/format.js";
 import { useKey } from "../lib/keys.js";
 import { useAct, useQuery } from "../lib/query.js";
 import { href, setParams } from "../lib/route.js";
+import { useRows } from "../lib/rows.js";
 import { may, useSession } from "../lib/session.js";
 import { Drawer } from "./drawer.js";
 import { Icon } from "./icon.js";
@@ -12,7 +13,6 @@ import { Figure, Loading, Problem, StatusBadge } from "./states.js";
 import { flatten, spanOf } from "../lib/tree.js";
 
 const ROW = 28;
-const BEYOND = 10;
 const TICKS = 5;
 
 export function Session({ id, params }) {
@@ -71,16 +71,6 @@ function Timeline({ told, params }) {
   const [zoom, setZoom] = useState(null);
   const rows = useMemo(() => flatten(told.tree, closed), [told, closed]);
   const span = zoom ?? whole;
-  const box = useRef(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
-  useLayoutEffect(() => {
-    const node = box.current;
-    const seen = () => setView({ top: node.scrollTop, height: node.clientHeight });
-    const watcher = new ResizeObserver(seen);
-    watcher.observe(node);
-    node.addEventListener("scroll", seen, { passive: true });
-    return () => { watcher.disconnect(); node.removeEventListener("scroll", seen); };
-  }, []);
   const picks = useMemo(() => rows.filter((row) => row.request), [rows]);
   const step = (by) => {
     if (!params.id) return false;
@@ -96,15 +86,23 @@ function Timeline({ told, params }) {
     if (!next.delete(path)) next.add(path);
     setClosed(next);
   };
-  const first = Math.max(0, Math.floor(view.top / ROW) - BEYOND);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW) + BEYOND);
+  const { box, cursor, key, first, last } = useRows({
+    count: rows.length, height: ROW,
+    act: (name, at) => {
+      const row = rows[at];
+      if (name === "Enter" && row.request) setParams({ id: row.request.request_id });
+      else if (!row.request && (name === "Enter" || name === " " || name === (closed.has(row.path) ? "ArrowRight" : "ArrowLeft"))) flip(row.path);
+      else return false;
+      return true;
+    },
+  });
   return html`<div class="list gantt">
-    <div class="list-scroll" ref=${box} role="treegrid" aria-label="Session" tabindex="0">
+    <div class="list-scroll" ref=${box} role="treegrid" aria-label="Session" tabindex="0" onKeyDown=${(event) => { if (!params.id) key(event); }}>
       <${Axis} span=${span} whole=${whole} setZoom=${setZoom} isZoomed=${zoom !== null} />
       <div class="list-body" role="rowgroup" ref=${(node) => { if (node) node.style.height = `${rows.length * ROW}px`; }}>
         ${rows.slice(first, last).map((row, number) => html`<${Row} key=${row.key} row=${row} at=${first + number} span=${span} flip=${flip} isClosed=${closed.has(row.path)}
-          selected=${row.request && row.request.request_id === params.id} />`)}</div></div>
-    <div class="list-foot"><span>${count(rows.length)} rows</span><span class="muted">Drag over the time to zoom, Esc shows all</span></div></div>`;
+          isAt=${first + number === cursor} selected=${row.request && row.request.request_id === params.id} />`)}</div></div>
+    <div class="list-foot"><span>${count(rows.length)} rows</span><span class="muted">↑ ↓ to move, Enter opens · drag over the time to zoom, Esc shows all</span></div></div>`;
 }
 
 /** The times above the bars; what is dragged here becomes the span that is shown. */
@@ -134,7 +132,7 @@ function Axis({ span, whole, setZoom, isZoomed }) {
     <span class="num">Cost</span><span class="num">Took</span></div>`;
 }
 
-function Row({ row, at, span, flip, isClosed, selected }) {
+function Row({ row, at, span, flip, isClosed, isAt, selected }) {
   const from = (row.start - span.start) / span.ms;
   const width = row.ms / span.ms;
   const place = (node) => {
@@ -145,7 +143,7 @@ function Row({ row, at, span, flip, isClosed, selected }) {
   };
   const indent = (node) => { if (node) node.style.paddingLeft = `${Math.min(row.depth, 12) * 16}px`; };
   const open = () => { if (row.request) setParams({ id: row.request.request_id }); else flip(row.path); };
-  return html`<div class="gantt-row list-row" role="row" aria-level=${row.depth + 1} aria-expanded=${row.request ? undefined : !isClosed} aria-selected=${selected}
+  return html`<div class=${cls("gantt-row list-row", isAt && "at")} role="row" aria-level=${row.depth + 1} aria-expanded=${row.request ? undefined : !isClosed} aria-selected=${selected}
       ref=${(node) => { if (node) node.style.transform = `translateY(${at * ROW}px)`; }} onClick=${open}>
     <span class="gantt-name" role="gridcell" ref=${indent} title=${row.path}>
       ${row.request ? html`<${StatusBadge} status=${row.request.status} /> ${row.request.step ? html`<span class="badge">${row.request.step}</span>` : ""} ${row.request.model || row.name}`

@@ -65,7 +65,7 @@ function ReportForm({ report, close, done }) {
     const body = { name, frequency, ...channelsOf(channels) };
     if (report.id) await patch(`/v1/reports/${report.id}`, body);
     else await post("/v1/reports", body);
-    done(report.id ? "Changed" : "Made");
+    done(report.id ? "Changed" : "Created");
   });
   return html`<${FormDialog} title=${report.id ? "Change the report" : "New report"} verb=${report.id ? "Change" : "Make the report"} close=${close} submit=${run} act=${act}>
     <${Field} id="report-name" label="Name"><input id="report-name" required maxlength="200" value=${name} onInput=${(event) => setName(event.target.value)} /><//>

@@ -48,7 +48,7 @@ export function Dataset({ id, params }) {
       ${dataset.requests_count > 0 && html`<${ExportMenu} id=${id} />`}
       ${canManage && html`<button type="button" onClick=${() => setDialog("rename")}><${Icon} name="edit" /> Rename</button>`}
       ${canManage && html`<button type="button" class="danger" onClick=${() => setDialog("dataset")}><${Icon} name="trash" /> Delete</button>`}</div>
-    <div class="row small muted"><span>${count(dataset.requests_count)} ${dataset.requests_count === 1 ? "row" : "rows"}</span><span title=${utc(dataset.created_at)}>made ${ago(dataset.created_at)}</span>
+    <div class="row small muted"><span>${count(dataset.requests_count)} ${dataset.requests_count === 1 ? "row" : "rows"}</span><span title=${utc(dataset.created_at)}>created ${ago(dataset.created_at)}</span>
       <button type="button" class="link" onClick=${() => copy(id)} title=${id}>Copy the id</button></div>
     <${Shown} query=${rows} empty=${empty}>${(list) => html`
       <${Rows} list=${list} bodies=${bodies} at=${params.row} marked=${canManage ? marked : null} setMarked=${setMarked} />

@@ -55,10 +55,8 @@ function Figures({ told, status, gauges }) {
   const restarts = told.actors.reduce((sum, one) => sum + one.restarts, 0);
   const sum = (name) => gauges.get(`helicone_appliance_${name}`);
   return html`<div class="cards">
-    <${Figure} name="State" value=${told.status} tone=${told.status === "healthy" ? "good" : "warn"} title="healthy, or degraded when a part cannot do all it should" />
     <${Figure} name="Version" value=${told.version} title="Of the program that answers" />
-    ${status && html`<${Figure} name="Region" value=${status.region} title="Where the records of this organisation are kept" />
-      <${Figure} name="Members" value=${count(status.members)} title="People who belong to this organisation" />`}
+    ${status && html`<${Figure} name="Region" value=${status.region} title="Where the records of this organisation are kept" />`}
     <${Figure} name="Restarts" value=${count(restarts)} tone=${restarts ? "warn" : ""} title="How often a part failed and was started again, since the start" />
     ${known && html`
       <${Figure} name="Disk free" value=${bytes(sum("disk_free_bytes"))} title="On the disk with the data directory" />

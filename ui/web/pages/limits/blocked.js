@@ -1,6 +1,7 @@
 // What limits turned away: when, and whose requests.
 import { html } from "../../lib/html.js";
 import { post } from "../../lib/api.js";
+import { useChartBody } from "../../lib/asked.js";
 import { count, short } from "../../lib/format.js";
 import { withCondition } from "../../lib/filter_text.js";
 import { useQuery } from "../../lib/query.js";
@@ -8,7 +9,6 @@ import { go, href } from "../../lib/route.js";
 import { Bars } from "../../parts/chart.js";
 import { FilterBar } from "../../parts/filter_bar.js";
 import { Panel, Series } from "../../parts/panel.js";
-import { useChartBody } from "../dashboard.js";
 
 const TOP = 10;
 const NOTHING = "No request in this range was turned away.";

@@ -100,7 +100,7 @@ function Invites({ base, invites }) {
   });
   return html`<${Section} title="Open invitations" act=${html`<button type="button" class="plain" onClick=${invites.reload}>Look again</button>`}>
     <${Shown} query=${invites} empty=${html`<p class="muted">None. An invitation is a link that works once, for seven days; who follows it sets a password and belongs here.</p>`}>${(rows) => html`<div class="table-box" tabindex="0"><table class="plain">
-      <thead><tr><th>Address</th><th>Role</th><th>Made</th><th>Works until</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
+      <thead><tr><th>Address</th><th>Role</th><th>Created</th><th>Works until</th><th><span class="visually-hidden">Acts</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<tr key=${row.id}><td class="cut" title=${row.email}>${row.email}</td><td>${row.role}</td>
         <td class="nowrap" title=${utc(row.created_at)}>${ago(row.created_at)}</td><td class="nowrap" title=${utc(row.expires_at)}>${time(row.expires_at)}</td>
         <td class="acts"><button type="button" class="plain danger" aria-label=${`Withdraw the invitation of ${row.email}`} onClick=${() => setAsked(row)}>Withdraw</button></td></tr>`)}</tbody></table></div>`}<//>

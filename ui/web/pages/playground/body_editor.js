@@ -21,7 +21,7 @@ export function BodyEditor({ draft, change }) {
       <${NumberField} draft=${draft} change=${change} name="max_tokens" label="Max tokens" placeholder="no limit" />
     </div>
     <${MessagesEditor} messages=${draft.messages} change=${(messages) => set({ messages })} />
-    <${JsonField} id="body-parameters" label="Other parameters" text=${draft.parameters} change=${(parameters) => set({ parameters })}
+    <${JsonField} id="body-parameters" label="Parameters" text=${draft.parameters} change=${(parameters) => set({ parameters })}
       hint="JSON, as the body of a chat completion has them: top_p, seed, response_format, reasoning_effort …" placeholder='{"top_p": 0.9}' />
     <${JsonField} id="body-tools" label="Tools" text=${draft.tools} change=${(tools) => set({ tools })}
       hint="A JSON list of tools that the model may call. Nothing is run: the answer shows the calls." placeholder='[{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]' />
@@ -30,7 +30,7 @@ export function BodyEditor({ draft, change }) {
 
 function NumberField({ draft, change, name, label, placeholder }) {
   const put = (event) => {
-    try { change(withParameter(draft, name, event.target.value)); } catch { toast("The other parameters are no JSON: mend them first", "bad"); }
+    try { change(withParameter(draft, name, event.target.value)); } catch { toast("The parameters are no JSON: mend them first", "bad"); }
   };
   return html`<div class="field narrow"><label for=${`body-${name}`}>${label}</label>
     <input id=${`body-${name}`} inputmode="decimal" placeholder=${placeholder} value=${parameter(draft, name)} onChange=${put} /></div>`;
@@ -38,7 +38,7 @@ function NumberField({ draft, change, name, label, placeholder }) {
 
 /** JSON that is shown when there is some, or when somebody asks for it. */
 function JsonField({ id, label, text, change, hint, placeholder }) {
-  const [open, setOpen] = useState(Boolean(text));
+  const [open, setOpen] = useState(false);
   let wrong = "";
   if (text.trim()) { try { JSON.parse(text); } catch (error) { wrong = error.message; } }
   return html`<details class="card json-field" open=${open || Boolean(wrong)} onToggle=${(event) => setOpen(event.target.open)}>

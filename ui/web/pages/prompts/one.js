@@ -43,7 +43,7 @@ export function Prompt({ id, params }) {
           <button type="button" class="choice" onClick=${() => { setDialog("tags"); shut(); }}><${Icon} name="properties" /> Tags</button>
           <button type="button" class="choice bad" onClick=${() => { setDialog("drop"); shut(); }}><${Icon} name="trash" /> Delete the prompt</button>`}`}<//></div>
     <div class="row"><code title="Programs call it by this id">${id}</code>${tags.map((tag) => html`<a class="badge" href=${href("prompts", [], { tag })}>${tag}</a>`)}
-      <span class="muted small" title=${utc(prompt.data.created_at)}>made ${ago(prompt.data.created_at)}</span></div>
+      <span class="muted small" title=${utc(prompt.data.created_at)}>created ${ago(prompt.data.created_at)}</span></div>
     <${Shown} query=${versions}>${(list) => (params.edit === "1" && canManage ? html`<${NewVersion} from=${version} done=${changed} />`
       : html`<div class="prompt-layout"><${Versions} list=${list} at=${version} />
         <${Version} key=${version.id} version=${version} list=${list} params=${params} canManage=${canManage} ask=${setDialog} changed=${changed} /></div>`)}<//>

@@ -1,14 +1,14 @@
 // The values of one property: over time, the dearest, the most frequent, and a way to find any.
 import { html, useMemo, useState } from "../../lib/html.js";
 import { post } from "../../lib/api.js";
+import { zoomTo } from "../../lib/asked.js";
 import { count, date, percent, short, usd } from "../../lib/format.js";
 import { withCondition } from "../../lib/filter_text.js";
 import { useQuery } from "../../lib/query.js";
 import { go, href } from "../../lib/route.js";
-import { Bars, Chart } from "../../parts/chart.js";
+import { Bars, Chart, Legend } from "../../parts/chart.js";
 import { Panel } from "../../parts/panel.js";
 import { Table } from "../../parts/table.js";
-import { zoomTo } from "../dashboard.js";
 
 const OTHER = "other";
 const TOP = 10;
@@ -61,8 +61,7 @@ function OverTime({ title, tells, query, field, format }) {
     return { times: times.map(date), series };
   }, [query.data]);
   return html`<${Panel} title=${title} tells=${tells} query=${query}>${() => drawn.series.length
-    ? html`<${Chart} label=${title} times=${drawn.times} series=${drawn.series} format=${format} zoom=${zoomTo} stacked />
-      <div class="legend">${drawn.series.map((one) => html`<span key=${one.name} class="cut"><span class="swatch" ref=${(node) => { if (node) node.style.background = `var(--${one.color})`; }} />${one.name}</span>`)}</div>`
+    ? html`<${Legend} series=${drawn.series} /><${Chart} label=${title} times=${drawn.times} series=${drawn.series} format=${format} zoom=${zoomTo} stacked />`
     : html`<p class="muted small">No request in this range has it.</p>`}<//>`;
 }
 

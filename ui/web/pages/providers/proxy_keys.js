@@ -35,7 +35,7 @@ export function ProxyKeys({ keys }) {
 
 function Table({ rows, stored, mayConfigure, setOpen }) {
   return html`<div class="table-box" tabindex="0"><table class="plain">
-    <thead><tr><th>Name</th><th>Stands in for</th><th>Limits</th><th>Made</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
+    <thead><tr><th>Name</th><th>Stands in for</th><th>Limits</th><th>Created</th>${mayConfigure && html`<th><span class="visually-hidden">Acts</span></th>`}</tr></thead>
     <tbody>${rows.map((row) => {
       const key = stored.find((one) => one.id === row.provider_key_id);
       return html`<tr key=${row.id}>

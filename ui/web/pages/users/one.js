@@ -1,6 +1,7 @@
 // One user: what they asked for and what it cost, over 30 days unless another range is chosen.
 import { html } from "../../lib/html.js";
 import { post } from "../../lib/api.js";
+import { useChartBody } from "../../lib/asked.js";
 import { ago, count, duration, short, time, usd, utc } from "../../lib/format.js";
 import { withCondition } from "../../lib/filter_text.js";
 import { useQuery } from "../../lib/query.js";
@@ -10,7 +11,6 @@ import { RangePicker } from "../../parts/filter_bar.js";
 import { Icon } from "../../parts/icon.js";
 import { OUTCOMES, Panel, Series, byOutcome } from "../../parts/panel.js";
 import { Empty, Figure, Loading, Problem } from "../../parts/states.js";
-import { useChartBody } from "../dashboard.js";
 
 const RANGE = "30d";
 const TOP = 10;
@@ -56,7 +56,7 @@ function Charts({ body, named, q, range }) {
   const models = useQuery(named("models"), ask("models", { limit: TOP, offset: 0 }));
   const requests = (row) => go(href("requests", [], { q: withCondition(q, "model", row.name), range }));
   return html`<div class="charts">
-    <${Series} title="Requests" tells="By the status of the answer; below 0 and from 400 is an error" query=${statuses} rows=${byOutcome} series=${OUTCOMES} format=${short} bars stacked />
+    <${Series} title="Requests" tells="By the status of the answer; cut off is one below 0: the client or the provider hung up" query=${statuses} rows=${byOutcome} series=${OUTCOMES} format=${short} bars stacked />
     <${Series} title="Cost" tells="USD in each step of time" query=${cost} series=${[["Cost", "cost", "chart-2"]]} format=${usd} bars />
     <${Series} title="Tokens" tells="Prompt tokens without those from the provider's cache; completion tokens" query=${tokens} series=${[["Prompt", "prompt_tokens", "chart-1"], ["Completion", "completion_tokens", "chart-5"]]} format=${short} bars stacked />
     <${Series} title="Latency" tells="The mean, from the request's arrival to the end of the answer" query=${latency} series=${[["Mean", "duration", "chart-3"]]} format=${duration} gaps />

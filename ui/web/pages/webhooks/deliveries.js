@@ -37,7 +37,7 @@ export function Deliveries({ webhook, can, params }) {
 }
 
 const columnsOf = (webhook, can, reload) => [
-  { id: "at", name: "Made", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => `${utc(row.created_at)} · ${ago(row.created_at)}` },
+  { id: "at", name: "Created", show: (row) => html`<span class="nowrap">${time(row.created_at)}</span>`, title: (row) => `${utc(row.created_at)} · ${ago(row.created_at)}` },
   { id: "state", name: "State", show: (row) => html`<span class=${`badge ${TONES[row.state] ?? ""}`} title=${TELLS[row.state]}>${row.state}</span>` },
   { id: "status", name: "Status", show: (row) => (row.status === null ? NONE : html`<${StatusBadge} status=${row.status} />`), tells: "The receiver's last answer" },
   { id: "attempts", name: "Attempts", num: true, show: (row) => count(row.attempts) },

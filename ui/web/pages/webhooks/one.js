@@ -31,7 +31,7 @@ const Settings = ({ webhook }) => html`<section class="card"><dl class="facts">
   <dt>Told of</dt><dd>${chosen(webhook)}</dd>
   <dt>Data</dt><dd>${dataOf(webhook)}</dd>
   <dt>Signing key</dt><dd><code>${webhook.hmac_key_hint}</code></dd>
-  <dt>Made</dt><dd title=${utc(webhook.created_at)}>${time(webhook.created_at)}</dd></dl></section>`;
+  <dt>Created</dt><dd title=${utc(webhook.created_at)}>${time(webhook.created_at)}</dd></dl></section>`;
 
 /** Change, pause, another key, delete. */
 function Acts({ webhook, changed }) {
