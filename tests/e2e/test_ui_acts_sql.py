@@ -299,6 +299,8 @@ def test_a_dataset_is_made_edited_and_saved_as_a_file(seen: Watched) -> None:
     edited(drawer, "Response", json.dumps(said("A better answer")))
     see(page, "Saved")
     expect(row_of(page, "A better answer")).to_contain_text("edited")
+    page.keyboard.press("Escape")
+    expect(drawer).to_have_count(0)
     rows = seen.ask(f"{DATASETS}/{dataset}/query", {"limit": 10, "offset": 0})
     assert [bool(row["edited_at"]) for row in rows].count(True) == 1
     lines = saved_file(page, "Export", "Rows as they are, JSON lines").read_text().splitlines()
@@ -306,6 +308,7 @@ def test_a_dataset_is_made_edited_and_saved_as_a_file(seen: Watched) -> None:
     assert sum("A better answer" in line for line in lines) == 1
     tuned = saved_file(page, "Export", "Fine-tuning, OpenAI (JSON lines)").read_text()
     assert "A better answer" in tuned
+    press(page, "Question 0")
     press(drawer, "Remove this row")
     press(page.get_by_role("dialog", name="Remove this row?"), "Remove")
     expect(drawer).to_have_count(0)
