@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.e2e.ui_kit import Watched, chromium, log, on_record, watched
+from tests.e2e.ui_kit import Watched, chromium, log, on_record, press, watched
 from tests.fakes.appliance import Appliance
 
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
@@ -19,7 +20,8 @@ HEALTH_MS = 31_000
 AT = """() => {
   const at = document.activeElement;
   const style = getComputedStyle(at);
-  return {isSeen: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0, tag: at.tagName};
+  const isSeen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+  return {isSeen, tag: at.tagName};
 }"""
 
 
@@ -84,44 +86,75 @@ def test_from_the_first_start_to_feedback_by_keyboard_alone(
         assert (row["feedback_rating"], row["request_properties"]["team"]) == (True, "blue")
 
 
-def test_a_server_that_goes_and_comes_back(browser: Browser, tmp_path: Path) -> None:
-    with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
-        page = seen.page
-        seen.expects("ERR_CONNECTION_REFUSED")
-        log(appliance, ASK, ANSWER)
-        on_record(appliance, 1)
-        page.clock.install()
-        seen.go("/requests", shows=".list-row")
-        appliance.stop()
-        page.clock.fast_forward(HEALTH_MS)
-        expect(page.get_by_text("The server does not answer.")).to_be_visible()
-        expect(page.locator(".list-row")).to_have_count(1)  # what is there stays
+@pytest.fixture(scope="module")
+def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
+    with Appliance(tmp_path_factory.mktemp("away")) as found:
+        log(found, ASK, ANSWER)
+        on_record(found, 1)
+        yield found
+
+
+@pytest.fixture
+def seen(browser: Browser, appliance: Appliance) -> Iterator[Watched]:
+    with watched(browser, appliance) as found:
+        found.expects("ERR_CONNECTION_REFUSED")
+        yield found
+
+
+@contextmanager
+def away(appliance: Appliance) -> Iterator[None]:
+    """Stopped, and at the end there again under its address."""
+    port = urlsplit(appliance.url).port
+    appliance.stop()
+    try:
+        yield
+    finally:
+        appliance.start("--port", str(port))
+
+
+def test_a_server_that_goes_and_comes_back(seen: Watched, appliance: Appliance) -> None:
+    page = seen.page
+    seen.go("/requests", shows=".list-row")
+    with away(appliance):
+        page.get_by_role("columnheader", name="Tokens").get_by_role("button").click()
+        list_away = page.get_by_role("alert").filter(has_text="The server cannot be reached.")
+        expect(list_away).to_be_visible()
+        press(list_away, "Try again")
+        expect(list_away).to_be_visible()
         page.get_by_role("link", name="Alerts", exact=True).click()
-        away = page.get_by_role("alert").filter(has_text="The server cannot be reached.")
-        expect(away.first).to_be_visible()
-        appliance.start("--port", str(urlsplit(seen.origin).port))
-        away.first.get_by_role("button", name="Try again").click()
-        expect(page.get_by_text("No alerts yet")).to_be_visible()
+        page_away = page.get_by_role("alert").filter(has_text="This page could not be loaded.")
+        press(page_away, "Try again")
+        expect(page_away).to_be_visible()
+    press(page_away, "Try again")
+    expect(page.get_by_text("No alerts yet")).to_be_visible()
+    page.go_back()
+    expect(page.locator(".list-row")).to_have_count(1)
+
+
+def test_what_was_away_is_there_again_by_itself(seen: Watched, appliance: Appliance) -> None:
+    page = seen.page
+    page.clock.install()
+    seen.go("/requests", shows=".list-row")
+    said = page.get_by_text("The server does not answer.")
+    with away(appliance):
         page.clock.fast_forward(HEALTH_MS)
-        expect(page.get_by_text("The server does not answer.")).to_have_count(0)
-        page.get_by_role("link", name="Requests", exact=True).click()
-        expect(page.locator(".list-row")).to_have_count(1)
+        expect(said).to_be_visible()
+        expect(page.locator(".list-row")).to_have_count(1)  # what is there stays
+    page.clock.fast_forward(HEALTH_MS)
+    expect(said).to_have_count(0)
 
 
-def test_a_server_that_was_away_when_somebody_acted(browser: Browser, tmp_path: Path) -> None:
-    with Appliance(tmp_path) as appliance, watched(browser, appliance) as seen:
-        page = seen.page
-        seen.expects("ERR_CONNECTION_REFUSED")
-        seen.go("/datasets")
-        page.get_by_role("button", name="New dataset").click()
-        form = page.get_by_role("dialog", name="New dataset")
-        form.get_by_label("Name", exact=True).fill("Kept in the form")
-        appliance.stop()
-        form.get_by_role("button", name="Make it").click()
+def test_a_form_outlives_a_server_that_is_away(seen: Watched, appliance: Appliance) -> None:
+    page = seen.page
+    seen.go("/datasets")
+    press(page, "New dataset")
+    form = page.get_by_role("dialog", name="New dataset")
+    form.get_by_label("Name", exact=True).fill("Kept in the form")
+    with away(appliance):
+        press(form, "Make it")
         expect(form.get_by_role("alert")).to_contain_text("The server cannot be reached.")
-        appliance.start("--port", str(urlsplit(seen.origin).port))
-        form.get_by_role("button", name="Make it").click()
-        page.wait_for_url("**/datasets/*")
-        expect(page.get_by_role("heading", level=1)).to_contain_text("Kept in the form")
-        (made,) = seen.ask("/v1/helicone-dataset/query", {})
-        assert made["name"] == "Kept in the form"
+    press(form, "Make it")
+    page.wait_for_url("**/datasets/*")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Kept in the form")
+    (made,) = seen.ask("/v1/helicone-dataset/query", {})
+    assert made["name"] == "Kept in the form"

@@ -18,7 +18,7 @@ from tests.fakes.otlp_spans import as_json, chat_span
 
 demo = module_at("scripts/demo.py")
 CALLS = 60
-SPANS = 450  # more than a listener is told of at a time, by what one call brings
+SPANS = 600  # more than a listener is told of at a time, by what one call brings
 LISTENERS = """window.listeners = [];
 window.EventSource = class extends EventSource {
   constructor(...given) { super(...given); window.listeners.push(this); }
