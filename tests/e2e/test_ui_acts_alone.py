@@ -10,11 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.e2e.starting import until
+from tests.e2e.storage_kit import reasons
 from tests.e2e.ui_kit import Watched, chromium, log, on_record, press, watched
 from tests.fakes.appliance import Appliance
 
 ASK = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
 ANSWER = {"choices": [{"message": {"role": "assistant", "content": "Hello there"}}]}
+MORTAL = "tests.fakes.mortal_program"
 STEPS_MAX = 60
 HEALTH_MS = 31_000
 AT = """() => {
@@ -88,7 +91,7 @@ def test_from_the_first_start_to_feedback_by_keyboard_alone(
 
 @pytest.fixture(scope="module")
 def appliance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
-    with Appliance(tmp_path_factory.mktemp("away")) as found:
+    with Appliance(tmp_path_factory.mktemp("away"), program=MORTAL) as found:
         log(found, ASK, ANSWER)
         on_record(found, 1)
         yield found
@@ -158,3 +161,24 @@ def test_a_form_outlives_a_server_that_is_away(seen: Watched, appliance: Applian
     expect(page.get_by_role("heading", level=1)).to_contain_text("Kept in the form")
     (made,) = seen.ask("/v1/helicone-dataset/query", {})
     assert made["name"] == "Kept in the form"
+
+
+def test_a_part_that_is_down_is_named_until_it_works_again(
+    seen: Watched, appliance: Appliance
+) -> None:
+    page = seen.page
+    seen.go("/sql")
+    banner = page.locator("main").get_by_role("status").filter(has_text="limits: ")
+    assert "limits" not in reasons(appliance)
+    appliance.command("actors.kill", name="limits")
+    until(lambda: "limits" in reasons(appliance))
+    page.reload()
+    expect(banner).to_be_visible()
+    banner.get_by_role("link", name="Health").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Health")
+    expect(page.locator("main")).to_contain_text("Killed: not to live yet")
+    appliance.command("actors.spare", name="limits")
+    until(lambda: not reasons(appliance))
+    page.reload()
+    page.wait_for_selector("h1")
+    expect(banner).to_have_count(0)
