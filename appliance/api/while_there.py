@@ -46,7 +46,7 @@ class WhileThere:
             if scope["method"] == "GET":
                 watch.begin()
             try:
-                await self._app(scope, watch.receive, send)
+                await self._app(scope, watch.receive, watch.sending(send))
             except Exception as error:  # none may cross the nursery: it would come out as a group
                 failure = error
             nursery.cancel_scope.cancel()
@@ -69,6 +69,18 @@ class _Watch:
         self._receive = receive
         self._nursery = nursery
         self._begun = False
+        self._ended = False
+
+    def sending(self, send: Send) -> Send:
+        """ASGI, for the app. With the last of a reply its end is told to whoever receives: that is
+        no client that has gone, and what the door does behind it must not be cut short."""
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                self._ended = True
+            await send(message)
+
+        return sent
 
     async def receive(self) -> Message:
         """ASGI, for the app."""
@@ -90,7 +102,8 @@ class _Watch:
                 pass
         except Exception as error:  # the door's word for a client that left inside its request
             self.failure = error
-        self._nursery.cancel_scope.cancel("the client has gone")
+        if not self._ended:
+            self._nursery.cancel_scope.cancel("the client has gone")
 
     async def _is_gone(self) -> bool:
         try:

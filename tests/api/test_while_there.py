@@ -79,6 +79,33 @@ async def test_what_changes_goes_on(method: str, path: str) -> None:
     assert await leave(method, path) == "works"
 
 
+@pytest.mark.parametrize(("method", "path"), READS)
+async def test_the_end_of_a_reply_is_no_client_that_left(method: str, path: str) -> None:
+    """Hypercorn says "disconnect" with it, and has things of its own to do behind it."""
+    ended, done = trio.Event(), []
+    messages = [{"type": "http.request", "body": b"x"}] if method == "POST" else []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await ended.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        ended.set()
+        await trio.testing.wait_all_tasks_blocked()
+        done.append(message)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if method == "POST":
+            await receive()
+        await send({"type": "http.response.body", "body": b"whole"})
+        done.append("returned")
+
+    await WhileThere(app)({"type": "http", "method": method, "path": path}, receive, send)
+    assert done == [{"type": "http.response.body", "body": b"whole"}, "returned"]
+
+
 async def test_a_failure_comes_out_as_it_is() -> None:
     async def broken(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError("bare")

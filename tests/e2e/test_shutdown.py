@@ -26,9 +26,10 @@ def test_streams_are_finished_or_cut_and_recorded(tmp_path: Path, provider: Prov
     gate = f"stop-{time.monotonic_ns()}"
     appliance = Appliance(tmp_path, provider, config='grace_s = "1s"\n')
     with appliance, appliance.client() as short, appliance.client() as long:
-        with appliance.client() as idle, appliance.client() as full:
+        with appliance.client() as idle, appliance.client() as full, appliance.client() as read:
             assert idle.call(CHAT, {**ASK, "model": "gpt-4o"}).end == "clean"
             assert full.call("/healthcheck", method="GET").status == 200
+            assert read.call("/v1/api-keys", method="GET").status == 200
             ids = [
                 begin(short, {"x-fake": "fake-held", "x-fake-gate": gate}),
                 begin(long, {"x-fake": "fake-stall-after-2"}),
@@ -37,6 +38,7 @@ def test_streams_are_finished_or_cut_and_recorded(tmp_path: Path, provider: Prov
             appliance.terminate()
             assert idle.ended() == "cut"
             assert full.ended() == "cut"
+            assert read.ended() == "cut"
         with pytest.raises(OSError), RawClient(appliance.url) as late:
             assert late.call("/healthcheck", method="GET").status  # accepted by nobody
         provider.open_gate(gate)

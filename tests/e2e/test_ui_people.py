@@ -8,11 +8,10 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.compiled.by_path import module_at
-from tests.e2e.ui_kit import Watched, chromium, on_record, watched
+from tests.e2e.ui_kit import chromium, on_record, sign_in, watched
 from tests.fakes.appliance import Appliance
 
 demo = module_at("scripts/demo.py")
-PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +27,6 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Appliance]:
         key = found.command("keys.create", name="demo")["key"]
         on_record(found, demo.fill(found.url, calls=50, key=key), key)
         yield found
-
-
-def sign_in(seen: Watched, appliance: Appliance, role: str, name: str) -> None:
-    """By the one-time link that the command prints."""
-    made = appliance.command("users.create", email=f"{name}@example.com", role=role)
-    seen.go("/sign-in?" + made["url"].partition("?")[2])
-    seen.page.fill("input[type=password]", PASSWORD)
-    seen.page.click("button")
-    seen.page.wait_for_selector("nav.side")
 
 
 def test_nobody_sees_anything_without_signing_in(browser: Browser, closed: Appliance) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.compiled.by_path import ROOT
 from tests.e2e.starting import until
@@ -19,6 +19,8 @@ from tests.fakes.appliance import Appliance
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WAIT_MS = 30_000
+expect.set_options(timeout=WAIT_MS)
+PASSWORD = "correct horse battery"
 WIDE, SMALL = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
 AXE = """async () => {
   const found = await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]});
@@ -26,6 +28,11 @@ AXE = """async () => {
     id, impact, help, nodes: nodes.slice(0, 3).map((one) => `${one.html} ${one.failureSummary}`),
   }));
 }"""
+HELD = """() => [
+  document.documentElement.outerHTML, location.href, JSON.stringify(history.state),
+  ...[...document.querySelectorAll("input, textarea, select")].map((one) => one.value),
+  ...[localStorage, sessionStorage].map((one) => JSON.stringify({...one})),
+].join("\\n")"""
 PAGES = re.findall(r'\{ id: "(\w+)"', (ROOT / "ui" / "web" / "pages.js").read_text())
 
 
@@ -48,6 +55,7 @@ class Watched:
         self.origin = origin
         self.said: list[str] = []
         self.strange: list[str] = []
+        self.known: list[str] = []
         page.set_default_timeout(WAIT_MS)
         page.on("console", lambda message: self._heard(message.type, message.text))
         page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
@@ -71,21 +79,48 @@ class Watched:
         self.page.goto(self.origin + path)
         self.page.wait_for_selector(shows)
 
+    def ask(self, path: str, body: Any = None, *, method: str = "") -> Any:
+        """What the REST API answers this person, past the page and out of its envelope."""
+        asks = self.page.request
+        token = asks.get(f"{self.origin}/v1/auth/session").json()["data"].get("csrf_token")
+        reply = asks.fetch(
+            self.origin + path,
+            method=method or ("GET" if body is None else "POST"),
+            data=body,
+            headers={"x-csrf-token": token or ""},
+        )
+        assert reply.status == 200, reply.text()
+        told = reply.json()
+        return told["data"] if isinstance(told, dict) and "data" in told else told
+
+    def expects(self, *signs: int | str) -> None:
+        """From now on the browser may tell of answers with this status, or of this error."""
+        for sign in signs:
+            self.known += [sign] if isinstance(sign, str) else [f"status of {sign}", f"{sign}: "]
+
     def check(self) -> None:
-        """Nothing was said and nobody else was asked."""
-        assert not self.said, self.said
+        """Nothing was said that was not expected, and nobody else was asked."""
+        said = [one for one in self.said if not any(sign in one for sign in self.known)]
+        assert not said, said
         assert not self.strange, self.strange
 
 
 @contextmanager
 def watched(
-    browser: Browser, appliance: Appliance, *, dark: bool = False, small: bool = False
+    browser: Browser,
+    appliance: Appliance,
+    *,
+    dark: bool = False,
+    small: bool = False,
+    signed_in: Any = None,
 ) -> Iterator[Watched]:
-    """A page of its own, with nothing kept from others; checked at the end."""
+    """A page of its own, with nothing kept from others but whom `signed_in` names; checked at the
+    end."""
     context = browser.new_context(
         viewport=SMALL if small else WIDE,  # type: ignore[arg-type]
         color_scheme="dark" if dark else "light",
         reduced_motion="reduce",
+        storage_state=signed_in,
         permissions=["clipboard-read", "clipboard-write"],
     )
     try:
@@ -94,6 +129,42 @@ def watched(
         found.check()
     finally:
         context.close()
+
+
+def sign_in(seen: Watched, appliance: Appliance, role: str, name: str) -> None:
+    """By the one-time link that the command prints."""
+    made = appliance.command("users.create", email=f"{name}@example.com", role=role)
+    seen.go("/sign-in?" + made["url"].partition("?")[2])
+    seen.page.fill("input[type=password]", PASSWORD)
+    seen.page.click("button")
+    seen.page.wait_for_selector("nav.side")
+
+
+def sign_in_once(browser: Browser, appliance: Appliance, role: str, name: str) -> Any:
+    """Somebody for `watched(signed_in=…)`, as often as a test likes."""
+    with watched(browser, appliance) as seen:
+        sign_in(seen, appliance, role, name)
+        return seen.page.context.storage_state()
+
+
+def nowhere(page: Page, text: str) -> None:
+    """The page has it neither to be seen nor in a field, an attribute or what the browser keeps."""
+    assert text
+    found = page.evaluate(HELD)
+    assert text not in found, f"…{found.partition(text)[0][-200:]}"
+
+
+def press(scope: Page | Locator, name: str) -> None:
+    scope.get_by_role("button", name=name, exact=True).click()
+
+
+def row_of(page: Page, text: str) -> Locator:
+    return page.get_by_role("row").filter(has_text=text)
+
+
+def see(page: Page, text: str) -> None:
+    """One of the short messages at the corner says it."""
+    page.locator(".toasts").get_by_text(text).first.wait_for()
 
 
 def on_record(appliance: Appliance, calls: int, key: str = "") -> None:

@@ -47,7 +47,7 @@ function Page() {
     document.title = `${found.name} · Helicone Appliance`;
     loadPage(id).then(
       (module) => counts && setShown({ id, View: module.default }),
-      () => counts && setShown({ id, error: new Error("This page could not be loaded. Load it again.") }),
+      () => counts && setShown({ id, error: new Error("This page could not be loaded. The server may be restarting; try again.") }),
     );
     return () => { counts = false; };
   }, [id, Boolean(found)]);
@@ -55,10 +55,13 @@ function Page() {
     return html`<div class="page"><${Empty} title="There is no such page">
       <a href="/dashboard">Go to the dashboard</a><//></div>`;
   }
-  if (shown.error && shown.id === id) return html`<div class="page"><${Problem} error=${shown.error} again=${() => location.reload()} /></div>`;
+  if (shown.error && shown.id === id) return html`<div class="page"><${Problem} error=${shown.error} again=${reload} /></div>`;
   if (shown.id !== id) return html`<${Loading} />`;
   return html`<${Guarded} key=${id}><${shown.View} rest=${route.rest} params=${route.params} /><//>`;
 }
+
+/** Load everything anew, once the server answers: a browser's own error page would stay. */
+const reload = () => fetch("/healthcheck").then(() => location.reload(), () => {});
 
 /** The dashboard; before anything was recorded, the first steps. */
 async function home() {

@@ -31,10 +31,10 @@ function both([left, right], operator) {
 }
 
 function condition(inner) {
-  const [[column, value], ...more] = Object.entries(inner);
+  const [[column, value] = [], ...more] = Object.entries(inner);
   if (more.length || value === null || typeof value !== "object") return null;
   if (column === "properties" || column === "scores") {
-    const [[key, test], ...others] = Object.entries(value);
+    const [[key, test] = [], ...others] = Object.entries(value);
     if (others.length) return null;
     const isSession = column === "properties" && key === FIELDS.session.key;
     return leaf(isSession ? "session" : `${column === "scores" ? "score" : "property"}.${key}`, test);
@@ -43,7 +43,7 @@ function condition(inner) {
 }
 
 function leaf(field, test) {
-  const [[name, value], ...more] = Object.entries(test ?? {});
+  const [[name, value] = [], ...more] = Object.entries(test ?? {});
   if (more.length || !OPERATORS[name] || !kindOf(field) || value === null || typeof value === "object") return null;
   return { field, operator: OPERATORS[name], value: String(value) };
 }

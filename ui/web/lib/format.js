@@ -8,6 +8,9 @@ const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFracti
 /** 12,345 */
 export const count = (value) => (known(value) ? whole.format(value) : NONE);
 
+/** 1 request, 12,345 requests */
+export const counted = (value, one, many = `${one}s`) => `${count(value)} ${Number(value) === 1 ? one : many}`;
+
 /** 12.3K, where there is little room. */
 export const short = (value) =>
   !known(value) ? NONE : Math.abs(value) < 10_000 ? whole.format(value) : compact.format(value);

@@ -102,6 +102,7 @@ function Rename({ row, close, changed }) {
 }
 
 function Revoke({ row, close, changed }) {
+  const session = useSession();
   const [run, act] = useAct(async () => {
     await remove(`/v1/api-keys/${row.id}`);
     changed();
@@ -109,7 +110,7 @@ function Revoke({ row, close, changed }) {
     close();
   });
   return html`<${Confirm} title=${`Revoke ${row.api_key_name}?`} verb="Revoke it" act=${run} close=${close} busy=${act.busy} error=${act.error}>
-    <p>The next call with it is refused, and sessions that were opened with it end. What it has recorded stays. It cannot be put back: make a new key instead.</p><//>`;
+    <p>The next call with it is ${session.open ? "taken for one without a key" : "refused"}, and sessions that were opened with it end. What it has recorded stays. It cannot be put back: make a new key instead.</p><//>`;
 }
 
 /** How a client sends a key; the text has a place for it. */

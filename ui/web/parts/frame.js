@@ -75,11 +75,11 @@ function Side({ open, openPalette, openKeys }) {
 function Account({ openKeys }) {
   const session = useSession();
   const [mode, setMode] = useState(theme());
-  const turn = () => {
-    const next = nextTheme(mode);
-    applyTheme(next);
-    setMode(next);
-  };
+  useEffect(() => {
+    const changed = () => setMode(theme());
+    addEventListener("themechange", changed);
+    return () => removeEventListener("themechange", changed);
+  }, []);
   const leave = async () => {
     try {
       await post("/v1/auth/sign-out");
@@ -92,7 +92,7 @@ function Account({ openKeys }) {
   const name = session.user?.email ?? session.organization?.name ?? "This computer";
   return html`<div class="row tight">
     <span class="cut grow small muted" title=${name}>${name}</span>
-    <button type="button" class="plain icon-only" title=${`Colours: ${mode || "as the system"}`} aria-label="Change colours" onClick=${turn}><${Icon} name="sun" /></button>
+    <button type="button" class="plain icon-only" title=${`Colours: ${mode || "as the system"}`} aria-label="Change colours" onClick=${() => applyTheme(nextTheme())}><${Icon} name="sun" /></button>
     <button type="button" class="plain icon-only" title="Keys (?)" aria-label="Keyboard shortcuts" onClick=${openKeys}>?</button>
     ${session.user && html`<button type="button" class="plain icon-only" title="Sign out" aria-label="Sign out" onClick=${leave}><${Icon} name="leave" /></button>`}
   </div>`;

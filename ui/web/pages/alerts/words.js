@@ -1,5 +1,5 @@
 // What alerts can watch, and one of them in words.
-import { usd } from "../../lib/format.js";
+import { counted, usd } from "../../lib/format.js";
 import { textOf } from "../../lib/filter_back.js";
 import { spanText } from "../../parts/form.js";
 
@@ -15,6 +15,7 @@ export const METRICS = {
   prompt_cache_read_tokens: { name: "Tokens read from the provider's cache", are: true, unit: "tokens", aggregates: true },
   prompt_cache_write_tokens: { name: "Tokens written to the provider's cache", are: true, unit: "tokens", aggregates: true },
 };
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
 export const AGGREGATIONS = { sum: "sum", avg: "mean", min: "least", max: "largest", percentile: "percentile" };
 
 /** A value with the metric's unit. */
@@ -24,12 +25,18 @@ export function amount(metric, value) {
   return `${number} ${METRICS[metric]?.unit ?? ""}`.trim();
 }
 
+/** 1st, 22nd, 95th */
+function ordinal(number) {
+  const rules = { one: "st", two: "nd", few: "rd", other: "th" };
+  return `${number}${rules[Number.isInteger(Number(number)) ? ORDINALS.select(Number(number)) : "other"]}`;
+}
+
 /** "Cost (sum) reaches $5.00 within 1 hour, for any user, from 10 requests" */
 export function inWords(alert) {
   const metric = METRICS[alert.metric] ?? { name: alert.metric };
-  const how = !metric.aggregates ? "" : alert.aggregation === "percentile" ? ` (${alert.percentile}th percentile)` : ` (${AGGREGATIONS[alert.aggregation ?? "sum"]})`;
+  const how = !metric.aggregates ? "" : alert.aggregation === "percentile" ? ` (${ordinal(alert.percentile)} percentile)` : ` (${AGGREGATIONS[alert.aggregation ?? "sum"]})`;
   const group = alert.grouping ? `, for any ${alert.grouping_is_property ? `value of ${alert.grouping}` : alert.grouping}` : "";
-  const least = alert.minimum_request_count ? `, from ${alert.minimum_request_count} requests` : "";
+  const least = alert.minimum_request_count ? `, from ${counted(alert.minimum_request_count, "request")}` : "";
   const filter = textOf(alert.filter);
   const only = filter === null ? ", of chosen requests" : filter ? `, where ${filter}` : "";
   return `${metric.name}${how} ${metric.are ? `reach ${Number(alert.threshold).toLocaleString("en")}` : `reaches ${amount(alert.metric, alert.threshold)}`} within ${spanText(Number(alert.time_window) / 1000)}${group}${least}${only}`;

@@ -1,5 +1,5 @@
 // Prometheus's text format, as far as a page needs it: the sum of each metric over its labels.
-const LINE = /^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})? (\S+)/;
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(?:[^"}]|"(?:\\.|[^"\\])*")*\})? (\S+)/;
 
 /** Name → the sum of its samples. Free room is of one disk: the least counts, not the sum. */
 export function readGauges(text) {

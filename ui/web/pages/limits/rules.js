@@ -1,7 +1,7 @@
 // The rules: how many requests or cents, in how long, counted for whom.
 import { html, useState } from "../../lib/html.js";
 import { get, post, put, remove } from "../../lib/api.js";
-import { count, time, utc } from "../../lib/format.js";
+import { counted, time, utc } from "../../lib/format.js";
 import { forget, useAct, useQuery } from "../../lib/query.js";
 import { may, useSession } from "../../lib/session.js";
 import { Field, FormDialog, Span, secondsOf, spanOf, spanText } from "../../parts/form.js";
@@ -69,7 +69,7 @@ function RuleForm({ rule, close, done }) {
     <${Field} id="rule-segment" label="Counted for"><select id="rule-segment" value=${kind} onChange=${(event) => setKind(event.target.value)}>
       <option value=${EVERYBODY}>everybody together</option><option value=${USER}>each user (Helicone-User-Id)</option><option value="property">each value of a property</option></select><//>
     ${kind === "property" && html`<${Field} id="rule-property" label="Property" hint="The part of its header behind Helicone-Property-."><input id="rule-property" required value=${property} onInput=${(event) => setProperty(event.target.value)} /><//>`}
-    <p class="muted small" aria-live="polite">${count(quota)} ${unit} in ${Number(span.value) > 0 ? spanText(secondsOf(span)) : "–"}, for ${whom(kind === "property" ? property || "…" : kind)}.</p><//>`;
+    <p class="muted small" aria-live="polite">${counted(quota, unit.slice(0, -1))} in ${Number(span.value) > 0 ? spanText(secondsOf(span)) : "–"}, for ${whom(kind === "property" ? property || "…" : kind)}.</p><//>`;
 }
 
 function Drop({ rule, close, done }) {

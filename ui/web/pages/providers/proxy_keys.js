@@ -1,7 +1,7 @@
 // Proxy keys: handed out in the place of a provider's key, each with limits of its own.
 import { html, useState } from "../../lib/html.js";
 import { get, post, remove } from "../../lib/api.js";
-import { ago, count, time, usd, utc } from "../../lib/format.js";
+import { ago, count, counted, time, usd, utc } from "../../lib/format.js";
 import { forget, useAct, useQuery } from "../../lib/query.js";
 import { may, useSession } from "../../lib/session.js";
 import { Confirm, Dialog, toast } from "../../parts/pop.js";
@@ -54,7 +54,7 @@ function inWords(limit) {
   const parts = Object.fromEntries(rest.map((part) => part.split("=")));
   const seconds = Number(parts.w);
   const window = WINDOWS.find(([s]) => s === seconds)?.[1] ?? `${count(seconds)} s`;
-  return `${parts.u === "cents" ? usd(Number(quota) / 100) : `${count(quota)} requests`} per ${window}`;
+  return `${parts.u === "cents" ? usd(Number(quota) / 100) : counted(quota, "request")} per ${window}`;
 }
 
 function Make({ stored, close, made }) {
