@@ -72,7 +72,7 @@ class CompileHook(BuildHookInterface[Any]):
             self.app.display_warning(f"Plain Python, a third slower than compiled: {why.strip()}")
 
     def _make_ui(self, build_data: dict[str, Any], *, in_tree: bool) -> None:
-        """The pages and Swagger UI. Without them the package works, and `/` says what is missing."""
+        """The pages and Swagger UI. Without them all else works, and `/` says what is missing."""
         script, ui = str(Path(self.root, "build", "ui_files.py")), Path(self.root, "ui")
         check = [sys.executable, script, "--check"]
         if subprocess.run(check, stderr=subprocess.DEVNULL).returncode:

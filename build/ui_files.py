@@ -1,7 +1,7 @@
 """What browsers load, made of `ui/web` and of what npm brings by its lock file: `ui/built` has the
 pages, bundled and made small by esbuild, `ui/vendor` Swagger UI and the licences. Neither is in the
-repository. Part of the build of the wheel; in a source tree it is `scripts/ui`, which takes a third of
-a second once the packages are there, and `scripts/ui --check` says whether that was forgotten.
+repository. Part of the build of the wheel; in a source tree it is `scripts/ui`, a matter of moments
+once the packages are there, and `scripts/ui --check` says whether that was forgotten.
 
 Packages run no scripts of theirs. esbuild is a tool: nothing of it is in what it makes.
 """
@@ -41,8 +41,8 @@ STALE = "The pages in ui/built are older than their sources: run scripts/ui"
 
 
 def make(target: Path) -> str:
-    """Put `vendor` and `built` below `target`. What went wrong, or nothing; then `built` is as it was.
-    Packages are kept where they are kept already, and in a source tree that is the target."""
+    """Put `vendor` and `built` below `target`. What went wrong, or nothing; then both are as they
+    were. Packages are kept where they are kept already, and where the target is the source tree."""
     if shutil.which("npm") is None:
         return "npm is missing"
     with tempfile.TemporaryDirectory(prefix="helicone-appliance-ui-") as temporary:
