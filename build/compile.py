@@ -19,7 +19,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 VARIABLE = "HELICONE_APPLIANCE_COMPILE"
-UI_VARIABLE = "HELICONE_APPLIANCE_UI"  # 0: nothing is fetched with npm
+UI_VARIABLE = "HELICONE_APPLIANCE_UI"  # 0: nothing is fetched with npm, and there are no pages
+MADE = ("built", "vendor")
 # What runs for every request and every record. Modules that need not be fast stay out: each costs a
 # newcomer up to a second. So do those with msgspec's classes, whose options mypyc drops. What else
 # it makes of Python without a word: scripts/tidy.py, tests/compiled.
@@ -52,8 +53,8 @@ class CompileHook(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         wanted = os.environ.get(VARIABLE, "")
-        if version != "editable":
-            self._fetch_ui(build_data)
+        if os.environ.get(UI_VARIABLE) != "0":
+            self._make_ui(build_data, in_tree=version == "editable")
         if version == "editable" or wanted == "0":
             return
         self._place = tempfile.TemporaryDirectory(prefix="helicone-appliance-")
@@ -70,22 +71,24 @@ class CompileHook(BuildHookInterface[Any]):
             why = next((line for line in lines if "error:" in line), lines[-1])
             self.app.display_warning(f"Plain Python, a third slower than compiled: {why.strip()}")
 
-    def _fetch_ui(self, build_data: dict[str, Any]) -> None:
-        """What the pages load. Without it the package works, and /docs says what is missing."""
-        vendor = Path(self.root, "ui", "vendor")
-        if os.environ.get(UI_VARIABLE) == "0":
-            return
-        if not vendor.is_dir():
-            self._vendor = tempfile.TemporaryDirectory(prefix="helicone-appliance-ui-")
-            vendor = Path(self._vendor.name)
-            command = [sys.executable, str(Path(self.root, "build", "ui_files.py")), str(vendor)]
+    def _make_ui(self, build_data: dict[str, Any], *, in_tree: bool) -> None:
+        """The pages and Swagger UI. Without them all else works, and `/` says what is missing."""
+        script, ui = str(Path(self.root, "build", "ui_files.py")), Path(self.root, "ui")
+        check = [sys.executable, script, "--check"]
+        if subprocess.run(check, stderr=subprocess.DEVNULL).returncode:
+            command = [sys.executable, script]
+            if not in_tree:
+                self._ui = tempfile.TemporaryDirectory(prefix="helicone-appliance-ui-")
+                ui = Path(self._ui.name)
+                command.append(str(ui))
             done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             if done.returncode:
-                self.app.display_warning(f"Without Swagger UI: {done.stderr.strip()}")
+                self.app.display_warning(f"Without the pages: {done.stderr.strip()}")
                 return
-        files = [path for path in vendor.rglob("*") if path.is_file()]
-        placed = {str(path): f"ui/vendor/{path.relative_to(vendor)}" for path in files}
-        build_data["force_include"].update(placed)
+        if not in_tree:
+            files = [path for place in MADE for path in (ui / place).rglob("*") if path.is_file()]
+            placed = {str(path): f"ui/{path.relative_to(ui)}" for path in files}
+            build_data["force_include"].update(placed)
 
     def _compile(self, place: Path) -> str:
         """What went wrong, or nothing. In a process of its own: mypy and setuptools change much."""
@@ -98,8 +101,8 @@ class CompileHook(BuildHookInterface[Any]):
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if hasattr(self, "_place"):
             self._place.cleanup()
-        if hasattr(self, "_vendor"):
-            self._vendor.cleanup()
+        if hasattr(self, "_ui"):
+            self._ui.cleanup()
 
 
 def missing_tool() -> str:

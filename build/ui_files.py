@@ -1,61 +1,186 @@
-"""What the pages load from elsewhere, fetched with npm by its lock file into `ui/vendor`, which is
-never in the repository. Part of the build of the wheel; for a source tree: python build/ui_files.py
+"""What browsers load, made of `ui/web` and of what npm brings by its lock file: `ui/built` has the
+pages, bundled and made small by esbuild, `ui/vendor` Swagger UI and the licences. Neither is in the
+repository. Part of the build of the wheel; in a source tree it is `scripts/ui`, a matter of moments
+once the packages are there, and `scripts/ui --check` says whether that was forgotten.
 
-Packages run no scripts of theirs, and only the files named here are taken.
+Packages run no scripts of theirs. esbuild is a tool: nothing of it is in what it makes.
 """
 
+import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+UI = Path(__file__).resolve().parent.parent / "ui"
 FETCH_S = 300
+BUNDLE_S = 60
 FILES = {
     "swagger-ui-dist": ("swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE"),
-    "preact": ("dist/preact.module.js", "hooks/dist/hooks.module.js", "LICENSE"),
-    "htm": ("dist/htm.module.js", "LICENSE"),
-    "uplot": ("dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE"),
-}  # fmt: skip
-# Browsers know no bare names without an import map, which would be an inline script.
-BARE_NAMES = {b'from"preact"': b'from"./preact.module.js"'}
-COMMAND = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    "preact": ("LICENSE",),
+    "htm": ("LICENSE",),
+    "uplot": ("LICENSE",),
+}
+FETCH = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+INDEX = "web/index.html"
+ENTRIES = ("web/main.js", "web/style.css")
+AS_THEY_ARE = ("icon.svg",)
+# Names have a sum of the content in them, so that browsers may keep such files for ever.
+BUNDLE = (
+    "--bundle", "--minify", "--format=esm", "--splitting", "--charset=utf8",
+    "--entry-names=[name]-[hash]", "--chunk-names=[name]-[hash]", "--log-level=warning",
+)  # fmt: skip
+SHARED, PRELOADS = "web/main.js", "preloads.json"
+# Sums of what it was all made from: of the packages, and of the pages.
+PACKAGES_STAMP, STAMP = "node_modules/.made-from", "made-from"
+STALE = "The pages in ui/built are older than their sources: run scripts/ui"
 
 
-def fetch(ui: Path, vendor: Path) -> str:
-    """Put the files into `vendor`. What went wrong, or nothing."""
+def make(target: Path) -> str:
+    """Put `vendor` and `built` below `target`. What went wrong, or nothing; then both are as they
+    were. Packages are kept where they are kept already, and where the target is the source tree."""
     if shutil.which("npm") is None:
         return "npm is missing"
     with tempfile.TemporaryDirectory(prefix="helicone-appliance-ui-") as temporary:
-        place = Path(temporary)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(ui / name, place / name)
-        try:
-            done = subprocess.run(
-                COMMAND, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                timeout=FETCH_S, env={**os.environ, "NO_UPDATE_NOTIFIER": "1"},
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return f"npm did not end within {FETCH_S} s"
-        if done.returncode:
-            return f"npm ci: {done.stdout.strip()[-500:]}"
-        for package, names in FILES.items():
-            target = vendor / package
-            target.mkdir(parents=True, exist_ok=True)
-            for name in names:
-                data = (place / "node_modules" / package / name).read_bytes()
-                if name.endswith(".module.js"):
-                    for bare, path in BARE_NAMES.items():
-                        data = data.replace(bare, path)
-                (target / Path(name).name).write_bytes(data)
+        place = Path(temporary, "packages")
+        if target == UI or (UI / "node_modules").is_dir():
+            place = UI
+        problem = fetch(place) or bundle(place / "node_modules", Path(temporary, "built"))
+        if problem:
+            return problem
+        take(place / "node_modules", target / "vendor")
+        shutil.rmtree(target / "built", ignore_errors=True)
+        shutil.copytree(Path(temporary, "built"), target / "built")
     return ""
+
+
+def fetch(place: Path) -> str:
+    """The packages into `place`, unless those of this lock are there."""
+    lock = hashlib.sha256((UI / "package-lock.json").read_bytes()).hexdigest()
+    if _text(place / PACKAGES_STAMP) == lock:
+        return ""
+    place.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        if place != UI:
+            shutil.copy(UI / name, place / name)
+    problem = _run(FETCH, place, FETCH_S, {"NO_UPDATE_NOTIFIER": "1"})
+    if not problem:
+        (place / PACKAGES_STAMP).write_text(lock)
+    return problem
+
+
+def bundle(packages: Path, built: Path) -> str:
+    """The pages from `ui/web` into `built`, with the page itself and, for each page of it, what it
+    loads: a browser asks for all of that at once."""
+    sum_before = made_from()
+    outline = built / "outline.json"
+    command = (str(packages / ".bin" / "esbuild"), *ENTRIES, *BUNDLE, f"--outdir={built}")
+    environ = {"NODE_PATH": str(packages)}
+    problem = _run((*command, f"--metafile={outline}"), UI, BUNDLE_S, environ)
+    if problem:
+        return problem
+    found = Outline(json.loads(outline.read_text()))
+    outline.unlink()
+    page = (UI / INDEX).read_text()
+    for entry in ENTRIES:
+        page = page.replace(f"/ui/{Path(entry).name}", f"/ui/{found.named[entry]}")
+    (built / "index.html").write_text(page)
+    for name in AS_THEY_ARE:
+        shutil.copyfile(UI / "web" / name, built / name)
+    (built / PRELOADS).write_text(json.dumps(found.preloads(), indent=1))
+    (built / STAMP).write_text(sum_before)
+    return ""
+
+
+class Outline:
+    """What esbuild says of what it made: which file came of which module, and what each loads."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._inputs = told["inputs"]
+        self._outputs = {Path(path).name: one for path, one in told["outputs"].items()}
+        self.named = {
+            one["entryPoint"]: name for name, one in self._outputs.items() if "entryPoint" in one
+        }
+
+    def preloads(self) -> dict[str, list[str]]:
+        """By each page, as its module is named: the files it needs, those that all need first."""
+        pages = {
+            Path(page["path"]).stem: group
+            for group, module in self._inputs.items()
+            if group.startswith("web/groups/")
+            for page in module["imports"]
+        }
+        return {
+            page: list(dict.fromkeys([*self._needs(SHARED), *self._needs(group)]))
+            for page, group in pages.items()
+        }
+
+    def _needs(self, entry: str) -> list[str]:
+        found = [self.named[entry]]
+        for name in found:  # grows as it goes
+            for one in self._outputs[name]["imports"]:
+                needed = Path(one["path"]).name
+                if one["kind"] == "import-statement" and needed not in found:
+                    found.append(needed)
+        return found
+
+
+def take(packages: Path, vendor: Path) -> None:
+    """What is served or told as it came, and nothing that an older version left there."""
+    shutil.rmtree(vendor, ignore_errors=True)
+    for package, names in FILES.items():
+        (vendor / package).mkdir(parents=True)
+        for name in names:
+            shutil.copyfile(packages / package / name, vendor / package / name)
+
+
+def made_from() -> str:
+    """Changes with anything that decides on `ui/built`."""
+    web = UI / "web"
+    paths = [Path(__file__), UI / "package-lock.json", *sorted(web.rglob("*"))]
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            name = path.relative_to(web) if path.is_relative_to(web) else path.name
+            data = path.read_bytes()
+            digest.update(f"{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
+
+
+def is_fresh() -> bool:
+    """Whether `ui/built` is of today's sources."""
+    return _text(UI / "built" / STAMP) == made_from() and (UI / "vendor").is_dir()
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _run(command: tuple[str, ...], folder: Path, timeout_s: int, environ: dict[str, str]) -> str:
+    """What went wrong, or nothing."""
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=timeout_s, env={**os.environ, **environ},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"{name} did not end within {timeout_s} s"
+    except OSError as error:
+        return f"{name}: {error.strerror}"
+    return f"{name}: {done.stdout.strip()[-2000:]}" if done.returncode else ""
 
 
 def main() -> int:
     """Into the folder that is named, or the source tree."""
-    ui = Path(__file__).resolve().parent.parent / "ui"
-    problem = fetch(ui, Path(sys.argv[1]) if len(sys.argv) > 1 else ui / "vendor")
+    if sys.argv[1:] == ["--check"]:
+        problem = "" if is_fresh() else STALE
+    else:
+        problem = make(Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else UI)
     if problem:
         print(problem, file=sys.stderr)
     return 1 if problem else 0

@@ -45,6 +45,8 @@ def _state() -> str:
     paths = [ROOT / "pyproject.toml", *(ROOT / "build").rglob("*.py")]
     for folder in ("appliance", "storage", "ui"):
         paths += [path for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
+    # What npm brought is in the lock file, and in what was made of it.
+    paths = [path for path in paths if "node_modules" not in path.parts]
     for path in sorted(path for path in paths if path.is_file()):
         digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())

@@ -37,8 +37,8 @@ PAGE: Final = (
     "<script src=/docs/swagger-ui-bundle.js></script><script src=/docs/start.js></script></html>"
 )
 MISSING: Final = (
-    "Swagger UI is not in this installation, as npm was missing when it was built: run python "
-    "build/ui_files.py in a source tree, or give /download/swagger.json to any tool of yours.\n"
+    "Swagger UI is not in this installation, as npm was missing when it was built: run scripts/ui "
+    "in a source tree, or give /download/swagger.json to any tool of yours.\n"
 )
 
 router = APIRouter(default_response_class=Response, include_in_schema=False)

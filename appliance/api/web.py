@@ -1,12 +1,14 @@
 """The web UI: one page that shows whatever its address says, and the files it loads.
 
-Nothing here knows what the pages do: they use the REST API like anybody else. Files lie in `ui/web`
-(ours) and `ui/vendor` (fetched by npm at build, build/ui_files.py); only what lay there at the
-first request is served.
+Nothing here knows what the pages do: they use the REST API like anybody else. Files lie in
+`ui/built`, bundled from `ui/web` when the package was built (build/ui_files.py), and `ui/manual`;
+only what lay there at the first request is served.
 """
 
 import gzip
 import hashlib
+import json
+import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,13 +22,18 @@ from appliance.errors import Refusal
 
 FOLDER: Final = Path(ui.__file__).parent
 INDEX: Final = "index.html"
-PRELOADS: Final = "<!-- preloads -->"
-# What every page needs: asked for at once, not one after the other as they are found.
-PRELOADED: Final = ("lib/", "parts/")
-NEEDED: Final = "vendor/preact/preact.module.js"
+# By page, the modules to ask for at once, not one after the other as they are found.
+PRELOADS: Final = "preloads.json"
+PRELOADS_HERE: Final = "<!-- preloads -->"
+HOME: Final = "dashboard"
+# What is bundled has a sum of its content in its name, as esbuild writes it; all else is asked
+# about with each load, so that an upgrade shows at once.
+SUMMED: Final = re.compile(r"[^/]+-[A-Z0-9]{8}\.(?:js|css)")
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+REVALIDATED: Final = "no-cache"
 FILES_MAX: Final = 500
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024
-GZIP_LEVEL: Final = 6
+GZIP_LEVEL: Final = 9
 KINDS: Final = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -49,7 +56,7 @@ SECURITY: Final = {
 }
 MISSING: Final = (
     "The pages are not in this installation, as npm was missing when it was built. With npm: run "
-    "python build/ui_files.py in a source tree, or install anew. All else works: see /docs.\n"
+    "scripts/ui in a source tree, or install anew. All else works: see /docs.\n"
 )
 
 # The first segments that are pages, as `ui/web/pages.js` has them, and the manual.
@@ -58,9 +65,6 @@ PAGES: Final = (
     "playground", "datasets", "limits", "alerts", "webhooks", "providers", "keys", "wallet",
     "organization", "health", "docs/manual",
 )  # fmt: skip
-
-
-HOME: Final = "dashboard"
 
 
 class PageConvertor(Convertor[str]):
@@ -88,85 +92,84 @@ class File(NamedTuple):
     packed: bytes | None
     kind: str
     tag: str
+    kept: str
+
+
+class Found(NamedTuple):
+    """Files by the path they are served under, and for each page the HTML that loads it."""
+
+    files: dict[str, File]
+    pages: dict[str, File]
 
 
 class Files:
-    """All files by the path they are served under. Read once, in a thread."""
+    """All files. Read once, in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._found: dict[str, File] | None = None
+        self._found: Found | None = None
         self._lock = trio.Lock()
 
-    async def find(self, name: str) -> File | None:
-        """None: there is none of this name."""
+    async def found(self) -> Found:
+        """Empty: there are none, as npm was missing."""
         if self._found is None:
             async with self._lock:
                 if self._found is None:
                     self._found = await trio.to_thread.run_sync(read_files, self._folder)
-        return self._found.get(name)
+        return self._found
 
 
-def read_files(folder: Path) -> dict[str, File]:
-    """Blocking. The manual and what npm brought lie beside ours."""
+def read_files(folder: Path) -> Found:
+    """Blocking for about 0.1 s: they are compressed as far as gzip goes."""
     found: dict[str, File] = {}
-    for place, prefix in (("web", ""), ("vendor", "vendor/"), ("manual", "manual/")):
+    for place, prefix in (("built", ""), ("manual", "manual/")):
         root = folder / place
         for path in sorted(root.rglob("*")):
             if path.is_symlink() or not path.is_file() or len(found) >= FILES_MAX:
                 continue
             kind = KINDS.get(path.suffix)
             if kind is not None and path.stat().st_size <= FILE_BYTES_MAX:
-                found[prefix + path.relative_to(root).as_posix()] = _file(path.read_bytes(), kind)
-    if INDEX in found:
-        found.update(_indexes(found))
+                name = prefix + path.relative_to(root).as_posix()
+                kept = FOR_EVER if SUMMED.fullmatch(name) else REVALIDATED
+                found[name] = _file(path.read_bytes(), kind, kept)
+    index = found.pop(INDEX, None)
+    return Found(found, {} if index is None else _pages(index.data, folder / "built" / PRELOADS))
+
+
+def _pages(index: bytes, preloads: Path) -> dict[str, File]:
+    found = {}
+    for page, names in json.loads(preloads.read_bytes()).items():
+        lines = "\n".join(f'<link rel="modulepreload" href="/ui/{name}">' for name in names)
+        data = index.replace(PRELOADS_HERE.encode(), lines.encode())
+        found[page] = _file(data, KINDS[".html"], REVALIDATED)
     return found
 
 
-def _indexes(found: dict[str, File]) -> dict[str, File]:
-    """The page that all addresses show, once for each: it names what that one needs."""
-    shared = [name for name in found if name.startswith(PRELOADED) and name.endswith(".js")]
-    made = {}
-    for page in PAGES:
-        own = f"pages/{page.rpartition('/')[2]}"
-        names = [*shared, *(name for name in found if name.startswith((f"{own}.js", f"{own}/")))]
-        lines = "\n".join(f'<link rel="modulepreload" href="/ui/{name}">' for name in names)
-        data = found[INDEX].data.replace(PRELOADS.encode(), lines.encode())
-        made[f"{INDEX}/{page}"] = _file(data, KINDS[".html"])
-    return made
-
-
-def _file(data: bytes, kind: str) -> File:
+def _file(data: bytes, kind: str, kept: str) -> File:
     packed = None if kind.startswith("image/png") else gzip.compress(data, GZIP_LEVEL, mtime=0)
     if packed is not None and len(packed) >= len(data):
         packed = None
-    return File(data, packed, kind, f'"{hashlib.sha256(data).hexdigest()[:20]}"')
+    return File(data, packed, kind, f'"{hashlib.sha256(data).hexdigest()[:20]}"', kept)
 
 
 @router.get("/ui/{path:path}")
 async def file(request: Request) -> Response:
-    """What the page loads. Revalidated with each load, so that an upgrade shows at once."""
-    name = request.path_params["path"]
-    found = await _files(request).find(name)
-    if found is None or name.startswith(INDEX):
+    """What the page loads."""
+    found = (await _files(request).found()).files.get(request.path_params["path"])
+    if found is None:
         raise Refusal(404, "file_unknown", "There is no such file of the pages.")
-    return _sent(request, found, {"Cache-Control": "no-cache"})
+    return _sent(request, found)
 
 
 @router.get("/{path:page}")
 async def page(request: Request) -> Response:
     """The page itself, whatever its address says; one line of text where its files are not there.
     Other paths than pages' are refused like any that is not there."""
-    files = _files(request)
-    index = await files.find(f"{INDEX}/{_page_of(request.path_params['path'])}")
-    if index is None or await files.find(NEEDED) is None:
+    pages = (await _files(request).found()).pages
+    if not pages:
         return Response(MISSING, 503, media_type="text/plain; charset=utf-8")
-    return _sent(request, index, {"Cache-Control": "no-cache"})
-
-
-def _page_of(path: str) -> str:
-    """Which of PAGES shows this address; the first one is the dashboard."""
-    return next((page for page in PAGES if f"{path}/".startswith(f"{page}/")), HOME)
+    name = request.path_params["path"].removeprefix("docs/").partition("/")[0]
+    return _sent(request, pages.get(name) or pages[HOME])
 
 
 def _files(request: Request) -> Files:
@@ -174,8 +177,10 @@ def _files(request: Request) -> Files:
     return files
 
 
-def _sent(request: Request, found: File, headers: dict[str, str]) -> Response:
-    headers = {**SECURITY, **headers, "ETag": found.tag, "Vary": "Accept-Encoding"}
+def _sent(request: Request, found: File) -> Response:
+    headers = {
+        **SECURITY, "Cache-Control": found.kept, "ETag": found.tag, "Vary": "Accept-Encoding",
+    }  # fmt: skip
     if request.headers.get("if-none-match") == found.tag:
         return Response(b"", 304, headers)
     data = found.data

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from appliance.api import docs
 from tests.api.kit import House
-from tests.compiled.by_path import ROOT
 
 UI = Path(docs.FOLDER)
 
@@ -53,7 +50,7 @@ async def test_without_its_files_it_says_what_to_do(
     page = await house.get("/docs")
     assert page.status == 503
     assert page.body.count(b"\n") == 1
-    assert b"build/ui_files.py" in page.body
+    assert b"scripts/ui" in page.body
     assert (await house.get("/docs/swagger-ui.css")).status == 404
 
 
@@ -62,28 +59,11 @@ async def test_nothing_else_is_served(house: House, folder: Path, name: str) -> 
     assert (await house.get(f"/docs/{name}")).status == 404
 
 
-@pytest.mark.parametrize("path", ["/docs/manual", "/docs/manual/headers", "/docs/manual/a/b"])
-async def test_the_manual_is_a_page_of_the_ui(house: House, path: str) -> None:
-    page = await house.get(path)
-    index = await house.get("/dashboard")
-    assert (page.status, page.body) == (index.status, index.body)
-    assert page.headers[b"content-type"].startswith((b"text/html", b"text/plain"))
-
-
 def test_what_npm_fetches_is_known_by_its_sum() -> None:
     package = json.loads((UI / "package.json").read_text())
     lock = json.loads((UI / "package-lock.json").read_text())
-    assert all(re.fullmatch(r"[0-9.]+", version) for version in package["dependencies"].values())
+    named = package["dependencies"] | package["devDependencies"]
+    assert all(re.fullmatch(r"[0-9.]+", version) for version in named.values())
     packages = {name: row for name, row in lock["packages"].items() if name}
     assert all(row["integrity"].startswith("sha512-") for row in packages.values())
-    assert {f"node_modules/{name}" for name in package["dependencies"]} <= set(packages)
-
-
-def test_without_npm_the_build_goes_on_and_says_why(tmp_path: Path) -> None:
-    script = ROOT / "build" / "ui_files.py"
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], env={"PATH": str(tmp_path)},
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "npm is missing\n")
-    assert list(tmp_path.iterdir()) == []
+    assert {f"node_modules/{name}" for name in named} <= set(packages)

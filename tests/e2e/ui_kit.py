@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.compiled.by_path import ROOT
+from tests.compiled.by_path import ROOT, module_at
 from tests.e2e.starting import until
 from tests.fakes.appliance import Appliance
 
@@ -41,6 +41,9 @@ def chromium() -> Iterator[Browser]:
     """Debian's browser, without a screen."""
     if CHROMIUM is None:
         pytest.skip("chromium is missing: apt-get install chromium")
+    pages = module_at("build/ui_files.py")
+    if not pages.is_fresh():
+        pytest.fail(pages.STALE, pytrace=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

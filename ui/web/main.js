@@ -46,7 +46,7 @@ function Page() {
     let counts = true;
     document.title = `${found.name} · Helicone Appliance`;
     loadPage(id).then(
-      (module) => counts && setShown({ id, View: module.default }),
+      (View) => counts && setShown({ id, View }),
       () => counts && setShown({ id, error: new Error("This page could not be loaded. The server may be restarting; try again.") }),
     );
     return () => { counts = false; };

@@ -1,10 +1,10 @@
 // The one place that knows the view library: everything else imports from here.
-import { h, render, Fragment, createContext } from "../vendor/preact/preact.module.js";
-import htm from "../vendor/htm/htm.module.js";
+import { h, render, Fragment, createContext } from "preact";
+import htm from "htm";
 
 export {
   useCallback, useContext, useEffect, useErrorBoundary, useLayoutEffect, useMemo, useReducer, useRef, useState,
-} from "../vendor/preact/hooks.module.js";
+} from "preact/hooks";
 export const html = htm.bind(h);
 export { h, render, Fragment, createContext };
 

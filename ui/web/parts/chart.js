@@ -6,16 +6,7 @@ import { colour } from "./theme.js";
 let loading = null;
 
 function loadPlot() {
-  loading ??= new Promise((resolve, reject) => {
-    const style = document.createElement("link");
-    style.rel = "stylesheet";
-    style.href = "/ui/vendor/uplot/uPlot.min.css";
-    const script = document.createElement("script");
-    script.src = "/ui/vendor/uplot/uPlot.iife.min.js";
-    script.onload = () => resolve(window.uPlot);
-    script.onerror = () => { loading = null; reject(new Error("The chart could not be loaded.")); };
-    document.head.append(style, script);
-  });
+  loading ??= import("uplot").then((module) => module.default, (error) => { loading = null; throw error; });
   return loading;
 }
 
