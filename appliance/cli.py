@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_import, cli_keys, cli_limits, cli_users, cli_wallet
+from appliance import __version__, cli_import, cli_keys, cli_limits, cli_program, cli_users, cli_wallet
 from appliance.cli_options import (
     AsJson,
     Asked,
@@ -146,6 +146,8 @@ def export(
 
 
 app.command("import")(cli_import.import_records)
+# What stands behind the program's name is the program's.
+app.command(context_settings={"allow_interspersed_args": False})(cli_program.run)
 
 
 @app.command()
