@@ -17,7 +17,15 @@ from typing import Annotated, Literal
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
-from appliance import __version__, cli_import, cli_keys, cli_limits, cli_program, cli_users, cli_wallet
+from appliance import (
+    __version__,
+    cli_import,
+    cli_keys,
+    cli_limits,
+    cli_program,
+    cli_users,
+    cli_wallet,
+)
 from appliance.cli_options import (
     AsJson,
     Asked,

@@ -68,26 +68,28 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
     it has begun; afterwards what fails is said, and its code is given all the same."""
     config = load_config(flags)
     find_program(wish.command[0], wish.environ)  # before a server is started for it
-    with reach(config, flags, wish.options(), strict=wish.strict) as server:
-        with key_of_run(server, wish) as (key, key_id):
-            session_id = str(uuid.uuid4())
-            tags = f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
-            base = f"{server.url}/{key}/{tags}"
-            environ = program_environment(wish.environ, base, replays=wish.replay is not None)
-            began_s = time.monotonic()
-            code = run_program(wish.command, environ)
-            took_s = round(time.monotonic() - began_s, 3)
-            try:
-                wait_for_calls(server)
-                summary = summed_up(
-                    server, key_id, duration_s=took_s,
-                    budget_usd=plain_usd(wish.budget) if wish.budget else None, exit_code=code,
-                    session_id=session_id, session_name=wish.name, mode=wish.mode,
-                )  # fmt: skip
-            except (OutputError, ControlError) as error:
-                print_error(f"what it called is not known: {error}")
-            else:
-                print_summary(summary, as_json=wish.as_json)
+    with (
+        reach(config, flags, wish.options(), strict=wish.strict) as server,
+        key_of_run(server, wish) as (key, key_id),
+    ):
+        session_id = str(uuid.uuid4())
+        tags = f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
+        base = f"{server.url}/{key}/{tags}"
+        environ = program_environment(wish.environ, base, replays=wish.replay is not None)
+        began_s = time.monotonic()
+        code = run_program(wish.command, environ)
+        took_s = round(time.monotonic() - began_s, 3)
+        try:
+            wait_for_calls(server)
+            summary = summed_up(
+                server, key_id, duration_s=took_s, exit_code=code, session_id=session_id,
+                session_name=wish.name, mode=wish.mode,
+                budget_usd=plain_usd(wish.budget) if wish.budget else None,
+            )  # fmt: skip
+        except (OutputError, ControlError) as error:
+            print_error(f"what it called is not known: {error}")
+        else:
+            print_summary(summary, as_json=wish.as_json)
     return code
 
 

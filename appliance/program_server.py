@@ -126,9 +126,14 @@ def own_server(
             command += [flag] if value == "true" else [flag, value]
         with log.open("wb") as told:
             process = subprocess.Popen(
-                command, env=_environment(config), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=told, start_new_session=True, preexec_fn=_end_with_us,
-            )  # fmt: skip
+                command,
+                env=_environment(config),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=told,
+                start_new_session=True,  # Ctrl-C is for the program
+                preexec_fn=_end_with_us,
+            )
         try:
             yield Reached(_wait(process, ready, log), root, own=True)
         finally:

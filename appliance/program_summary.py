@@ -109,4 +109,6 @@ def lines_of(summary: Summary) -> list[str]:
 
 def _call(row: Mapping[str, Any]) -> str:
     seconds = float(row["latency_ms"] or 0) / 1000
-    return f"{row['model'] or 'unknown model'}, {seconds:.2f} s, {row['method']} {row['request_path']}"
+    return (
+        f"{row['model'] or 'unknown model'}, {seconds:.2f} s, {row['method']} {row['request_path']}"
+    )
