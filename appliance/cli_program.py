@@ -49,6 +49,8 @@ def run(
     Example: helicone-appliance run --budget 0.50 -- python agent.py
     """
     from appliance.commands_program import Wish, run_wished
+    from appliance.output_lines import print_error
+    from appliance.program_child import ProgramMissing
 
     if record and replay:
         raise typer.BadParameter("--record and --replay: give one of them")
@@ -59,4 +61,9 @@ def run(
     wish = Wish(
         command, os.environ, session, budget, strict, record, replay, replay_timing, as_json
     )  # fmt: skip
-    raise typer.Exit(run_wished(option_flags(data_dir, config), wish))
+    try:
+        code = run_wished(option_flags(data_dir, config), wish)
+    except ProgramMissing as error:
+        print_error(str(error))
+        code = error.code
+    raise typer.Exit(code)

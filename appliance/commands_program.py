@@ -75,7 +75,7 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
         session_id = str(uuid.uuid4())
         tags = f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
         base = f"{server.url}/{key}/{tags}"
-        environ = program_environment(wish.environ, base, replays=wish.replay is not None)
+        environ = program_environment(wish.environ, base, wish.mode)
         began_s = time.monotonic()
         code = run_program(wish.command, environ)
         took_s = round(time.monotonic() - began_s, 3)

@@ -20,20 +20,30 @@ PASSED_ON = {
 FROM_TERMINAL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGHUP, signal.SIGCONT}
 SENT_BY_KERNEL = 1  # si_code above 0 (sigaction(2))
 SHELL_SIGNAL_BASE = 128
+CODE_NOT_RUN, CODE_NOT_FOUND = 126, 127
+
+
+class ProgramMissing(OutputError):  # noqa: N818 - a condition of the command line
+    """There is no such program, or it may not be run: `code` is what a shell would exit with."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def find_program(name: str, environ: Mapping[str, str]) -> str:
-    """Its path, looked for as a shell does. Raises OutputError."""
+    """Its path, looked for as a shell does. Raises ProgramMissing."""
     found = shutil.which(name, path=environ.get("PATH"))
-    if found is None:
-        why = "may not be run" if Path(name).exists() else "was not found"
-        raise OutputError(f"{name} {why}: is it spelled as in a shell, and on the PATH?")
-    return found
+    if found is not None:
+        return found
+    if Path(name).exists():
+        raise ProgramMissing(f"{name} may not be run: it is no program", CODE_NOT_RUN)
+    raise ProgramMissing(f"{name} was not found: is it on the PATH?", CODE_NOT_FOUND)
 
 
 def run_program(command: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run it to its end; the code that a shell would give: 128 and the signal's number where one
-    ended it. Raises OutputError where it cannot be started."""
+    ended it. Raises ProgramMissing where it cannot be started."""
     program = find_program(command[0], environ)
     waited_for = {*PASSED_ON, signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
@@ -47,7 +57,8 @@ def run_program(command: Sequence[str], environ: Mapping[str, str]) -> int:
                 list(command), executable=program, env=dict(environ), preexec_fn=unblock
             )
         except OSError as error:
-            raise OutputError(f"{command[0]} cannot be run: {error.strerror or error}") from None
+            why = error.strerror or error
+            raise ProgramMissing(f"{command[0]} cannot be run: {why}", CODE_NOT_RUN) from None
         code = _wait(process, waited_for)
     finally:
         unblock()

@@ -46,6 +46,7 @@ KEYS: Final = (
 NO_KEY: Final = "replayed"
 # Where everything below /v1 of this server begins, for programs that know it.
 OWN_VARIABLE: Final = "HELICONE_RUN_URL"
+MODE_VARIABLE: Final = "HELICONE_RUN_MODE"
 
 
 def base_urls(base: str) -> dict[str, str]:
@@ -54,11 +55,12 @@ def base_urls(base: str) -> dict[str, str]:
 
 
 def program_environment(
-    environ: Mapping[str, str], base: str, *, replays: bool = False
+    environ: Mapping[str, str], base: str, mode: str = "live"
 ) -> dict[str, str]:
-    """The environment of the program that is run. `replays`: keys that it misses are made up."""
-    found = {**environ, **base_urls(base), OWN_VARIABLE: base}
-    if replays:
+    """The environment of the program that is run. In the mode `replay` keys that it misses are
+    made up."""
+    found = {**environ, **base_urls(base), OWN_VARIABLE: base, MODE_VARIABLE: mode}
+    if mode == "replay":
         for name in KEYS:
             found.setdefault(name, NO_KEY)
     for name in ("NO_PROXY", "no_proxy"):

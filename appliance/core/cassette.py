@@ -7,7 +7,7 @@ of those that went on at the same time the same in every recording.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from appliance.column_types import UNSAFE_IN_JSON
 from appliance.core.cassette_asked import Asked, differences, nearest
@@ -64,8 +64,8 @@ def in_order(takes: Sequence[Take]) -> list[Take]:
     return made + sorted(together, key=_by_words)
 
 
-def _by_words(take: Take) -> Any:  # noqa: ANN401 - whatever sorts
-    return take.asked.sort_key()
+def _by_words(take: Take) -> str:
+    return take.asked.identity()
 
 
 class Player:
@@ -74,15 +74,16 @@ class Player:
     def __init__(self, name: str, takes: Sequence[Take]) -> None:
         self._name = name
         self._takes = list(takes)
-        self._played = [False] * len(takes)
+        self._unplayed = [take.asked.identity() for take in takes]
 
     def play(self, asked: Asked) -> Told | None:
         """The first reply to this request that was not given yet."""
-        for at, take in enumerate(self._takes):
-            if not self._played[at] and take.asked == asked:
-                self._played[at] = True
-                return take.told
-        return None
+        try:
+            at = self._unplayed.index(asked.identity())
+        except ValueError:
+            return None
+        self._unplayed[at] = ""
+        return self._takes[at].told
 
     def why_not(self, asked: Asked) -> str:
         """What to say of a request that was not recorded: the nearest one, and the difference."""
@@ -90,8 +91,8 @@ class Player:
         if not self._takes:
             return f"The cassette {self._name} is empty.\n{asked_line}"
         recorded = [take.asked for take in self._takes]
-        if asked in recorded:
-            times = recorded.count(asked)
+        wanted = asked.identity()
+        if times := sum(one.identity() == wanted for one in recorded):
             was = "once" if times == 1 else f"{times} times"
             return (
                 f"The cassette {self._name} has this call {was}, and it was replayed as often: it "

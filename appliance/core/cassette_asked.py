@@ -59,9 +59,10 @@ class Asked:
         """Method and URL."""
         return f"{self.method} {self.url}"
 
-    def sort_key(self) -> tuple[str, str]:
-        """An order that is the same in every recording."""
-        return self.line, json.dumps(self.body, sort_keys=True, default=str)
+    def identity(self) -> str:
+        """The same for the same request and no other (Python takes 1 for True). It also gives an
+        order that is the same in every recording."""
+        return f"{self.line}\n{_text(self.as_map())}"
 
 
 def asked_of(
@@ -137,7 +138,7 @@ ABSENT: Final[Any] = _Absent()
 
 
 def _different(one: Any, other: Any, place: str, depth: int) -> Iterator[str]:  # noqa: ANN401
-    if one == other and type(one) is type(other):
+    if one is other or ABSENT not in (one, other) and _text(one) == _text(other):
         return
     if depth < DEPTH_MAX and isinstance(one, dict) and isinstance(other, dict):
         for name in sorted({*one, *other}):
@@ -175,7 +176,7 @@ def _from(text: str, begin: int) -> str:
 def _shown(value: Any) -> str:  # noqa: ANN401
     if value is ABSENT:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    text = _text(value)
     if len(text) > SHOWN_CHARACTERS_MAX:
         return text[:SHOWN_CHARACTERS_MAX] + "…"
     return text
@@ -194,5 +195,8 @@ def nearest(recorded: Sequence[Asked], asked: Asked) -> int:
 
 
 def _comparable(asked: Asked) -> str:
-    text = json.dumps(asked.as_map(), sort_keys=True, ensure_ascii=False, default=str)
-    return text[:COMPARED_CHARACTERS_MAX]
+    return asked.identity()[:COMPARED_CHARACTERS_MAX]
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -24,8 +24,10 @@ DROPPED: Final = frozenset({
     "set-cookie", "set-cookie2", "alt-svc", "cf-ray", "cf-cache-status", "nel", "report-to",
     "server-timing", "via", "age", "trailer", "www-authenticate", "proxy-authenticate",
     "strict-transport-security", "x-envoy-upstream-service-time", "openai-organization",
-    "openai-project", "anthropic-organization-id",
+    "openai-project", "anthropic-organization-id", "openai-processing-ms",
 })  # fmt: skip
+# Another value in each recording, which says nothing of the call.
+DROPPED_PREFIXES: Final = ("x-ratelimit-", "anthropic-ratelimit-", "cf-")
 # How providers write JSON. A body that is none of these is kept as text, byte for byte.
 STYLES: Final[dict[str, dict[str, Any]]] = {
     "compact": {"separators": (",", ":"), "ensure_ascii": False},
@@ -182,7 +184,7 @@ def told_of(reader: ReplyReader, end: str, scrubber: Scrubber, secrets: Sequence
     headers = {
         name: scrubber.text(value, secrets)
         for name, value in reader.headers.items()
-        if name not in DROPPED
+        if name not in DROPPED and not name.startswith(DROPPED_PREFIXES)
     }
     told = Told(reader.status, headers, pieces, times, end)
     if told.streams:
