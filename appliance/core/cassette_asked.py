@@ -138,7 +138,7 @@ ABSENT: Final[Any] = _Absent()
 
 
 def _different(one: Any, other: Any, place: str, depth: int) -> Iterator[str]:  # noqa: ANN401
-    if one is other or ABSENT not in (one, other) and _text(one) == _text(other):
+    if one is other or (ABSENT not in (one, other) and _text(one) == _text(other)):
         return
     if depth < DEPTH_MAX and isinstance(one, dict) and isinstance(other, dict):
         for name in sorted({*one, *other}):

@@ -127,8 +127,12 @@ class HeardWire(_OneCall):
         self._heard = heard
         self._closed: Callable[[], None] | None = closed
         self._pause = PlayedWire(lambda _: [(delay_s, b"")]) if delay_s else None
+        self.is_cut = False  # whatever else the other side sends
 
     async def recv(self) -> bytes:
+        if self.is_cut:
+            await trio.lowlevel.checkpoint()
+            return b""
         if self._pause is not None:
             await self._pause.recv()
             self._pause = None

@@ -109,41 +109,38 @@ class FaultyDial:
         if fault is not None and fault.status:
             return PlayedWire(lambda _: [(fault.delay_s, fault_reply(fault))])
         wire = await self._dial(key)
-        cut = _Cut(fault) if fault is not None else None
-        # Also without a fault: an idle connection would be taken for a call that asks for one.
-        return HeardWire(
-            wire,
-            _unchanged,
-            _unchanged if cut is None else cut.heard,
-            _nothing,
-            delay_s=fault.delay_s if fault is not None else 0.0,
-        )
+        if fault is None:
+            # Listened to all the same: an idle connection would serve a call that asks for a fault.
+            return HeardWire(wire, _unchanged, _unchanged, _nothing)
+        cut = _Cut(fault.cut_bytes)
+        cut.wire = HeardWire(wire, _unchanged, cut.heard, _nothing, delay_s=fault.delay_s)
+        return cut.wire
 
 
 class _Cut:
     """Counts the bytes behind the reply's head, and ends them."""
 
-    def __init__(self, fault: Fault) -> None:
-        self._left = fault.cut_bytes
+    wire: HeardWire
+
+    def __init__(self, left: int | None) -> None:
+        self._left = left
         self._head: bytes | None = b""
 
     def heard(self, data: bytes) -> bytes:
+        """What of these bytes is passed on."""
         if self._left is None:
             return data
+        begin = 0
         if self._head is not None:
-            head = self._head + data
-            end = head.find(b"\r\n\r\n") + 4
-            if end < 4:
-                self._head = head
+            known, self._head = len(self._head), self._head + data
+            end = self._head.find(b"\r\n\r\n")
+            if end < 0:
                 return data
-            begin = end - len(self._head)
-            self._head = None
-            if len(head) - end > 0 and self._left == 0:
-                return data[:begin]
-            return data[:begin] + self.heard(data[begin:])
-        kept = data[: self._left]
+            begin, self._head = end + 4 - known, None
+        kept = data[begin : begin + self._left]
         self._left -= len(kept)
-        return kept
+        self.wire.is_cut = not self._left
+        return data[:begin] + kept
 
 
 class ReplayDial:
