@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from appliance.config import Config, ConfigError
+from appliance.core import headers as names
 from appliance.exchange import Exchange
 from appliance.log import Log
 from appliance.upstream.pool import Dial
@@ -46,4 +47,6 @@ def told_whose(config: Config, handle: Handle) -> Handle:
         return handle
     from appliance.upstream.cassettes import playing
 
-    return playing(handle)
+    if config.faults:
+        return playing(handle, {names.FAULT})
+    return playing(handle, {names.FAULT, names.CASSETTE, names.CASSETTE_TAKE})

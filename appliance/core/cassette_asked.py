@@ -93,9 +93,9 @@ def _read(body: bytes, scrubber: Scrubber, secrets: Sequence[str]) -> tuple[str,
         return "bytes", {"length": len(body), "sha256": digest}
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+        return "json", in_key_order(scrubber.value(value))
     except (ValueError, RecursionError):
         return "text", text
-    return "json", in_key_order(scrubber.value(value))
 
 
 def in_key_order(value: Any) -> Any:  # noqa: ANN401 - any JSON

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
 from appliance.core import headers as names
+from appliance.core.asks import parse_asks
 from appliance.core.cassette import SUFFIX, Player, Take, read_cassette, write_cassette
 from appliance.core.cassette_asked import Asked, asked_of
 from appliance.core.cassette_reply import COMPLETE, CUT, LEFT, ReplyReader, told_of, wire_pieces
@@ -39,11 +41,17 @@ Handle = Callable[[Exchange], Awaitable[None]]
 DialWire = Callable[[PoolKey], Awaitable[Wire]]
 
 
-def playing(handle: Handle) -> Handle:
-    """The pipeline, with what it is at said to whoever dials for it."""
+def playing(handle: Handle, applied: Collection[bytes]) -> Handle:
+    """The pipeline, with what it is at said to whoever dials for it. `applied`: headers that are
+    heard here, and so not named as not applied."""
 
     async def handle_told(x: Exchange) -> None:
         token = EXCHANGE.set(x)
+        if x.facts.asks is None:
+            fields = {**(x.route.tags or {}), **x.head.first}
+            with suppress(Refusal):  # admission refuses it in a moment
+                heard = {name: fields[name] for name in fields if name not in applied}
+                x.facts.asks = parse_asks(heard)
         try:
             await handle(x)
         finally:

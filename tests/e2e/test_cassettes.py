@@ -137,6 +137,7 @@ def test_a_client_gets_again_what_it_was_given(
 ) -> None:
     was, now = recorded.replies[name], replayed(replaying, name)
     assert (now.status, now.body, now.end) == (was.status, was.body, was.end)
+    assert now.values("helicone-not-applied") == was.values("helicone-not-applied") == []
     assert now.first("content-type") == was.first("content-type")
     assert now.first("x-request-id") == was.first("x-request-id")
     assert replaying.row(now.id)["outcome"] == ("cut" if name == "cut" else "complete")
@@ -302,6 +303,9 @@ def test_a_usual_server_makes_no_fault_and_plays_nothing(
     }  # fmt: skip
     reply = appliance.call(CHAT, ASK, headers)
     assert reply.status == 200
+    assert sorted(reply.values("helicone-not-applied")) == [
+        b"cassette;reason=not-here", b"fault;reason=not-here",
+    ]  # fmt: skip
     tagged = appliance.call("/helicone-fault=status%3D503" + CHAT, ASK)
     assert tagged.status == 200
     assert not [

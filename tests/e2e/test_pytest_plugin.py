@@ -25,7 +25,8 @@ TEXT = "Hello from the fake provider"
 
 
 def asked(word):
-    return {"model": "gpt-4o", "messages": [{"role": "user", "content": os.environ.get("WORD", word)}]}
+    said = os.environ.get("WORD", word)
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": said}]}
 
 
 def test_sync(helicone_cassette):
