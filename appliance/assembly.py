@@ -30,6 +30,7 @@ from appliance.actors.roller import RollerOptions
 from appliance.api.paths import rest_paths
 from appliance.assembly_export import posthog_of
 from appliance.assembly_guard import guard_route, guards_of
+from appliance.assembly_playing import dialled
 from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
@@ -410,7 +411,7 @@ def house_of(
     load = GatewayLoad(metrics.count)
     metrics.gauges.append(load.gauges)
     limiters = {name: region.limiter for name, region in regions.items()}
-    pool = Pool(dial_wire)
+    pool = Pool(dialled(config, dial_wire, log))
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     ids = ExchangeIds()
     posthog = posthog_of(regions, parts.dialling)

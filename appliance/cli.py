@@ -23,6 +23,7 @@ from appliance import (
     cli_import,
     cli_keys,
     cli_limits,
+    cli_program,
     cli_report,
     cli_users,
     cli_wallet,
@@ -160,6 +161,8 @@ app.command()(cli_report.doctor)
 app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
+# What stands behind the program's name is the program's.
+app.command(context_settings={"allow_interspersed_args": False})(cli_program.run)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from appliance.config_checks import check_prices, check_router
 from appliance.config_kinds import (
     boolean,
     choice,
@@ -222,6 +223,22 @@ class Config:
     budget_mode: str = opt(
         choice("normal", "strict"), "normal", "strict: budgets hold what a call costs at worst"
     )
+    record: Path | None = opt(
+        path(), None, "write calls and replies to cassettes in this directory", in_file=False
+    )
+    replay: Path | None = opt(
+        path(), None, "answer from the cassettes in this directory, calling nobody", in_file=False
+    )
+    replay_timing: bool = opt(
+        boolean(), False, "replay as slowly as it was recorded", in_file=False
+    )
+    cassette_scrub: tuple[str, ...] = opt(
+        listing(text("a name", HEADER_NAME)), (),
+        "further headers, parameters and JSON fields that are hidden in cassettes",
+    )  # fmt: skip
+    faults: bool = opt(
+        boolean(), False, "make the faults that Helicone-Fault asks for", in_file=False
+    )
     stream_usage: str = opt(
         choice("off", "ask"), "off", "ask: request token counts for every stream"
     )
@@ -281,6 +298,12 @@ class Config:
         found = []
         if self.access == "open" and not is_loopback(self.host):
             found.append(f"access is open on {self.host}: anyone who reaches this port may use it")
+        if self.record is not None:
+            found.append(f"calls and replies are recorded in {self.record}")
+        if self.replay is not None:
+            found.append(f"replies are replayed from {self.replay}: no provider is called")
+        if self.faults:
+            found.append("Helicone-Fault makes faults: for programs that are being written")
         if idle := without_effect(self):
             found.append(f"no effect in this version: {', '.join(idle)}")
         return tuple(found)
@@ -317,6 +340,7 @@ def check_together(config: Config) -> None:
         for name, value in (config.otlp.headers or {}).items():
             if not re.fullmatch(HEADER_NAME, name) or not re.fullmatch(HEADER_VALUE, value):
                 raise ConfigError(f"otlp.headers: {name!r} is no header of HTTP, or its value none")
+    check_playing(config)
     check_prices(config.prices, "prices")
     for name, provider in config.providers.items():
         check_prices(provider.prices, f"providers.{name}.prices")
@@ -324,28 +348,16 @@ def check_together(config: Config) -> None:
         check_router(name, router)
 
 
-def check_prices(rows: PriceTables, where: str) -> None:
-    """Price rows have a language of their own; whoever reads them says what is wrong."""
-    if not rows:
-        return
-    # Imported here: commands that need no prices start without it.
-    from appliance.core.price_rows import PriceRowError, parse_rows
-
-    try:
-        parse_rows(rows, where=where)
-    except PriceRowError as error:
-        raise ConfigError(str(error)) from None
-
-
-def check_router(name: str, router: RouterOptions) -> None:
-    """A router's targets are rows too."""
-    # Imported here: few configurations have one.
-    from appliance.core.router_plan import RouterPlanError, parse_targets
-
-    try:
-        parse_targets(router.targets, f"routers.{name}.targets")
-    except RouterPlanError as error:
-        raise ConfigError(str(error)) from None
+def check_playing(config: Config) -> None:
+    """Only for whoever works on this machine: replies are made up, or written down."""
+    given = {"record": config.record, "replay": config.replay, "faults": config.faults}
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1:
+        raise ConfigError(f"{named[0]} and {named[1]} are both set: give one of them")
+    if named and (config.access != "open" or not is_loopback(config.host)):
+        raise ConfigError(f"{named[0]} is for open access on loopback: leave out host and access")
+    if config.replay_timing and not config.replay:
+        raise ConfigError("replay_timing is about replay: give its directory")
 
 
 def load_config(

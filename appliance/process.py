@@ -33,6 +33,7 @@ from appliance.api.on_demand import AppOnDemand
 from appliance.assembly import Parts
 from appliance.assembly_export import exports_of
 from appliance.assembly_hooks import hooks_of, sender
+from appliance.assembly_playing import told_whose
 from appliance.banner import banner, local_url, server_url
 from appliance.commands_users import first_link
 from appliance.config import Config, ConfigError, raise_file_limit
@@ -191,7 +192,7 @@ class Server:
         self.routing = parts.routing
         self.dialling = parts.dialling
         self.tls = parts.tls
-        self.handle = partial(handle, house=house)  # the pipeline, for both lanes
+        self.handle = told_whose(config, partial(handle, house=house))  # for both lanes
         services = services_of(self)
         self.operations = services.operations
         self.full = FullLane(

@@ -22,7 +22,8 @@ drain_s grace_s
 worker_type eu_data_dir admin_key platform_org metrics_allow log_level log_format access_log
 bootstrap_key stream_usage budget_mode ready_file config deadlines providers prices routers smtp
 otlp message_bytes_max guard_model cache_disk_bytes_max cache_coalesce stripe_webhook_secret
-stripe_product_id intake_bytes_max webhook_allow time_zone
+stripe_product_id intake_bytes_max webhook_allow time_zone record replay replay_timing
+cassette_scrub faults
 """
 # Read where the configuration itself is made: as the share of each part, and as the file's name.
 READ_IN_CONFIG = {"memory_bytes_max", "config"}

@@ -179,6 +179,11 @@ def _posthog_key(gathering: _Gathering, name: bytes, value: bytes) -> None:
         gathering.injected[names.PROPERTY_POSTHOG] = "true"
 
 
+def _not_here(gathering: _Gathering, name: bytes, value: bytes) -> None:
+    """What only a server does that was started for it; there `playing` has taken it out."""
+    gathering.miss(name, "not-here")
+
+
 def _mock_response(gathering: _Gathering, name: bytes, value: bytes) -> None:
     try:
         msgspec.json.decode(value, type=msgspec.Raw)
@@ -301,6 +306,9 @@ READERS: Final[dict[bytes, Reader]] = {
     names.STREAM_USAGE: _flag("stream_usage"),
     names.STREAM_FORCE_FORMAT: _flag("stream_force_format"),
     names.INCREASE_TIMEOUT: _flag("increase_timeout"),
+    names.CASSETTE: _not_here,
+    names.CASSETTE_TAKE: _not_here,
+    names.FAULT: _not_here,
     names.TOKEN_LIMIT_HANDLER: _word(
         "token_limit_handler", ("truncate", "middle-out", "fallback"), lower=True
     ),

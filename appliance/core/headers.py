@@ -73,6 +73,11 @@ TOKEN_LIMIT_HANDLER: Final = b"helicone-token-limit-exception-handler"
 GATEWAY_ROUTER_ID: Final = b"helicone-gateway-router-id"
 GATEWAY_DEPLOYMENT_TARGET: Final = b"helicone-gateway-deployment-target"
 
+# Ours: for servers that record or replay (upstream/cassettes.py)
+CASSETTE: Final = b"helicone-cassette"
+CASSETTE_TAKE: Final = b"helicone-cassette-take"
+FAULT: Final = b"helicone-fault"
+
 # 3.1 Reply headers
 REPLY_ID: Final = b"Helicone-Id"
 REPLY_STATUS: Final = b"Helicone-Status"

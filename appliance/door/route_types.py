@@ -56,6 +56,7 @@ class Route:
     `path` is the whole request target for the provider: base path joined, door's prefix and
     Helicone key taken out, query kept; without the base path where it `falls_back`: each target
     that the request names has its own. `record_path` is what the client sent, without the key.
+    `tags` are headers that stood in the path (`core/path_tags.py`): those that were sent beat them.
     `refusal` is set where the answer is known already (400, 403, 404, 501).
     """
 
@@ -67,6 +68,7 @@ class Route:
     path: bytes = b""
     record_path: bytes = b""
     helicone_key_in_path: str = ""
+    tags: Mapping[bytes, bytes] | None = None
     router_name: str = ""
     own: str = ""
     region: str = ""

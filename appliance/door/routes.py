@@ -13,6 +13,7 @@ from appliance.core import headers as names
 from appliance.core.access import split_host
 from appliance.core.credentials import find_credentials
 from appliance.core.keys import REGION_EU
+from appliance.core.path_tags import take_tags
 from appliance.core.urls import split_target
 from appliance.door.destinations import (
     named_target,
@@ -101,17 +102,20 @@ def _route(head: RequestHead, routing: Routing) -> Route:
     preflight = method == b"OPTIONS" and names.PREFLIGHT_METHOD in headers
     if preflight:
         method = headers[names.PREFLIGHT_METHOD]
-    key = ""
+    key, tags = "", None
     found = _own(path, routing)
     if found is None:
         if b"k-helicone" in path:  # rule 2
             path, key = _take_key(path)
+        if path.startswith(b"/helicone-"):
+            path, tags = take_tags(path)
         _refuse_stray_key(path, query)
         found = _match(method, path, query, key, host, headers, routing)
     if found.proxied and not preflight and asks_for_socket(headers):
         found = open_socket(found, method, query, headers, routing)
     found.record_path = path + query
     found.helicone_key_in_path = key
+    found.tags = tags
     if preflight:
         found.own = "" if found.proxied else found.own or "none"
         found.kind, found.lane, found.refusal = Kind.OPTIONS, "fast", None

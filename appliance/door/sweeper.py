@@ -45,6 +45,10 @@ class Sweeper:
             await self.sweep(now_s)
             due_s = now_s + TICK_S
 
+    def under_way(self) -> int:
+        """How many calls are being answered."""
+        return sum(watch.in_flight for watch in self.watches) + len(self.exchanges)
+
     async def sweep(self, now_s: float) -> None:
         """One round. Yields between slices, so that 10,000 idle connections stop nobody."""
         for number, (watch, wire) in enumerate(list(self.watches.items()), 1):

@@ -74,7 +74,8 @@ def admit(x: Exchange, gate: Gate, ids: ExchangeIds) -> None:
     if facts.credentials is None:
         _read_head(x, gate)
     if facts.asks is None:
-        facts.asks = parse_asks(x.head.first)
+        tags = x.route.tags
+        facts.asks = parse_asks(x.head.first if tags is None else {**tags, **x.head.first})
     if facts.cors:
         x.reply_headers += facts.cors
     if is_preflight(x):

@@ -51,7 +51,9 @@ class Appliance:
         program: str = PATIENT,
         lends: bool = False,
         data: Path | None = None,
+        flags: tuple[str, ...] = (),
     ) -> None:
+        self._flags = flags
         self.directory = directory
         self.data = data or directory / "data"
         self.config = directory / "appliance.toml"
@@ -97,7 +99,14 @@ class Appliance:
         self._ready.unlink(missing_ok=True)
         command = [sys.executable, "-X", "faulthandler", "-m", self._program, "serve"]
         command += ["--port", "0", "--ready-file", str(self._ready)]
-        command += ["--config", str(self.config), "--data-dir", str(self.data), *arguments]
+        command += [
+            "--config",
+            str(self.config),
+            "--data-dir",
+            str(self.data),
+            *self._flags,
+            *arguments,
+        ]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL, stderr=log

@@ -1,0 +1,52 @@
+"""Who dials for a server that records, replays or makes faults. For every other one it is `dial`
+itself, and nothing of this is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from appliance.config import Config, ConfigError
+from appliance.core import headers as names
+from appliance.exchange import Exchange
+from appliance.log import Log
+from appliance.upstream.pool import Dial
+
+Handle = Callable[[Exchange], Awaitable[None]]
+
+
+def plays(config: Config) -> bool:
+    """Whether it is such a server."""
+    return config.record is not None or config.replay is not None or config.faults
+
+
+def dialled(config: Config, dial: Dial, log: Log) -> Dial:
+    """The pool's way to a connection. Raises ConfigError for a directory that is not there."""
+    if not plays(config):
+        return dial
+    from appliance.core.cassette_scrub import Scrubber
+    from appliance.upstream.cassettes import FaultyDial, RecordDial, ReplayDial
+
+    scrubber = Scrubber(config.cassette_scrub)
+    if config.replay is not None:
+        if not config.replay.is_dir():
+            raise ConfigError(f"replay: {config.replay} is not a directory")
+        return ReplayDial(config.replay, scrubber, timed=config.replay_timing)
+    if config.record is not None:
+
+        def failed(reason: str) -> None:
+            log.error("cassette", reason=reason)
+
+        return RecordDial(dial, config.record, scrubber, failed)
+    return FaultyDial(dial)
+
+
+def told_whose(config: Config, handle: Handle) -> Handle:
+    """The pipeline; for such a server, so that whoever dials knows for which call."""
+    if not plays(config):
+        return handle
+    from appliance.upstream.cassettes import playing
+
+    if config.faults:
+        return playing(handle, {names.FAULT})
+    return playing(handle, {names.FAULT, names.CASSETTE, names.CASSETTE_TAKE})

@@ -1,0 +1,128 @@
+"""`run`: a program whose calls go through a server, under a key, a session and a budget of its own,
+and what they came to.
+"""
+
+import json
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from appliance.config import load_config
+from appliance.control_client import ControlError
+from appliance.core.base_urls import program_environment
+from appliance.output import OutputError
+from appliance.output_lines import print_error, print_note
+from appliance.program_child import find_program, run_program
+from appliance.program_server import Reached, reach
+from appliance.program_summary import Summary, lines_of, plain_usd, summed_up
+
+# A program that was killed in the middle of a stream leaves calls that are ended in a moment.
+UNDER_WAY_S = 2.0
+POLL_S = 0.05
+KEY_NAME_CHARACTERS_MAX = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for."""
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+    session: str = ""
+    budget: str = ""
+    strict: bool = False
+    record: Path | None = None
+    replay: Path | None = None
+    replay_timing: bool = False
+    as_json: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the session, where none was given."""
+        return self.session or Path(self.command[0]).name
+
+    @property
+    def mode(self) -> str:
+        """What becomes of calls: `live`, `record` or `replay`."""
+        return "record" if self.record else "replay" if self.replay else "live"
+
+    def options(self) -> dict[str, str]:
+        """Further options of `serve`."""
+        found: dict[str, str] = {}
+        if self.record is not None:
+            found["record"] = str(self.record.absolute())
+        if self.replay is not None:
+            found["replay"] = str(self.replay.absolute())
+        if self.replay_timing:
+            found["replay_timing"] = "true"
+        return found
+
+
+def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
+    """Run the program; its exit code. Raises OutputError, Refusal, ControlError, ConfigError before
+    it has begun; afterwards what fails is said, and its code is given all the same."""
+    config = load_config(flags)
+    find_program(wish.command[0], wish.environ)  # before a server is started for it
+    with (
+        reach(config, flags, wish.options(), strict=wish.strict) as server,
+        key_of_run(server, wish) as (key, key_id),
+    ):
+        session_id = str(uuid.uuid4())
+        tags = f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
+        base = f"{server.url}/{key}/{tags}"
+        environ = program_environment(wish.environ, base, wish.mode)
+        began_s = time.monotonic()
+        code = run_program(wish.command, environ)
+        took_s = round(time.monotonic() - began_s, 3)
+        try:
+            wait_for_calls(server)
+            summary = summed_up(
+                server, key_id, duration_s=took_s, exit_code=code, session_id=session_id,
+                session_name=wish.name, mode=wish.mode,
+                budget_usd=plain_usd(wish.budget) if wish.budget else None,
+            )  # fmt: skip
+        except (OutputError, ControlError) as error:
+            print_error(f"what it called is not known: {error}")
+        else:
+            print_summary(summary, as_json=wish.as_json)
+    return code
+
+
+@contextmanager
+def key_of_run(server: Reached, wish: Wish) -> Iterator[tuple[str, str]]:
+    """A Helicone key for this run alone, with its budget; text and id. Both are taken out of use
+    behind it. Raises ControlError for what the server refuses, such as a budget that is none."""
+    name = f"run {wish.name}"[:KEY_NAME_CHARACTERS_MAX]
+    made = server.value("keys.create", name=name)
+    budget = ""
+    try:
+        if wish.budget:
+            given = {"scope": "key", "value": made["id"], "period": "month", "limit": wish.budget}
+            budget = server.value("budgets.set", **given)["id"]
+        yield made["key"], made["id"]
+    finally:
+        with suppress(OutputError, ControlError):  # the server is gone, and all of it with it
+            if budget:
+                server.value("budgets.remove", budget=budget)
+            server.value("keys.revoke", key=made["id"])
+
+
+def wait_for_calls(server: Reached) -> None:
+    """Until nothing is under way, or for a moment: another program may use the server too."""
+    until_s = time.monotonic() + UNDER_WAY_S
+    while server.value("status")["calls_under_way"] and time.monotonic() < until_s:
+        time.sleep(POLL_S)
+
+
+def print_summary(summary: Summary, *, as_json: bool) -> None:
+    """To stderr: stdout is the program's."""
+    if as_json:
+        print(json.dumps(summary.as_map(), default=str), file=sys.stderr, flush=True)
+        return
+    for line in lines_of(summary):
+        print_note(line)
