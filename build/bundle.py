@@ -39,6 +39,7 @@ setuptools pkg_resources pip wheel hatchling mypy mypyc pytest _pytest hypothesi
 numpy pandas polars scipy matplotlib IPython jupyter fsspec adbc_driver_duckdb
 trio._core._tests trio._tests aioquic uvloop greenlet
 openai anthropic playwright email_validator uvicorn jinja2 orjson ujson yaml
+pygments markdown_it cffi pycparser
 duckdb.experimental zstandard._cffi zstandard.backend_cffi zstandard.backend_rust
 pyarrow.tests pyarrow.flight pyarrow._flight pyarrow.gandiva pyarrow.orc pyarrow._orc
 pyarrow._s3fs pyarrow._gcsfs pyarrow._azurefs pyarrow._hdfs pyarrow.substrait pyarrow._substrait
