@@ -36,13 +36,17 @@ def main() -> int:
 
 def _command() -> int:
     """The one-file form is two processes: one unpacked the files and waits to remove them. Killed,
-    it must leave neither a server behind that holds the port, nor its files."""
+    it must leave neither a server behind that holds the port, nor its files. It passes signals on,
+    which a terminal sends to both: a server takes a second one for haste, so it leaves the group
+    that the terminal knows."""
     from appliance.cli import main as command
 
     unpacker = os.getppid()
     if not _is_ourselves(unpacker):
         return command()
     end_with_parent()
+    if sys.argv[1:2] == ["serve"]:
+        os.setpgid(0, 0)
     try:
         return command()
     finally:

@@ -24,7 +24,7 @@ ENTRY = [sys.executable, "-m", "appliance.entry"]
 HEAVY = ("duckdb", "pyarrow", "trio", "fastapi", "typer", "msgspec", "cryptography")
 # Stands in for the single file: an interpreter that starts another one and waits for it.
 UNPACKER = (
-    "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[2]])"
+    "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
 )
 SERVER = """
 import os, signal, sys
@@ -111,6 +111,22 @@ def test_ended_as_usual_its_files_are_left_to_whoever_unpacked_them(tmp_path: Pa
         unpacker.wait(PATIENCE_S)
     assert place.with_suffix(".ended").exists()
     assert place.exists()
+
+
+@pytest.mark.parametrize("command", ["serve", "query"])
+def test_a_server_is_out_of_the_terminals_reach(tmp_path: Path, command: str) -> None:
+    """Whoever unpacked it passes on what the terminal sends. Other commands may ask there."""
+    place = tmp_path / "_MEI1234"
+    place.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", UNPACKER, SERVER, command, str(place)]
+    ) as unpacker:
+        until((place / "pid").exists)
+        until(lambda: (place / "pid").read_text())
+        pid = int((place / "pid").read_text())
+        assert (os.getpgid(pid) == pid) is (command == "serve")
+        os.kill(pid, signal.SIGTERM)
+        unpacker.wait(PATIENCE_S)
 
 
 def test_another_parent_may_go(tmp_path: Path) -> None:
