@@ -103,6 +103,7 @@ class Server:
         self.trusted = ssl.create_default_context(cafile=str(roots)) if roots else None
         self._process: subprocess.Popen[bytes] | None = None
         self.address = ("127.0.0.1", 0)
+        self.serving = 0  # the process that says so; the single file's is another than was started
 
     def start(self) -> float:
         """Seconds until it answers. Raises Failed."""
@@ -118,7 +119,8 @@ class Server:
         process = self._process
         until(lambda: self._ready.exists() or process.poll() is not None, "not ready", START_S)
         must(process.poll() is None, f"the server ended with {process.poll()}")
-        url = urlsplit(json.loads(self._ready.read_text())["url"])
+        told = json.loads(self._ready.read_text())
+        url, self.serving = urlsplit(told["url"]), told["pid"]
         self.address = (url.hostname or "", url.port or 0)
         must(self.call("GET", "/healthcheck").status == 200, "/healthcheck does not answer")
         return time.monotonic() - began_s

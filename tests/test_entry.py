@@ -23,9 +23,7 @@ from tests.fakes.patience import PATIENCE_S
 ENTRY = [sys.executable, "-m", "appliance.entry"]
 HEAVY = ("duckdb", "pyarrow", "trio", "fastapi", "typer", "msgspec", "cryptography")
 # Stands in for the single file: an interpreter that starts another one and waits for it.
-UNPACKER = (
-    "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
-)
+UNPACKER = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
 SERVER = """
 import os, signal, sys
 from pathlib import Path
