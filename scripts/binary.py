@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from bench_report import Report
@@ -72,8 +73,10 @@ def build(tree: Path, forms: list[str]) -> None:
     }
     command = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level", "ERROR"]
     command += ["--workpath", str(WORK / "work"), "--distpath", str(DIST)]
+    for old in DIST.glob(f"{NAME}-*"):  # of another version
+        old.unlink()
     subprocess.run([*command, str(ROOT / "build" / "appliance.spec")], env=environ, check=True)
-    print(f"built in {time.monotonic() - began_s:.0f} s")
+    print(f"built in {time.monotonic() - began_s:.0f} s", flush=True)
 
 
 def commit_time() -> str:
@@ -89,19 +92,19 @@ def without_network() -> list[str]:
         command = ["unshare", flags]
         if shutil.which("unshare") and not subprocess.run([*command, "true"]).returncode:
             return command
-    print("!! This machine allows no network namespace: the network stays within reach.")
+    print(
+        "!! This machine allows no network namespace: the network stays within reach.", flush=True
+    )
     return []
 
 
 def loopback_up() -> str:
-    """Where nothing but loopback is. What there is."""
-    names = [name for _, name in socket.if_nameindex()]
-    if names == ["lo"]:
-        with socket.socket() as any_socket:
-            asked = struct.pack("16sh14x", b"lo", 0)
-            name, flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, asked))
-            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", name, flags | IFF_UP))
-    return ", ".join(names)
+    """A new namespace has it, but down. The names of all that there is."""
+    with socket.socket() as any_socket, suppress(OSError):  # outside a namespace it is up
+        asked = struct.pack("16sh14x", b"lo", 0)
+        name, flags = struct.unpack("16sh14x", fcntl.ioctl(any_socket, SIOCGIFFLAGS, asked))
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", name, flags | IFF_UP))
+    return ", ".join(name for _, name in socket.if_nameindex())
 
 
 # -- checks, in there
