@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
@@ -18,7 +17,6 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOption
 
 from appliance import (
-    __version__,
     cli_backup,
     cli_import,
     cli_keys,
@@ -197,18 +195,29 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson 
 
 
 @app.command()
-def version(as_json: AsJson = False) -> None:
-    """Print the version, and whether the modules that matter are compiled."""
-    from appliance.output_lines import print_value
+def selftest(as_json: AsJson = False) -> None:
+    """Check this installation by using it: a server of its own, on loopback, in a directory of its
+    own. Exit code 1 when something failed."""
+    from appliance.commands_run import run_selftest
 
-    spec = find_spec("appliance.exchange")  # one of them
-    compiled = spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
-    if not as_json:
-        print(f"{PROGRAM} {__version__} ({'compiled' if compiled else 'plain Python'})")
-        return
-    python = ".".join(str(part) for part in sys.version_info[:3])
-    facts = {"version": __version__, "compiled": compiled, "python": python}
-    print_value({**facts, "platform": sys.platform}, as_json=True)
+    if not run_selftest(as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
+def version(
+    licences: Annotated[
+        bool, typer.Option("--licences", help="Print the licences of all that is in the binary.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the version, and whether the modules that matter are compiled."""
+    from appliance.commands_run import run_licences, run_version
+
+    if licences:
+        run_licences()
+    else:
+        run_version(PROGRAM, as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -142,10 +142,16 @@ def live_rows(
     their signed URL where a row has one."""
     import httpx2  # here: only this needs it
 
+    from appliance.upstream.tls import default_context
+
     assert url is not None, "seen to before"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     with httpx2.Client(
-        base_url=url, timeout=WAIT_S, follow_redirects=False, trust_env=False
+        base_url=url,
+        verify=default_context(),
+        timeout=WAIT_S,
+        follow_redirects=False,
+        trust_env=False,
     ) as client:
 
         def asked(path: str, body: Row) -> Any:  # noqa: ANN401 - JSON

@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from appliance import __version__
+from appliance.column_types import visible
 from appliance.commands import LiveSource, connect, open_source
 from appliance.config import load_config
 from appliance.config_options import ConfigError
@@ -112,6 +115,46 @@ def run_status(flags: Flags, *, as_json: bool) -> bool:
     else:
         print_sections(found)
     return bool(found.get("ok"))
+
+
+def run_version(program: str, *, as_json: bool) -> None:
+    """Also whether the modules that matter are compiled."""
+    spec = find_spec("appliance.exchange")  # one of them
+    compiled = spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
+    if not as_json:
+        print(f"{program} {__version__} ({'compiled' if compiled else 'plain Python'})")
+        return
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    facts = {"version": __version__, "compiled": compiled, "python": python}
+    print_value({**facts, "platform": sys.platform}, as_json=True)
+
+
+def run_selftest(*, as_json: bool) -> bool:
+    """A line for each check as it is done; whether all is well."""
+    from appliance.selftest import Check, selftest
+
+    def tell(check: Check) -> None:
+        if not as_json:
+            state = "ok" if check.ok else "failed"
+            print(f"{state:<7} {check.name:<18} {visible(check.detail)}", flush=True)
+
+    outcome = selftest(tell)
+    if as_json:
+        print_value(outcome.report(), as_json=True)
+    if not outcome.ok:
+        for line in outcome.log:
+            print_note(line)
+    return outcome.ok
+
+
+def run_licences() -> None:
+    """Of all that is in the binary. Elsewhere each package has its own, where pip put it."""
+    folder = Path(getattr(sys, "_MEIPASS", ""), "licences")
+    if not hasattr(sys, "_MEIPASS"):
+        raise Refusal(404, "not_frozen", "this is no binary: licences lie beside each package")
+    for path in sorted(folder.rglob("*"), key=lambda path: path.name != "contents.txt"):
+        if path.is_file():
+            print(f"== {path.relative_to(folder)}\n\n{path.read_text(errors='replace').rstrip()}\n")
 
 
 def run_providers(flags: Flags, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".compiled"
+HOOKS = ("compile.py", "ui_files.py")
 KEPT_S = 3600.0  # since it was last asked for: tests may still run it
 
 
@@ -42,7 +43,7 @@ def _forget_old() -> None:
 def _state() -> str:
     """Of everything that decides on what is built."""
     digest = hashlib.sha256(sys.version.encode())
-    paths = [ROOT / "pyproject.toml", *(ROOT / "build").rglob("*.py")]
+    paths = [ROOT / "pyproject.toml", *(ROOT / "build" / name for name in HOOKS)]
     for folder in ("appliance", "storage", "ui"):
         paths += [path for path in (ROOT / folder).rglob("*") if path.suffix != ".pyc"]
     # What npm brought is in the lock file, and in what was made of it.

@@ -43,6 +43,8 @@ END_WAIT_S: Final = 5.0
 RECEIVE_BYTES: Final = 256 * 1024
 # Nothing of ours: keys and tokens are in the environment of a server.
 ENVIRONMENT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH")
+# Where a one-file executable has unpacked itself; without them it would do so again.
+UNPACKED: Final = ("_PYI_APPLICATION_HOME_DIR", "_PYI_ARCHIVE_FILE", "_PYI_PARENT_PROCESS_LEVEL")
 
 Take = Callable[[bytes], Awaitable[None]]
 
@@ -230,7 +232,8 @@ class SandboxProcess:
         """Raises OSError, trio.TooSlowError."""
         ours, theirs = socket.socketpair()
         try:
-            environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+            kept = (name for name in (*ENVIRONMENT, *UNPACKED) if name in os.environ)
+            environment = {name: os.environ[name] for name in kept}
             process = await trio.lowlevel.open_process(
                 list(command), stdin=theirs.fileno(), stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, env=environment,

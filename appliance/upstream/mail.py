@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from appliance.upstream.tls import default_context
+
 if TYPE_CHECKING:
     import smtplib
     import ssl
@@ -21,7 +23,6 @@ class MailFailed(Exception):  # noqa: N818
 def send_mail(smtp: Smtp, to: Sequence[str], subject: str, text: str) -> None:
     """Hand it to the mail server of the configuration. Raises MailFailed."""
     import smtplib
-    import ssl
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
 
@@ -34,7 +35,7 @@ def send_mail(smtp: Smtp, to: Sequence[str], subject: str, text: str) -> None:
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
     try:
-        with _connected(smtp, ssl.create_default_context()) as server:
+        with _connected(smtp, default_context()) as server:
             refused = server.send_message(message)
     except smtplib.SMTPAuthenticationError as error:
         raise MailFailed(f"the mail server refuses smtp.username: {error.smtp_code}") from None

@@ -60,9 +60,7 @@ def read_context(settings: TlsSettings) -> ssl.SSLContext:
     # A ca_file may name an intermediate or the server's own certificate.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.set_alpn_protocols(["http/1.1"])
-    roots = next((path for path in SYSTEM_ROOTS if path.is_file()), None)
-    if roots is not None:
-        context.load_verify_locations(roots)
+    _load_system_roots(context)
     if settings.ca_file is not None:
         try:
             context.load_verify_locations(settings.ca_file)
@@ -71,6 +69,20 @@ def read_context(settings: TlsSettings) -> ssl.SSLContext:
     if settings.client_cert is not None:
         load_key_pair(context, "client_cert", settings.client_cert, settings.client_key)
     return context
+
+
+def default_context() -> ssl.SSLContext:
+    """For mail and for what commands fetch: Python's defaults, and the system's roots also where
+    OpenSSL looks elsewhere, as the binary's does on another distribution. Reads files."""
+    context = ssl.create_default_context()
+    _load_system_roots(context)
+    return context
+
+
+def _load_system_roots(context: ssl.SSLContext) -> None:
+    roots = next((path for path in SYSTEM_ROOTS if path.is_file()), None)
+    if roots is not None:
+        context.load_verify_locations(roots)
 
 
 def load_key_pair(

@@ -9,9 +9,11 @@ import pytest
 import trio
 import trio.testing
 
+from appliance.upstream import tls
 from appliance.upstream.tls import (
     TlsSettings,
     client_context,
+    default_context,
     replace_contexts,
     tls_failure_text,
 )
@@ -37,6 +39,15 @@ def server_context(tmp_path, issued=SERVER) -> ssl.SSLContext:
     context.load_cert_chain(*issued.write(tmp_path, "server"))
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def test_the_systems_roots_are_found_where_openssl_does_not_look(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    monkeypatch.setattr(tls, "SYSTEM_ROOTS", (tmp_path / "none.pem", CA.write(tmp_path)))
+    context = default_context()
+    assert len(context.get_ca_certs()) == 1
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
 
 
 @asynccontextmanager
