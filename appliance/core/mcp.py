@@ -216,7 +216,8 @@ def _gateway(given: Json, ask: Ask) -> Any:  # noqa: ANN401
 
 def _joined(stream: str) -> Json:
     """The text of a stream of chat chunks, since a tool answers once."""
-    text, last = [], {}
+    text: list[str] = []
+    last: Json = {}
     for line in stream.split("\n"):  # no other sign ends a line of a stream
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
