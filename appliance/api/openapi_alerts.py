@@ -2,33 +2,31 @@
 
 from typing import Any, Final
 
-from appliance.api.openapi_hooks import (
+from appliance.api.openapi_parts import (
     FLAG,
-    MAYBE_TEXT,
-    MAYBE_TIME,
     NOTHING,
     TEXT,
+    TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
     Schema,
-    count,
-    in_path,
-    in_query,
-    json_body,
+    listed,
     maybe,
-    route,
-    rows,
-    thing,
-    words,
+    obj,
+    one_of,
+    titled,
+    usual,
+    whole,
 )
 from appliance.core.alerts import AGGREGATIONS, METRICS
 
 CHANNELS: Final[Schema] = {
-    "emails": {**rows(TEXT), "maxItems": 20},
+    "emails": {**listed(TEXT), "maxItems": 20},
     "slack_channels": {
-        **rows(TEXT), "maxItems": 10, "description": "URLs of Slack's incoming webhooks",
+        **listed(TEXT), "maxItems": 10, "description": "URLs of Slack's incoming webhooks",
     },
-    "webhooks": {**rows(TEXT), "maxItems": 10, "description": "URLs that get the news as JSON"},
+    "webhooks": {**listed(TEXT), "maxItems": 10, "description": "URLs that get the news as JSON"},
 }  # fmt: skip
 _NUMBER: Final[Schema] = {"type": "number"}
 _FILTER: Final[dict[str, Any]] = {
@@ -37,14 +35,14 @@ _FILTER: Final[dict[str, Any]] = {
 }
 _FIELDS: Final[Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
-    "metric": words(*METRICS),
+    "metric": one_of(*METRICS),
     "threshold": {
         **_NUMBER,
         "description": "per cent of response.status, USD of cost, ms of latency",
     },
-    "aggregation": {**maybe(words(*AGGREGATIONS)), "enum": [*AGGREGATIONS, None]},
+    "aggregation": {**maybe(one_of(*AGGREGATIONS)), "enum": [*AGGREGATIONS, None]},
     "percentile": maybe(_NUMBER),
-    "grouping": {**MAYBE_TEXT, "description": "user, model, provider, or a property's name"},
+    "grouping": {**TEXT_OR_NULL, "description": "user, model, provider, or a property's name"},
     "grouping_is_property": maybe(FLAG),
     "time_window": {"description": "milliseconds as text, 30000 to 2592000000", "type": "string"},
     "cooldown": {
@@ -57,19 +55,19 @@ _FIELDS: Final[Schema] = {
     "filter": _FILTER,
     "is_active": {**FLAG, "default": True, "description": "false: paused, it is not looked at"},
 }
-_ALERT: Final = thing(
+_ALERT: Final = titled(
     "Alert",
     {
         "id": UUID,
         "created_at": TIME,
         "updated_at": TIME,
         **_FIELDS,
-        "status": words("resolved", "triggered"),
+        "status": one_of("resolved", "triggered"),
         **CHANNELS,
-        "warnings": rows(TEXT),
+        "warnings": listed(TEXT),
     },
 )
-_INCIDENT: Final = thing(
+_INCIDENT: Final = titled(
     "AlertHistory",
     {
         "id": UUID,
@@ -77,34 +75,36 @@ _INCIDENT: Final = thing(
         "alert_name": TEXT,
         "alert_metric": TEXT,
         "org_id": UUID,
-        "status": words("resolved", "triggered"),
+        "status": one_of("resolved", "triggered"),
         "triggered_value": {**TEXT, "description": "two decimals; empty for alerts with groups"},
         "alert_start_time": TIME,
-        "alert_end_time": MAYBE_TIME,
-        "groups": rows(
-            thing("AlertGroup", {"name": TEXT, "value": TEXT, "requests": {"type": "integer"}})
+        "alert_end_time": TIME_OR_NULL,
+        "groups": listed(
+            titled("AlertGroup", {"name": TEXT, "value": TEXT, "requests": {"type": "integer"}})
         ),
     },
 )
-_ID: Final = in_path("alert_id")
+_ID: Final = {"alert_id": UUID}
 _BODY: Final[Schema] = {**_FIELDS, **CHANNELS}
 
-LIST: Final = route(
-    thing(
+LIST: Final = usual(
+    titled(
         "Alerts",
         {
-            "alerts": rows(_ALERT),
-            "history": rows(_INCIDENT),
+            "alerts": listed(_ALERT),
+            "history": listed(_INCIDENT),
             "historyTotalCount": {"type": "integer"},
         },
     ),
-    parameters=[
-        in_query("historyPage", count(0, 1_000_000, 0)),
-        in_query("historyPageSize", count(1, 1000, 100)),
-    ],
+    query={
+        "historyPage": whole(0, 1_000_000, 0),
+        "historyPageSize": whole(1, 1000, 100),
+    },
 )
-CREATE: Final = route(
-    UUID, 409, requestBody=json_body(_BODY, "name", "metric", "threshold", "time_window")
+CREATE: Final = usual(
+    UUID,
+    409,
+    body=obj(_BODY, ("name", "metric", "threshold", "time_window")),
 )
-CHANGE: Final = route(_ALERT, 404, parameters=[_ID], requestBody=json_body(_BODY))
-REMOVE: Final = route(NOTHING, 404, parameters=[_ID])
+CHANGE: Final = usual(_ALERT, 404, path=_ID, body=obj(_BODY))
+REMOVE: Final = usual(NOTHING, 404, path=_ID)

@@ -2,32 +2,38 @@
 
 from typing import Any, Final
 
-_TEXT: Final = {"type": "string"}
-_MAYBE: Final = {"type": "string", "nullable": True}
-_TIME: Final = {"type": "string", "format": "date-time"}
+from appliance.api.openapi_parts import (
+    NOTHING,
+    REGION,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME,
+    UUID,
+    Schema,
+    listed,
+    obj,
+    route,
+    usual,
+)
+
 _SQL: Final = {"type": "string", "minLength": 1, "maxLength": 100_000}
-_ID: Final = {
-    "name": "query_id",
-    "in": "path",
-    "required": True,
-    "schema": {"type": "string", "format": "uuid"},
-}
+_ID: Final = {"query_id": UUID}
 _TABLE: Final = {
     "type": "object",
     "properties": {
-        "table_name": _TEXT,
-        "description": _TEXT,
+        "table_name": TEXT,
+        "description": TEXT,
         "columns": {
             "type": "array",
             "items": {
                 "type": "object",
                 "properties": {
-                    "name": _TEXT,
-                    "type": _TEXT,
+                    "name": TEXT,
+                    "type": TEXT,
                     **dict.fromkeys(
                         ("default_type", "default_expression", "comment", "codec_expression",
                          "ttl_expression"),
-                        _MAYBE,
+                        TEXT_OR_NULL,
                     ),
                 },
             },
@@ -62,97 +68,53 @@ _ROWS: Final = {
 _SAVED: Final = {
     "type": "object",
     "properties": {
-        "id": {"type": "string", "format": "uuid"},
-        **dict.fromkeys(("organization_id", "name", "sql"), _TEXT),
-        **{name: dict(_TIME) for name in ("created_at", "updated_at")},
+        "id": UUID,
+        **dict.fromkeys(("organization_id", "name", "sql"), TEXT),
+        **{name: dict(TIME) for name in ("created_at", "updated_at")},
     },
 }
 
 
-def _answer(data: dict[str, Any]) -> dict[str, Any]:
-    properties = {"data": data, "error": _MAYBE, "stale_by_ms": {"type": "number"}}
-    return {"type": "object", "required": ["data", "error"], "properties": properties}
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": schema}}}
-
-
-_ERROR: Final = _json(_answer({"nullable": True}))
-_ERRORS: Final = {
-    400: "The SQL cannot be run: [HQL_CODE] message: details",
-    404: "There is none such, or nothing was found",
-    409: "The name is taken",
-    413: "The body is too large",
-    415: "The body's coding cannot be taken off",
-    422: "A field is not what it should be",
-    429: "More queries than a minute may have",
-    503: "Too slow, too large, or too much at once",
-}
-
-
 def _route(
-    data: dict[str, Any],
+    data: Schema,
     *codes: int,
     status: int = 200,
     body: dict[str, Any] | None = None,
-    parameters: tuple[dict[str, Any], ...] = (),
+    path: dict[str, Schema] | None = None,
 ) -> dict[str, Any]:
-    extra: dict[str, Any] = {"parameters": list(parameters)} if parameters else {}
-    if body is not None:
-        required = [name for name, part in body.items() if not part.get("nullable")]
-        whole = {"type": "object", "required": required, "properties": body}
-        extra["requestBody"] = {"required": True, **_json(whole)}
-        codes = (*codes, 413, 415)
-    return {
-        "status_code": status,
-        "responses": {
-            status: {"description": "OK", **_json(_answer(data))},
-            **{code: {"description": _ERRORS[code], **_ERROR} for code in codes},
-        },
-        "openapi_extra": extra,
-    }
+    """`codes`: errors of its own. Fields of the body are required where they may not be null."""
+    required = tuple(name for name, part in (body or {}).items() if not part.get("nullable"))
+    schema = None if body is None else obj(body, required)
+    return usual(data, *codes, status=status, body=schema, path=path)
 
 
 _NAMED: Final = {"name": {"type": "string", "minLength": 1, "maxLength": 255}, "sql": _SQL}
 _FORMAT: Final = {"type": "string", "enum": ["csv", "json", "parquet"], "nullable": True}
 
-SCHEMA: Final = _route({"type": "array", "items": _TABLE})
-EXECUTE: Final = _route(_ROWS, 400, 422, 429, 503, body={"sql": _SQL})
+SCHEMA: Final = _route(listed(_TABLE))
+EXECUTE: Final = _route(_ROWS, 429, body={"sql": _SQL})
 DOWNLOAD: Final = _route(
-    {"type": "string", "format": "uri"}, 400, 404, 422, 429, 503,
-    body={"sql": _SQL, "format": _FORMAT},
-)  # fmt: skip
-SAVED_LIST: Final = _route({"type": "array", "items": _SAVED})
-SAVED_ONE: Final = _route(_SAVED, 404, parameters=(_ID,))
-SAVED_NEW: Final = _route(
-    {"type": "array", "items": _SAVED}, 400, 409, 422, status=201, body=_NAMED
-)  # fmt: skip
-SAVED_CHANGED: Final = _route(_SAVED, 400, 404, 409, 422, body=_NAMED, parameters=(_ID,))
-SAVED_GONE: Final = _route({"nullable": True}, 404, parameters=(_ID,))
-SAVED_ALL_GONE: Final = _route(
-    {"nullable": True}, 400, 422, body={"ids": {"type": "array", "items": _TEXT, "maxItems": 1000}}
+    {"type": "string", "format": "uri"}, 404, 429, body={"sql": _SQL, "format": _FORMAT}
 )
-FILE: Final[dict[str, Any]] = {
-    "responses": {
-        200: {
-            "description": "The file",
-            "content": {
-                kind: {"schema": {"type": "string", "format": "binary"}}
-                for kind in ("text/csv", "application/json", "application/vnd.apache.parquet")
-            },
-        },
-        403: {"description": "The link was changed, or is not of this server", **_ERROR},
-        404: {"description": "It is not kept any more", **_ERROR},
-        410: {"description": "The link's time is over", **_ERROR},
-    },
-    "openapi_extra": {
-        "parameters": [
-            {"name": name, "in": where, "required": True, "schema": _TEXT}
-            for name, where in (
-                ("region", "path"), ("export_id", "path"), ("expires", "query"),
-                ("signature", "query"),
-            )
-        ]
-    },
-}  # fmt: skip
+for _asked in (EXECUTE, DOWNLOAD):
+    for _code, _why in (
+        (400, "The body is not JSON, or the SQL cannot be run: [HQL_CODE] message: details"),
+        (503, "Too slow, too large, or too much at once"),
+    ):
+        _asked["responses"][_code]["description"] = _why
+SAVED_LIST: Final = _route(listed(_SAVED))
+SAVED_ONE: Final = _route(_SAVED, 404, path=_ID)
+SAVED_NEW: Final = _route(listed(_SAVED), 409, status=201, body=_NAMED)
+SAVED_CHANGED: Final = _route(_SAVED, 404, 409, body=_NAMED, path=_ID)
+SAVED_GONE: Final = _route(NOTHING, 404, path=_ID)
+SAVED_ALL_GONE: Final = _route(
+    NOTHING, body={"ids": {"type": "array", "items": TEXT, "maxItems": 1000}}
+)
+FILE: Final = route(
+    {"type": "string", "format": "binary", "description": "the file"},
+    path={"region": REGION, "export_id": TEXT},
+    query={"expires": TEXT, "signature": TEXT},
+    media="text/csv",
+    also=("application/json", "application/vnd.apache.parquet"),
+    errors=(403, 404, 410),
+)

@@ -25,6 +25,7 @@ WRONG: Final = {
     401: "The key is missing or unknown",
     403: "The key may not do this",
     404: "There is no such thing in this organisation",
+    409: "Not as things are now: the name is taken, there is no more room, or it changed meanwhile",
     410: "The link's time is over",
     413: "The body is too large",
     414: "A field of the address is too long",
@@ -35,6 +36,9 @@ WRONG: Final = {
     502: "The provider did not answer, or not with a completion",
     503: "A store cannot answer now",
 }
+
+OF_ALL: Final = (401, 403, 422, 503)
+OF_BODIES: Final = (400, 413, 415)
 
 
 def obj(
@@ -59,12 +63,13 @@ def listed(item: Schema) -> Schema:
     return {"type": "array", "items": item}
 
 
-def envelope(data: Schema) -> Schema:
-    """`{data, error}`."""
+def envelope(data: Schema, beside: Mapping[str, Schema] | None = None) -> Schema:
+    """`{data, error}`; `beside`: more fields that may be there."""
     return obj(
         {
             "data": data,
             "error": TEXT_OR_NULL,
+            **(beside or {}),
             "stale_by_ms": {
                 "type": "number",
                 "description": "there when the newest exchanges may be missing",
@@ -86,11 +91,12 @@ def route(
     status: int = 200,
     also: Sequence[str] = (),
     errors: Sequence[int] = (400, 401, 403, 404, 413, 415, 422, 503),
+    beside: Mapping[str, Schema] | None = None,
 ) -> dict[str, Any]:
     """Arguments of a router's decorator. `bare`: the answer has no envelope. `also`: media that a
-    caller may ask for in place of `media`."""
+    caller may ask for in place of `media`. `beside`: more fields of the envelope."""
     error = {"application/json": {"schema": envelope({"nullable": True})}}
-    shown = data if bare or media != "application/json" else envelope(data)
+    shown = data if bare or media != "application/json" else envelope(data, beside)
     content = {media: {"schema": shown}} | {key: {"schema": TEXT} for key in also}
     extra: dict[str, Any] = {}
     parameters = [_parameter("path", name, kind) for name, kind in (path or {}).items()]
@@ -112,6 +118,13 @@ def route(
     }
 
 
+def usual(data: Schema, *codes: int, body: Schema | None = None, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - as route
+    """`route` with the errors that any endpoint may answer, those of a body where there is one, and
+    its own: `codes`."""
+    errors = (*OF_ALL, *(OF_BODIES if body is not None else ()), *codes)
+    return route(data, body=body, errors=errors, **more)
+
+
 def _parameter(place: str, name: str, schema: Schema) -> Schema:
     told = {key: value for key, value in schema.items() if key != "description"}
     found: Schema = {"name": name, "in": place, "required": place == "path", "schema": told}
@@ -127,3 +140,18 @@ def one_of(*values: str) -> Schema:
 def thing(properties: Mapping[str, Schema], *, required: Sequence[str] | None = None) -> Schema:
     """An object; every property is required unless it is said which are."""
     return obj(properties, tuple(properties) if required is None else required)
+
+
+def titled(title: str, properties: Mapping[str, Schema]) -> Schema:
+    """An object with all of these fields, under a name of its own."""
+    return {"title": title, **thing(properties)}
+
+
+def maybe(schema: Schema) -> Schema:
+    """Or null."""
+    return {**schema, "nullable": True}
+
+
+def whole(least: int, most: int, default: int) -> Schema:
+    """A whole number."""
+    return {"type": "integer", "minimum": least, "maximum": most, "default": default}

@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from appliance.api.openapi_parts import REGION, TEXT, UUID, Schema, obj, route, usual
+
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 255}
-_MAYBE: Final = {"type": "string", "nullable": True}
 _TIME: Final = {"type": "string", "format": "date-time"}
 _BODY: Final = {"type": "object", "description": "a body of /v1/chat/completions"}
 _TAGS: Final = {"type": "array", "items": _TEXT, "maxItems": 50, "nullable": True}
@@ -26,60 +27,20 @@ _VERSION: Final = {
         "prompt_body": _BODY,
     },
 }  # fmt: skip
-_ERRORS: Final = {
-    400: "The body is no JSON",
-    403: "The link was changed, or is not of this server",
-    404: "There is none such",
-    409: "It cannot be so",
-    410: "The link's time is over",
-    413: "The body is too large",
-    415: "The body's coding cannot be taken off",
-    422: "A field is not what it should be",
-}
-
-
-def _answer(data: dict[str, Any]) -> dict[str, Any]:
-    properties = {"data": data, "error": _MAYBE}
-    return {"type": "object", "required": ["data", "error"], "properties": properties}
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"content": {"application/json": {"schema": schema}}}
 
 
 def _route(
-    data: dict[str, Any],
+    data: Schema,
     *codes: int,
     body: dict[str, Any] | None = None,
     optional: tuple[str, ...] = (),
     path: tuple[str, ...] = (),
-    query: tuple[str, ...] = (),
-    beside: dict[str, Any] | None = None,
+    beside: dict[str, Schema] | None = None,
 ) -> dict[str, Any]:
-    answer = _answer(data)
-    answer["properties"].update(beside or {})
-    places = [("path", name) for name in path] + [("query", name) for name in query]
-    extra: dict[str, Any] = {
-        "parameters": [
-            {"name": name, "in": place, "required": True, "schema": {"type": "string"}}
-            for place, name in places
-        ]
-    }
-    if body is not None:
-        required = [name for name in body if name not in optional]
-        whole = {"type": "object", "properties": body}
-        if required:
-            whole["required"] = required
-        extra["requestBody"] = {"required": True, **_json(whole)}
-        codes = (400, 413, 415, 422, *codes)
-    error = _json(_answer(_NULL))
-    return {
-        "responses": {
-            200: {"description": "OK", **_json(answer)},
-            **{code: {"description": _ERRORS[code], **error} for code in codes},
-        },
-        "openapi_extra": extra,
-    }
+    """`codes`: errors of its own. Fields of the body are required but for the optional ones."""
+    required = tuple(name for name in body or () if name not in optional)
+    schema = None if body is None else obj(body, required)
+    return usual(data, *codes, body=schema, path=dict.fromkeys(path, TEXT), beside=beside)
 
 
 _IDS: Final = {"promptId": _TEXT, "promptVersionId": _TEXT}
@@ -130,15 +91,20 @@ VERSION_OF: Final = _route(_VERSION, 404, body={"promptId": _TEXT})
 VERSION_IN: Final = _route(_VERSION, 404, body={"promptId": _TEXT, "environment": _NAME})
 DIFF: Final = _route({"type": "string"}, 404, body={"fromVersionId": _TEXT, "toVersionId": _TEXT})
 BODY: Final = _route(_BODY, 404, path=("version_id",))
-INPUTS: Final = _route(
-    {"type": "object", "nullable": True}, 422, path=("prompt_id", "version_id"),
-    query=("requestId",),
-)  # fmt: skip
+INPUTS: Final = usual(
+    {"type": "object", "nullable": True},
+    path={"prompt_id": TEXT, "version_id": TEXT},
+    query={"requestId": UUID},
+)
+INPUTS["openapi_extra"]["parameters"][-1]["required"] = True
 NAMES: Final = _route({"type": "array", "items": {"type": "string"}})
 COUNT: Final = _route({"type": "integer"})
 DELETE_PROMPT: Final = _route(_NULL, 404, path=("prompt_id",))
 DELETE_VERSION: Final = _route(_NULL, 404, 409, path=("prompt_id", "version_id"))
-SIGNED: Final = _route(
-    _BODY, 403, 404, 410, path=("region", "version_id"), query=("expires", "signature")
+SIGNED: Final = route(
+    {**_BODY, "description": "the bare body"},
+    path={"region": REGION, "version_id": UUID},
+    query={"expires": TEXT, "signature": TEXT},
+    bare=True,
+    errors=(403, 404, 410, 503),
 )
-SIGNED["responses"][200] = {"description": "The bare body", **_json(_BODY)}

@@ -3,39 +3,38 @@
 from typing import Final
 
 from appliance.api.openapi_alerts import CHANNELS
-from appliance.api.openapi_hooks import (
+from appliance.api.openapi_parts import (
     FLAG,
     NOTHING,
     TEXT,
     TIME,
     UUID,
     Schema,
-    in_path,
-    json_body,
-    route,
-    rows,
-    thing,
-    words,
+    listed,
+    obj,
+    one_of,
+    titled,
+    usual,
 )
 
 _FIELDS: Final[Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 200},
-    "frequency": words("daily", "weekly", "monthly"),
+    "frequency": one_of("daily", "weekly", "monthly"),
     "is_active": FLAG,
     **CHANNELS,
 }
-_REPORT: Final = thing(
+_REPORT: Final = titled(
     "Report",
-    {"id": UUID, "created_at": TIME, "updated_at": TIME, **_FIELDS, "warnings": rows(TEXT)},
+    {"id": UUID, "created_at": TIME, "updated_at": TIME, **_FIELDS, "warnings": listed(TEXT)},
 )
-_ID: Final = in_path("report_id")
+_ID: Final = {"report_id": UUID}
 
-LIST: Final = route(rows(_REPORT))
-CREATE: Final = route(_REPORT, 409, requestBody=json_body(_FIELDS))
-CHANGE: Final = route(_REPORT, 404, 409, parameters=[_ID], requestBody=json_body(_FIELDS))
-REMOVE: Final = route(NOTHING, 404, parameters=[_ID])
-TEST: Final = route(
-    thing("ReportTest", {"messages": {"type": "integer"}, "warnings": rows(TEXT)}),
+LIST: Final = usual(listed(_REPORT))
+CREATE: Final = usual(_REPORT, 409, body=obj(_FIELDS))
+CHANGE: Final = usual(_REPORT, 404, 409, path=_ID, body=obj(_FIELDS))
+REMOVE: Final = usual(NOTHING, 404, path=_ID)
+TEST: Final = usual(
+    titled("ReportTest", {"messages": {"type": "integer"}, "warnings": listed(TEXT)}),
     404,
-    parameters=[_ID],
+    path=_ID,
 )

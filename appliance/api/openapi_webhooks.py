@@ -2,24 +2,22 @@
 
 from typing import Final
 
-from appliance.api.openapi_hooks import (
+from appliance.api.openapi_parts import (
     FLAG,
-    MAYBE_TEXT,
-    MAYBE_TIME,
     NOTHING,
     TEXT,
+    TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     UUID,
     Schema,
-    count,
-    in_path,
-    in_query,
-    json_body,
+    listed,
     maybe,
-    route,
-    rows,
-    thing,
-    words,
+    obj,
+    one_of,
+    titled,
+    usual,
+    whole,
 )
 
 _TEXT_1000: Final[Schema] = {"type": "string", "maxLength": 1000}
@@ -28,7 +26,7 @@ _CONFIG: Final[Schema] = {
     "properties": {
         "sampleRate": {"type": "number", "minimum": 0, "maximum": 100, "default": 100},
         "propertyFilters": {
-            **rows(thing("PropertyFilter", {"key": _TEXT_1000, "value": _TEXT_1000})),
+            **listed(titled("PropertyFilter", {"key": _TEXT_1000, "value": _TEXT_1000})),
             "maxItems": 50,
         },
         "includeData": {"type": "boolean", "default": True},
@@ -54,7 +52,7 @@ _SHOWN: Final[Schema] = {
     "is_active": FLAG,
     "hmac_key_hint": {**TEXT, "description": "the last characters of the key"},
 }
-_WEBHOOK: Final = thing("Webhook", _SHOWN)
+_WEBHOOK: Final = titled("Webhook", _SHOWN)
 _NEW: Final[Schema] = {
     **_WEBHOOK,
     "title": "NewWebhook",
@@ -66,8 +64,8 @@ _NEW: Final[Schema] = {
         },
     },
 }
-_STATES: Final = words("waiting", "delivered", "failed", "dropped")
-_DELIVERY: Final = thing(
+_STATES: Final = one_of("waiting", "delivered", "failed", "dropped")
+_DELIVERY: Final = titled(
     "WebhookDelivery",
     {
         "id": UUID,
@@ -75,14 +73,14 @@ _DELIVERY: Final = thing(
         "state": _STATES,
         "attempts": {"type": "integer"},
         "created_at": TIME,
-        "next_attempt_at": MAYBE_TIME,
-        "last_attempt_at": MAYBE_TIME,
+        "next_attempt_at": TIME_OR_NULL,
+        "last_attempt_at": TIME_OR_NULL,
         "status": maybe({"type": "integer"}),
-        "error": MAYBE_TEXT,
+        "error": TEXT_OR_NULL,
         "duration_ms": maybe({"type": "number"}),
     },
 )
-_TRIED: Final = thing(
+_TRIED: Final = titled(
     "WebhookTest",
     {
         "success": FLAG,
@@ -91,25 +89,21 @@ _TRIED: Final = thing(
         "duration_ms": {"type": "number"},
     },
 )
-_ID: Final = in_path("webhook_id")
+_ID: Final = {"webhook_id": UUID}
 _ROTATE: Final[Schema] = {"rotateHmacKey": {"type": "boolean", "default": False}}
 
-LIST: Final = route(rows(_WEBHOOK))
-CREATE: Final = route(_NEW, 409, requestBody=json_body(_FIELDS, "destination"))
-CHANGE: Final = route(_NEW, 404, parameters=[_ID], requestBody=json_body({**_FIELDS, **_ROTATE}))
-REMOVE: Final = route(NOTHING, 404, parameters=[_ID])
-TEST: Final = route(_TRIED, 404, parameters=[_ID])
-DELIVERIES: Final = route(
-    thing(
+LIST: Final = usual(listed(_WEBHOOK))
+CREATE: Final = usual(_NEW, 409, body=obj(_FIELDS, ("destination",)))
+CHANGE: Final = usual(_NEW, 404, path=_ID, body=obj({**_FIELDS, **_ROTATE}))
+REMOVE: Final = usual(NOTHING, 404, path=_ID)
+TEST: Final = usual(_TRIED, 404, path=_ID)
+DELIVERIES: Final = usual(
+    titled(
         "WebhookDeliveries",
-        {"deliveries": rows(_DELIVERY), "next_cursor": MAYBE_TEXT},
+        {"deliveries": listed(_DELIVERY), "next_cursor": TEXT_OR_NULL},
     ),
     404,
-    parameters=[
-        _ID,
-        in_query("limit", count(1, 500, 50)),
-        in_query("state", _STATES),
-        in_query("cursor", TEXT),
-    ],
+    path=_ID,
+    query={"limit": whole(1, 500, 50), "state": _STATES, "cursor": TEXT},
 )
-REPLAY: Final = route(_DELIVERY, 404, 409, parameters=[_ID, in_path("delivery_id")])
+REPLAY: Final = usual(_DELIVERY, 404, 409, path={**_ID, "delivery_id": UUID})
