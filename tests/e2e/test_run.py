@@ -199,7 +199,15 @@ def test_where_it_is_killed_the_server_ends_too(tmp_path: Path) -> None:
         sleeper = children_of(process.pid)["sleep"]
         process.kill()
     os.kill(sleeper, signal.SIGKILL)
-    until(lambda: ControlClient.connect(tmp_path / "data") is None)
+    until(lambda: not serves(tmp_path / "data"))
+
+
+def serves(root: Path) -> bool:
+    client = ControlClient.connect(root)
+    if client is None:
+        return False
+    client.close()
+    return True
 
 
 def children_of(pid: int) -> dict[str, int]:
