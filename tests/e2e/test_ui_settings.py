@@ -95,6 +95,12 @@ def test_keys_say_when_they_were_used_last(browser: Browser, tmp_path: Path) -> 
         seen.go("/keys", shows="table")
         expect(seen.page.get_by_label("Last use of idle")).to_have_text("never")
         expect(seen.page.get_by_label("Last use of used")).to_have_text(re.compile("ago|just now"))
+        idle = seen.page.locator("tbody tr", has_text="idle").locator("td")
+        assert idle.all_inner_texts()[-3:] == ["never", "0", "RenameRevoke"]
+        calls, acts = (idle.nth(at).bounding_box() for at in (6, 7))
+        assert calls is not None
+        assert acts is not None
+        assert acts["x"] >= calls["x"] + calls["width"]
         assert axe(seen.page) == []
 
 
@@ -120,3 +126,18 @@ def test_the_form_asks_for_what_the_provider_wants(browser: Browser, appliance: 
         page.wait_for_selector("td:has-text('databricks')")
         (stored,) = appliance.command("provider-keys.list")
         assert stored["provider"] == "databricks"
+
+
+def test_the_playground_is_recorded_or_not(browser: Browser, appliance: Appliance) -> None:
+    with watched(browser, appliance) as seen:
+        page = seen.page
+        recorded = page.get_by_label("What is said in the playground is recorded")
+        for wanted in (False, True):
+            seen.go("/organization", shows="text=Playground")
+            expect(recorded).to_be_checked(checked=not wanted)
+            recorded.set_checked(wanted)
+            expect(recorded).to_be_enabled()
+            expect(recorded).to_be_checked(checked=wanted)
+            kept = appliance.call("/v1/playground/requests-through-helicone", method="GET")
+            assert kept.json["data"] is wanted
+        assert axe(page) == []

@@ -1,7 +1,7 @@
 // Keys of the organisation: made here, shown once, renamed, and taken out of use.
 import { html, useState } from "../lib/html.js";
 import { get, patch, post, remove } from "../lib/api.js";
-import { ago, count, time, utc } from "../lib/format.js";
+import { NONE, ago, count, time, utc } from "../lib/format.js";
 import { forget, useAct, useQuery } from "../lib/query.js";
 import { setParams } from "../lib/route.js";
 import { may, useSession } from "../lib/session.js";
@@ -55,18 +55,18 @@ function Table({ rows, session, mayConfigure, setOpen }) {
       <td>${row.rate_limited ? html`<a href="/limits">hold</a>` : html`<span class="muted">do not hold</span>`}</td>
       <td>${session.organization?.region}</td>
       <td class="nowrap" title=${`${utc(row.created_at)}, ${ago(row.created_at)}`}>${time(row.created_at)}</td>
-      <${Used} used=${usedOf(row)} name=${row.api_key_name} isFailed=${Boolean(usage.error)} />
+      <td class="nowrap" aria-label=${`Last use of ${row.api_key_name}`} title=${utc(usedOf(row)?.last_used_at)}>${lastUse(usedOf(row), usage.error)}</td>
+      <td class="num">${usedOf(row) ? count(usedOf(row).calls_30d) : NONE}</td>
       ${mayConfigure && html`<td class="acts">
         <button type="button" class="plain" aria-label=${`Rename ${row.api_key_name}`} onClick=${() => setOpen({ kind: "rename", row })}>Rename</button>
         <button type="button" class="plain danger" aria-label=${`Revoke ${row.api_key_name}`} onClick=${() => setOpen({ kind: "revoke", row })}>Revoke</button></td>`}
     </tr>`)}</tbody></table></div>`;
 }
 
-/** Comes behind the list: it is asked of the records. */
-function Used({ used, name, isFailed }) {
-  if (!used) return html`<td class="muted">${isFailed ? "not known now" : "…"}</td><td class="num muted">${isFailed ? "–" : "…"}</td>`;
-  return html`<td class="nowrap" aria-label=${`Last use of ${name}`} title=${used.last_used_at ? utc(used.last_used_at) : ""}>${used.last_used_at ? ago(used.last_used_at) : html`<span class="muted">never</span>`}</td>
-    <td class="num">${count(used.calls_30d)}</td>`;
+/** It comes behind the list: it is asked of the records. */
+function lastUse(used, error) {
+  if (used?.last_used_at) return ago(used.last_used_at);
+  return html`<span class="muted">${used ? "never" : error ? "not known now" : "…"}</span>`;
 }
 
 function Make({ close, made }) {

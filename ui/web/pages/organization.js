@@ -16,6 +16,7 @@ export default function Organization() {
   return html`<div class="page">
     <div class="page-head"><h1>Organisation</h1></div>
     <${About} session=${session} />
+    <${Playground} session=${session} />
     ${session.open && html`<${Nobody} />`}
     ${!session.open && !user && html`<p class="notice">You came with a key, which belongs to no person: members, invitations and an account are there for those who sign in with a password.</p>`}
     ${user && html`<${Members} key=${session.organization.id} session=${session} />
@@ -43,6 +44,29 @@ function About({ session }) {
     ${may(session, "configure") && html`<p class="muted small"><a href="/health/deletions">Delete records for good</a>: of a user, a session, a span of time, or all of it.</p>`}
     ${isOpen && html`<${Name} title="Rename the organisation" verb="Rename" value=${organization.name} close=${() => setOpen(false)}
       act=${async (name) => { await patch(`/v1/organization/${organization.id}`, { name }); forget("organizations"); session.reload(); }} />`}<//>`;
+}
+
+const RECORDED = "/v1/playground/requests-through-helicone";
+
+/** Whether what is said in the playground is recorded, where a call does not say. */
+function Playground({ session }) {
+  const recorded = useQuery(`playground.recorded:${session.organization.id}`, (signal) => get(RECORDED, { signal }));
+  const [wanted, setWanted] = useState(null); // what was chosen here, before it is read again
+  const [set, act] = useAct(async (is) => {
+    setWanted(is);
+    try {
+      await post(RECORDED, { requestsThroughHelicone: is });
+    } catch (error) {
+      setWanted(null);
+      throw error;
+    }
+    forget("playground.recorded");
+    toast(is ? "What is said in the playground is recorded" : "What is said in the playground is not recorded");
+  });
+  return html`<${Section} title="Playground">
+    <${Shown} query=${recorded}>${(is) => html`<label class="option"><input type="checkbox" checked=${wanted ?? is} disabled=${act.busy || !may(session, "configure")} onChange=${(event) => set(event.target.checked)} />
+      <span class="grow">What is said in the playground is recorded <span class="muted small">Otherwise a call there is on record with its tokens, cost and times, and without its bodies.</span></span></label>`}<//>
+    ${act.error && html`<p class="notice bad" role="alert">${act.error.message}</p>`}<//>`;
 }
 
 /** A dialog that asks for a name. */
