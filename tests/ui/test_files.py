@@ -18,8 +18,8 @@ WEB = ROOT / "ui" / "web"
 # Compressed with gzip, as every browser takes it over http as well.
 ALL_BYTES_MAX = 150 * 1024
 # The first page that is looked at, with nothing kept from before; charts bring uPlot's 23 KB.
-FIRST_BYTES_MAX = {"requests": 58 * 1024, "start": 58 * 1024, "dashboard": 80 * 1024}
-FIRST_FILES_MAX = 12
+FIRST_BYTES_MAX = {"requests": 60 * 1024, "start": 60 * 1024, "dashboard": 82 * 1024}
+FIRST_FILES_MAX = 10
 CHARTS = re.compile(r"uPlot")
 
 

@@ -3,7 +3,6 @@
 const look = () => import("./groups/look.js");
 const study = () => import("./groups/study.js");
 const manage = () => import("./groups/manage.js");
-const manual = () => import("./groups/manual.js");
 
 export const PAGES = [
   { id: "dashboard", name: "Dashboard", key: "d", load: look },
@@ -28,7 +27,7 @@ export const PAGES = [
 /** Pages that are not in the menu's list. */
 export const OTHERS = [
   { id: "start", name: "Get started", load: look },
-  { id: "docs", name: "Manual", load: manual },
+  { id: "docs", name: "Manual", load: look },
 ];
 const BY_ID = Object.fromEntries([...PAGES, ...OTHERS].map((page) => [page.id, page]));
 
