@@ -84,6 +84,6 @@ function Saved({ named, body }) {
   const cache = useQuery(named("cache"), (signal) => post("/v1/cache/over-time", body, { signal }));
   const blocked = useQuery(named("blocked"), (signal) => post("/v1/rate-limits/blocked", body, { signal }));
   return html`
-    <${Series} title="Answered from the cache" tells="Answers that no provider was asked for" query=${cache} format=${short} series=${[["Hits", "count", "chart-6"]]} bars />
-    <${Series} title="Rate-limited" tells="Requests that a limit turned away" query=${blocked} rows=${(data) => data.over_time} series=${[["Turned away", "count", "chart-4"]]} format=${short} bars />`;
+    <${Series} title="Answered from the cache" tells="Answers that no provider was asked for" query=${cache} format=${short} series=${[["Hits", "count", "chart-6"]]} bars empty="No answer in this range came from the cache." />
+    <${Series} title="Rate-limited" tells="Requests that a limit turned away" query=${blocked} rows=${(data) => data.over_time} series=${[["Turned away", "count", "chart-4"]]} format=${short} bars empty="No request in this range was turned away." />`;
 }
