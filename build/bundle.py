@@ -22,7 +22,7 @@ Entry = tuple[str, str, str]  # where it goes, where it lies, what it is
 DISTRIBUTION = "helicone-appliance"
 NAME = DISTRIBUTION
 PACKAGES = ("appliance", "storage", "ui")
-SHOWN = ("web", "vendor", "manual")
+SHOWN = ("built", "vendor", "manual")
 GROUP = "helicone_appliance__mypyc"  # what mypyc's modules share
 FILE_NAME = f"{NAME}-{version(DISTRIBUTION)}-{sys.platform}-{platform.machine()}"
 LICENCE = re.compile(r"(licen[cs]e|copying|notice|authors)", re.IGNORECASE)
@@ -223,8 +223,8 @@ def check(pure: Iterable[Entry], binaries: Iterable[Entry], files: Iterable[Entr
         raise SystemExit(f"nothing needs these at run time, exclude them: {', '.join(foreign)}")
     names = {name for name, _, _ in files}
     for needed in (
-        "ui/web/index.html",
-        "ui/vendor/preact/preact.module.js",
+        "ui/built/index.html",
+        "ui/vendor/swagger-ui-dist/swagger-ui-bundle.js",
         "ui/manual/contents.md",
     ):
         if needed not in names:

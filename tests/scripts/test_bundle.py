@@ -14,7 +14,11 @@ import bundle
 
 FILES = [
     (name, name, "DATA")
-    for name in ("ui/web/index.html", "ui/vendor/preact/preact.module.js", "ui/manual/contents.md")
+    for name in (
+        "ui/built/index.html",
+        "ui/vendor/swagger-ui-dist/swagger-ui-bundle.js",
+        "ui/manual/contents.md",
+    )
 ]
 
 
@@ -45,7 +49,7 @@ def later():
 
 def test_pages_manual_and_tables_are_in() -> None:
     targets = {(Path(source).name, target) for source, target in bundle.datas()}
-    assert ("index.html", "ui/web") in targets
+    assert ("index.html", "ui/built") in targets
     assert ("operations.md", "ui/manual") in targets
     assert ("registry.csv", "appliance/providers") in targets
     assert any(name == "METADATA" and "genai_prices" in target for name, target in targets)
