@@ -1,7 +1,7 @@
 """The pages in a real Chromium: how soon each is there, a session of many spans as it scrolls, and
 what live mode does to the memory. Prints what it finds and its goals; needs chromium.
 
-    scripts/bench_pages.py [pages] [session] [live] [--requests 20000] [--data DIRECTORY]
+    scripts/bench_pages [pages] [session] [live] [--requests 20000] [--data DIRECTORY]
 
 `--data` is a directory that scripts/fill or a server has filled; it is copied and never touched.
 """
