@@ -1,5 +1,5 @@
 // The command palette: pages, and a request by its id.
-import { html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../lib/html.js";
 import { go, href } from "../lib/route.js";
 import { OTHERS, PAGES } from "../pages.js";
 import { Icon } from "./icon.js";
@@ -35,7 +35,7 @@ export function Palette({ close }) {
   const [at, setAt] = useState(0);
   const box = useRef(null);
   const found = useMemo(() => commands(text), [text]);
-  useEffect(() => {
+  useLayoutEffect(() => { // before the next key
     box.current.showModal();
     return () => box.current?.close();
   }, []);

@@ -1,5 +1,5 @@
 // What lies above the page: dialogs, menus, short messages, and copying with a word about it.
-import { html, useEffect, useRef, useState } from "../lib/html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
 import { Icon } from "./icon.js";
 
 let tell = () => {};
@@ -27,7 +27,7 @@ export function Toasts() {
 /** A modal dialog. Esc and the cross call `close`. */
 export function Dialog({ title, close, children, wide = false }) {
   const box = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: what is typed next is meant for it
     const dialog = box.current;
     dialog.showModal();
     return () => dialog.close();
