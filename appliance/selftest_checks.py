@@ -36,7 +36,7 @@ def start(server: Server) -> str:
     seconds = server.start()
     health = server.call("GET", "/healthcheck").json()
     must(health["status"] == "healthy", f"it is {health}")
-    return f"first answer after {seconds:.2f} s"
+    return f"it takes calls after {seconds:.2f} s"
 
 
 def reply(server: Server) -> str:
