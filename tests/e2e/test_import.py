@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.starting import run
+from tests.e2e.starting import run, until
 from tests.fakes.appliance import Appliance
 
 ID = "0190a5b0-1111-4222-8333-{:012d}"
@@ -143,6 +143,9 @@ def test_from_a_helicone_that_runs(tmp_path: Path) -> None:
     with Appliance(tmp_path / "a", config=config) as there, Appliance(tmp_path / "b") as here:
         file = written(tmp_path, [helicone(n) for n in range(600)])
         imported(there, str(file))
+        key, every = {"Authorization": f"Bearer {KEY}"}, {"filter": "all"}
+        count = "/v1/request/count/query"
+        until(lambda: there.call(count, every, key).json["data"] == 600)
         told = imported(here, "--url", there.url, HELICONE_API_KEY=KEY)
         assert told["taken"] == 600
         rows = "SELECT request_id, response FROM bodies ORDER BY request_id"

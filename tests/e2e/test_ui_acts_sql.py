@@ -257,7 +257,7 @@ def test_a_playground_that_is_refused_says_so(seen: Watched) -> None:
     seen.expects(429)
     page = seen.page
     seen.go("/playground")
-    press(page, "Begin anew")
+    press(page, "Start over")
     page.get_by_label("Model", exact=True).fill("fake-error-429/openai")
     page.get_by_label("Text of message 2").fill("Hello")
     page.keyboard.press("Control+Enter")
