@@ -13,7 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import Distribution, distribution, packages_distributions, version
+from importlib.metadata import Distribution, distribution, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def licences(pure: Iterable[Entry], binaries: Iterable[Entry], work: str) -> lis
     binaries = list(binaries)
     tops = {name.partition(".")[0] for name, _, _ in pure}
     tops |= {re.split(r"[/.]", name)[0] for name, _, _ in binaries}
-    known = packages_distributions()
+    known = _owners()
     # Its loader begins every start, under the GPL with an exception for what is loaded.
     names = {"pyinstaller", DISTRIBUTION, *(n for top in tops for n in known.get(top, ()))}
     found: list[Entry] = []
@@ -178,6 +178,18 @@ def licences(pure: Iterable[Entry], binaries: Iterable[Entry], work: str) -> lis
     listing = Path(work, "licences.txt")
     listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [*found, ("licences/contents.txt", str(listing), "DATA")]
+
+
+def _owners() -> dict[str, set[str]]:
+    """Top-level name of a package or an extension → who brings it. The library's own
+    `packages_distributions` knows no extension that stands alone, such as DuckDB's."""
+    found: dict[str, set[str]] = {}
+    for of in distributions():
+        for path in of.files or ():
+            top = re.split(r"[/.]", str(path))[0]
+            if top and top != "__pycache__":
+                found.setdefault(top, set()).add(of.metadata["Name"])
+    return found
 
 
 def _place(of: Distribution) -> Path:
