@@ -13,7 +13,7 @@ from decimal import Context, Decimal
 from typing import Any, Final, Literal
 
 from appliance.core.filter_values import Json, check_number, check_text, refuse
-from appliance.core.text_search import any_case
+from appliance.core.text_search import any_case, rare_piece
 
 DEPTH_MAX: Final = 50
 CONDITIONS_MAX: Final = 500
@@ -299,10 +299,17 @@ def _body(parameters: Parameters, sql: str, operator: str, value: Json, path: st
         negative, operator = operator in NEGATIVE, NEGATIVE.get(operator, operator)
         found = _text(parameters, sql, operator, value, path)
         if operator == "contains" and value:
-            pattern = parameters.add(any_case(check_text(value, path)))
-            found = f"CASE WHEN regexp_matches({sql}, {pattern}) THEN {found} ELSE FALSE END"
+            perhaps = _perhaps(parameters, sql, check_text(value, path))
+            found = f"CASE WHEN {perhaps} THEN {found} ELSE FALSE END"
     within = f"r.exchange_id IN (SELECT b.exchange_id FROM bodies AS b WHERE {found})"  # noqa: S608
     return f"NOT {within}" if negative else within
+
+
+def _perhaps(parameters: Parameters, sql: str, text: str) -> str:
+    """Cheap, and true wherever the text is contained in any case. `regexp_matches` would say the
+    same as `regexp_extract`, but is not asked within the scan, and takes twice as long there."""
+    piece = " OR ".join(f"contains({sql}, {parameters.add(one)})" for one in rare_piece(text))
+    return f"({piece}) AND regexp_extract({sql}, {parameters.add(any_case(text))}) <> ''"
 
 
 def _key(parameters: Parameters, sql: str, operator: str, value: Json, path: str) -> str:

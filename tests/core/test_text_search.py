@@ -3,7 +3,13 @@
 import duckdb
 import pytest
 
-from appliance.core.text_search import CHARACTERS_MAX, any_case, cases
+from appliance.core.text_search import (
+    CHARACTERS_MAX,
+    PIECE_CASES_MAX,
+    any_case,
+    cases,
+    rare_piece,
+)
 
 LOWER_OF_ALL = (
     "SELECT one, lower(one) FROM (SELECT chr(n::INTEGER) AS one FROM range(1, 1114112) AS t(n)"
@@ -46,10 +52,24 @@ WORDS = (
 def test_it_finds_whatever_lower_finds(connection: duckdb.DuckDBPyConnection, word: str) -> None:
     missed = connection.execute(
         "SELECT x FROM unnest($1::VARCHAR[]) AS t(x) WHERE contains(lower(x), lower($2))"
-        " AND NOT regexp_matches(x, $3)",
-        [list(TEXTS), word, any_case(word)],
+        " AND NOT (regexp_extract(x, $3) <> '' AND list_bool_or([contains(x, p) FOR p IN $4]))",
+        [list(TEXTS), word, any_case(word), rare_piece(word)],
     ).fetchall()
     assert missed == []
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_piece_is_of_the_text_itself_in_every_case(word: str) -> None:
+    piece = rare_piece(word)
+    assert 1 <= len(piece) <= PIECE_CASES_MAX
+    assert any(one in word for one in piece)
+    assert rare_piece("") == []
+
+
+def test_the_rarest_piece_is_taken() -> None:
+    assert "zeb" in rare_piece("zebra")
+    assert "uiz" in rare_piece("the quiz is on")
+    assert rare_piece("\u65e5\u672c\u8a9e") == ["\u65e5\u672c\u8a9e"]
 
 
 def test_it_tells_most_others_apart(connection: duckdb.DuckDBPyConnection) -> None:
