@@ -11,6 +11,7 @@ import threading
 import time
 from argparse import Namespace
 from pathlib import Path
+from statistics import mean, median
 from typing import Any
 
 from bench_memory import started
@@ -141,23 +142,27 @@ def under_load(folder: Path, server: Running, args: Namespace, report: Report) -
     top = load(0)
     pause_ms = THINKING / (top / 2) * 1000
     alone = load(pause_ms)
-    ended = threading.Event()
-    worst: dict[str, float] = {}
+    took: dict[tuple[str, str], list[float]] = {}
 
     def ask_on() -> None:
-        while not ended.is_set():
+        for _ in range(TRIES):
             for name, asked in questions().items():
-                for path, body in asked.values():
-                    worst[name] = max(worst.get(name, 0.0), ask(server, path, body) * 1000)
+                for one, (path, body) in asked.items():
+                    took.setdefault((name, one), []).append(ask(server, path, body) * 1000)
 
+    # As long as it takes to ask everything as often as where nobody else calls.
     asking = threading.Thread(target=ask_on)
     asking.start()
-    beside = load(pause_ms)
-    ended.set()
-    asking.join()
+    rounds = []
+    while asking.is_alive():
+        rounds.append(load(pause_ms))
+    beside = mean(rounds)
     report.note(
         f"top {top:,.0f}/s; half of it alone {alone:,.0f}/s, beside queries {beside:,.0f}/s"
     )
     report.figure("of the proxy's half speed kept beside queries", beside / alone, "", at_least=0.9)
-    for name, took in worst.items():
-        report.figure(f"{name}, the slowest, beside the proxy", took, "ms", at_most=GOALS_MS[name])
+    for name, goal in GOALS_MS.items():
+        tries = [times for (of, _), times in took.items() if of == name]
+        report.note(f"{name}: the longest of all {max(max(times) for times in tries):,.0f} ms")
+        worst = max(median(times) for times in tries)
+        report.figure(f"{name}, the slowest, beside the proxy", worst, "ms", at_most=goal)
