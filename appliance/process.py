@@ -189,6 +189,7 @@ class Server:
         self.ready = False
         self.accepting = trio.CancelScope()
         self.deaf = trio.Event()
+        self.ending = trio.Event()  # for those whose replies have no end of their own
         self.routing = parts.routing
         self.dialling = parts.dialling
         self.tls = parts.tls
@@ -352,6 +353,7 @@ class Server:
         await self.deaf.wait()  # told right after the start, it may not even have begun
         for listener in self.listeners:
             listener.close()
+        self.ending.set()
         self.door.drain()
         await self.full.drain()
         with trio.move_on_after(self.config.grace_s):

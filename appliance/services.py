@@ -268,7 +268,7 @@ def services_of(server: Server) -> Services:
             server.erase_soon,
         ),
         edits=EditsOf(server.regions),
-        exports=ExportsOf(server.regions),
+        exports=ExportsOf(server.regions, server.ending),
         prompts={name: region.prompts for name, region in server.regions.items()},
         copies=CopiesOf({name: region.vault for name, region in server.regions.items()}),
         playground=PlaygroundOf(server),

@@ -22,8 +22,9 @@ DISK_LEFT_BYTES = 2 * 2**30
 class ExportsOf:
     """The stores of one server's regions."""
 
-    def __init__(self, regions: Mapping[str, Region]) -> None:
+    def __init__(self, regions: Mapping[str, Region], ending: trio.Event) -> None:
         self._regions = regions
+        self._ending = ending
 
     async def parquet(
         self, region: str, sql: str, parameters: list[Any], *, bytes_expected: int
@@ -49,7 +50,15 @@ class ExportsOf:
         finally:
             path.unlink(missing_ok=True)  # a name, not the bytes: those go with the descriptor
 
-    async def changed(self, region: str, wait_s: float) -> None:
+    async def changed(self, region: str, wait_s: float) -> bool:
         """After ingest's next batch, which is not hurried: it gathers as it does for nobody."""
         with trio.move_on_after(wait_s):
-            await self._regions[region].ingest.wait_advanced()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._until_the_end, nursery.cancel_scope)
+                await self._regions[region].ingest.wait_advanced()
+                nursery.cancel_scope.cancel()
+        return not self._ending.is_set()
+
+    async def _until_the_end(self, waiting: trio.CancelScope) -> None:
+        await self._ending.wait()
+        waiting.cancel()

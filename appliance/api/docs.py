@@ -32,7 +32,7 @@ HEADERS: Final = {
 PAGE: Final = (
     "<!doctype html><html lang=en><meta charset=utf-8>"
     '<meta name=viewport content="width=device-width">'
-    "<title>helicone-appliance API</title>"
+    "<title>helicone-appliance API</title><link rel=icon href=data:,>"
     "<link rel=stylesheet href=/docs/swagger-ui.css><div id=docs></div>"
     "<script src=/docs/swagger-ui-bundle.js></script><script src=/docs/start.js></script></html>"
 )

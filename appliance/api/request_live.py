@@ -73,7 +73,8 @@ class Listener:
             self._after = found.rows[0]
 
     async def body(self, write: Write) -> None:
-        """Until the client goes, or is too slow."""
+        """Until the client goes, or is too slow, or the server ends: it must not wait for those who
+        only listen, and a browser asks again by itself."""
         await write(b"retry: 2000\n\n")
         region = self._identity.region
         while True:
@@ -85,8 +86,8 @@ class Listener:
             if len(rows) == EVENTS_AT_ONCE and not await self._sent(write, await self._skip()):
                 return
             if not rows:
-                await self._services.exports.changed(region, QUIET_S)
-                if not await self._sent(write, ALIVE):
+                goes_on = await self._services.exports.changed(region, QUIET_S)
+                if not goes_on or not await self._sent(write, ALIVE):
                     return
 
     async def _next(self) -> list[Row]:

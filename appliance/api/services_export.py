@@ -14,5 +14,6 @@ class Exports(Protocol):
         caller closes it. Raises Refusal 422 where files are encrypted, 507 where the disk has no
         room for it."""
 
-    async def changed(self, region: str, wait_s: float) -> None:
-        """Returns once something new is in the database, and after so many seconds at last."""
+    async def changed(self, region: str, wait_s: float) -> bool:
+        """Returns once something new is in the database, and after so many seconds at last; False
+        when the server is about to end."""

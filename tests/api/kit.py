@@ -319,11 +319,11 @@ class FakeExports:
                 query.fetch()
             return path.open("rb")
 
-    async def changed(self, region: str, wait_s: float) -> None:
-        if self.arrivals:
-            self.arrivals.pop(0)()
-        else:
+    async def changed(self, region: str, wait_s: float) -> bool:
+        if not self.arrivals:
             await trio.sleep_forever()
+        self.arrivals.pop(0)()
+        return True
 
 
 @dataclass

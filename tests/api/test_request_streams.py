@@ -237,12 +237,12 @@ async def test_listeners_hear_what_ends_from_now_on(house: House) -> None:
     def arrive() -> None:
         house.add(at(1), at(2, user_id="ada"))
 
-    async def changed(region: str, wait_s: float) -> None:
-        if not done.is_set():
-            done.set()
-            arrive()
-        else:
+    async def changed(region: str, wait_s: float) -> bool:
+        if done.is_set():
             await trio.sleep_forever()
+        done.set()
+        arrive()
+        return True
 
     house.exports.changed = changed  # type: ignore[method-assign]
     async with trio.open_nursery() as nursery:

@@ -99,6 +99,16 @@ def test_the_live_stream_tells_what_ends(appliance: Appliance) -> None:
     assert appliance.call(LIST, {"filter": "all", "limit": 1}).status == 200
 
 
+def test_a_stop_does_not_wait_for_listeners(tmp_path: Path, provider: Provider) -> None:
+    appliance = Appliance(tmp_path, provider, config="grace_s = 600\n")
+    with appliance, appliance.client() as client:
+        client.request("/v1/request/live", method="GET")
+        client.read_until(b"retry: 2000\n\n")
+        appliance.terminate()
+        client.read_until(b"\r\n0\r\n\r\n")  # a whole reply: the listener knows that it is over
+        assert appliance.wait() == 0
+
+
 def test_regions_share_no_request(tmp_path: Path, provider: Provider) -> None:
     eu = tmp_path / "europe"
     appliance = Appliance(tmp_path, provider, config=f'eu_data_dir = "{eu}"\n')
