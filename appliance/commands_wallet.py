@@ -8,6 +8,7 @@ print. Amounts are decimal USD in text, exact to 10⁻¹² (ARCHITECTURE 5).
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 from appliance.core.budgets import EACH, Budget, Spent
@@ -21,6 +22,7 @@ Arguments = Mapping[str, Any]
 PICO_PLACES = 12
 FLAGS_MAX = 10_000  # as many as are kept, of all organisations
 FLAGS_SHOWN = 1_000
+VALUES_MAX = 1_000  # of one budget
 
 
 async def show(desk: "WalletDesk", org: bytes, _given: Arguments) -> dict[str, Any]:
@@ -91,11 +93,14 @@ async def set_budget(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[s
 
 
 async def list_budgets(desk: "WalletDesk", org: bytes, _given: Arguments) -> list[dict[str, Any]]:
-    """Limits, each with what was spent and is held in the period that runs, by value."""
+    """Limits, each with what was spent and is held in the period that runs, by value: those that
+    spent most, of `values` in all."""
     _check(desk)
     lines: list[dict[str, Any]] = []
     for budget, spent in desk.budgets(org):
-        lines += [shown(budget, one) for one in spent or [Spent(budget.value, 0, 0)]]
+        most = nlargest(VALUES_MAX, spent, key=lambda one: one.posted + one.held)
+        told = [shown(budget, one) for one in most or [Spent(budget.value, 0, 0)]]
+        lines += [{**line, "values": len(spent)} for line in told]
     return lines
 
 

@@ -31,8 +31,8 @@ router = APIRouter(prefix="/v1/budgets", tags=["cache and limits"], default_resp
 @router.get("", **openapi.BUDGETS)
 async def list_budgets(request: Request) -> Response:
     """The organisation's budgets, each with what is spent and held of it, in USD as text to the
-    last digit, in the period that runs; one line for each value that has spent. `each`: the budget
-    is every value's for itself."""
+    last digit, in the period that runs; one line for each value that has spent, for the 1,000 that
+    spent most. `values`: how many have. `each`: the budget is every value's for itself."""
     return reply(await _wallets(request).budgets(_account(request)))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.core.budgets import BUDGETS_MAX
-from tests.api.kit import Reply
+from tests.actors.wallet_kit import USD, held, own_call
+from tests.api.kit import ORG, Reply
 from tests.api.wallet_kit import Till, till
 
 BUDGETS = "/v1/budgets"
@@ -41,7 +43,13 @@ async def test_a_budget_is_set_changed_and_removed(tmp_path: Path) -> None:
         again = await ask(one, "POST", BUDGETS, {**team, "limit_usd": 2})
         assert again.json["data"] == {**named, "limit_usd": "2"}
         found = {row["id"]: row for row in await listed(one)}
-        assert found[made["id"]] == {**made, "spent_usd": "0", "held_usd": "0", "each": True}
+        assert found[made["id"]] == {
+            **made,
+            "spent_usd": "0",
+            "held_usd": "0",
+            "each": True,
+            "values": 0,
+        }
         assert found[named["id"]]["each"] is False
         assert len(found) == 2
         gone = await ask(one, "DELETE", f"{BUDGETS}/{made['id'].upper()}")
@@ -93,6 +101,19 @@ async def test_there_are_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         reply = await ask(one, "POST", BUDGETS, {"scope": "user", "limit_usd": 1})
         assert reply.status == 422
         assert reply.json["error"] == "budgets: at most 1 of one organisation"
+
+
+async def test_of_many_values_those_that_spent_most_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.commands_wallet.VALUES_MAX", 2)
+    async with till(tmp_path) as one:
+        await ask(one, "POST", BUDGETS, {"scope": "user", "limit_usd": 100})
+        for user, usd in (("ann", 1), ("ben", 3), ("cy", 2)):
+            wanted = replace(own_call(usd, usd, user=user), org=ORG)
+            one.rigs["us"].wallet.settle(await held(one.rigs["us"], wanted), usd * USD)
+        rows = await listed(one)
+        assert [(row["value"], row["values"]) for row in rows] == [("ben", 3), ("cy", 3)]
 
 
 async def test_who_reads_may_not_set_and_it_is_written_down(tmp_path: Path) -> None:
