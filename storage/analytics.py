@@ -16,10 +16,10 @@ import duckdb
 
 from storage.analytics_failure import AnalyticsFailed, is_damage, set_aside, writing
 from storage.analytics_place import Place, connect
-from storage.arrow_block import Block
 from storage.batch import Batch
 from storage.closing import close_connection
 from storage.frames import Position
+from storage.hot_rows import HotRows, id_text
 from storage.manifest import LakeView
 from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
 from storage.query import (
@@ -35,14 +35,11 @@ from storage.query import (
 from storage.rows import TABLES
 from storage.schema import (
     BASE,
-    KEYED_HASH,
     STORE,
     ViewState,
     create_tables,
     create_views,
     everything,
-    hmac_pads,
-    hot,
 )
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
@@ -58,19 +55,6 @@ ROOM_BYTES_USUAL = 4608 * 1024
 ROOM_BYTES_IN_LOG = 2560 * 1024
 # A row group of rows that each have three ids of their own does not fit either, whatever its text.
 ROOM_SPANS = ROW_GROUP_ROWS // 4
-
-
-class _Feed:
-    """What the writer's `new_<table>` views read: the block of the batch at hand."""
-
-    def __init__(self, table: str) -> None:
-        self.block = Block(table, [])
-
-    def __arrow_c_schema__(self) -> object:
-        return self.block.__arrow_c_schema__()
-
-    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
-        return self.block.__arrow_c_array__(requested_schema)
 
 
 class Analytics:
@@ -93,8 +77,8 @@ class Analytics:
         self.edition = 0
         self._queries: dict[Reading, int] = {}
         self._holds: dict[object, int] = {}
-        self._feeds = {table: _Feed(table) for table in TABLES}
         self._connection = connect(place)
+        self._rows = HotRows(self._connection, place.deletion_key)
         try:
             self._views = self._set_up(lake)
             self._generation = self._generation_of(self._views)  # of what is committed
@@ -144,11 +128,11 @@ class Analytics:
 
     def _take_in(self, batch: Batch, upto: Position, *, room: bool) -> None:
         with self._transaction(room=room) as views:
-            known = self._known(views, batch.rewritten)
-            replaced = self._replace(views, batch) if batch.superseding else False
+            known = self._rows.known(views, batch.rewritten)
+            replaced = bool(batch.superseding) and self._replaced(views, batch)
             for table, block in batch.blocks.items():
-                self._insert(table, block, known)
-            deleted = self._deleted(views, batch)
+                self._rows.insert(table, block, known)
+            deleted = self._rows.deleted(views, batch)
             if deleted:
                 self._hide(deleted)
             self._note_position(upto)
@@ -232,7 +216,7 @@ class Analytics:
         """Deleted exchanges: gone from the hot tables, and from the views though the lake still
         holds them."""
         with self._transaction(room=True) as views:
-            self._hide([_text(exchange_id) for exchange_id in exchange_ids])
+            self._hide([id_text(exchange_id) for exchange_id in exchange_ids])
             self._show(replace(views, hidden=True))
 
     @property
@@ -291,11 +275,10 @@ class Analytics:
         self._run("BEGIN TRANSACTION")
         for statement in create_tables():
             self._run(statement)
-        self._restore_state(views)
+        self.position = self._rows.position(copied_from=BASE if views.overlay else None)
         views = self._adopt(replace(views, lake=lake), lake.upto_segment if lake else 0)
         self._run("COMMIT")
-        for table, feed in self._feeds.items():
-            self._connection.register(f"new_{table}", feed)
+        self._rows.begin()
         return views
 
     def _attach_base(self) -> bool:
@@ -304,52 +287,27 @@ class Analytics:
         self._run(f"ATTACH {_quoted(str(self._place.path))} AS {BASE} (READ_ONLY)")
         return True
 
-    def _restore_state(self, views: ViewState) -> None:
-        if views.overlay:
-            for table in ("ingest_state", "superseded", "hidden"):
-                self._run(f"INSERT INTO {STORE}.{table} FROM {BASE}.{table}")
-        found = self._run(f"SELECT segment, frame_offset FROM {STORE}.ingest_state").fetchall()
-        if found:
-            self.position = Position(*found[0])
-        else:
-            self._run(f"INSERT INTO {STORE}.ingest_state VALUES (0, 0, 0)")
-
     def _adopt(self, views: ViewState, upto_segment: int) -> ViewState:
         """Views over `views.lake`; hot rows that it holds go. Used at start and after each roll."""
         self.edition += 1
         if views.lake is not None:
             self._use_lake(views.lake)
         behind = self.position < Position(upto_segment + 1, 0)
-        for table in TABLES:
-            self._run(f"DELETE FROM {hot(table)} WHERE segment <= {upto_segment:d}")
-        # The roll settled what was replaced up to there.
-        self._run(f"DELETE FROM {STORE}.superseded WHERE segment <= {upto_segment:d}")
+        self._rows.drop(upto_segment)
         if behind and upto_segment:
             # frames that were never ingested here lie in the lake
             self.position = Position(upto_segment + 1, 0)
             self._note_position(self.position)
-        if self._any(f"SELECT 1 FROM {STORE}.hidden"):
-            self._forget_hidden(replace(views, hidden=False))
+        self._rows.forget_hidden(replace(views, hidden=False))
         self._run(f"UPDATE {STORE}.ingest_state SET lake_generation = {self._generation_of(views)}")
         return self._create_views(
             replace(
                 views,
-                edited=self._any(everything(views, "edits", ("1",))),
-                superseded=self._any(f"SELECT 1 FROM {STORE}.superseded"),
-                hidden=self._any(f"SELECT 1 FROM {STORE}.hidden"),
+                edited=self._rows.any(everything(views, "edits", ("1",))),
+                superseded=self._rows.any(f"SELECT 1 FROM {STORE}.superseded"),
+                hidden=self._rows.any(f"SELECT 1 FROM {STORE}.hidden"),
             )
         )
-
-    def _forget_hidden(self, views: ViewState) -> None:
-        """Ids of deleted exchanges are kept no longer than the lake holds their rows."""
-        rows = everything(views, "requests", ("exchange_id",))
-        self._run(
-            f"DELETE FROM {STORE}.hidden WHERE exchange_id NOT IN"
-            f" (SELECT exchange_id FROM ({rows}) WHERE exchange_id IS NOT NULL)"
-        )
-
-    def _any(self, select: str) -> bool:
-        return bool(self._run(f"SELECT 1 FROM ({select}) LIMIT 1").fetchall())
 
     def _use_lake(self, lake: LakeView) -> None:
         """Keys, and a look at every table: what fails here is not the database file's fault."""
@@ -401,65 +359,16 @@ class Analytics:
             self._owes_checkpoint = False
         self._memory.save(self._connection.cursor())
 
-    def _known(self, views: ViewState, exchange_ids: set[bytes]) -> list[str]:
-        """Which of them have a row, hot or cold."""
-        if not exchange_ids:
-            return []
-        rows = everything(views, "requests", ("exchange_id",))
-        wanted = [_text(exchange_id) for exchange_id in exchange_ids]
-        sql = f"SELECT DISTINCT exchange_id::VARCHAR FROM ({rows}) WHERE exchange_id IN $1::UUID[]"
-        return [row[0] for row in self._run(sql, [wanted]).fetchall()]
-
-    def _replace(self, views: ViewState, batch: Batch) -> bool:
-        """Takes the hot rows of superseding exchanges away; whether others lie in the lake."""
+    def _replaced(self, views: ViewState, batch: Batch) -> bool:
         self.edition += 1
-        ids = [_text(exchange_id) for exchange_id in batch.superseding]
-        for table in ("requests", "bodies"):
-            self._run(f"DELETE FROM {hot(table)} WHERE exchange_id IN $1::UUID[]", [ids])
-        cold = self._known(views, set(batch.superseding))
-        for exchange_id in cold:
-            position = batch.superseding[_raw(exchange_id)]
-            self._run(
-                f"INSERT INTO {STORE}.superseded VALUES ($1::UUID, $2, $3)",
-                [exchange_id, *position],
-            )
-        return bool(cold)
-
-    def _deleted(self, views: ViewState, batch: Batch) -> list[str]:
-        """Ids whose keyed hashes the batch's deletions name, hot and cold: after a restore or a
-        rebuild the rows are here again when the deletion is read."""
-        if not batch.deletions or self._place.deletion_key is None:
-            return []
-        rows = everything(views, "requests", ("exchange_id",))
-        inner, outer = hmac_pads(self._place.deletion_key)
-        sql = f"SELECT DISTINCT exchange_id::VARCHAR FROM ({rows}) WHERE {KEYED_HASH} IN $3"
-        hashes = [row[1].hex() for row in batch.deletions]
-        return [row[0] for row in self._run(sql, [inner, outer, hashes]).fetchall()]
+        return self._rows.replace(views, batch)
 
     def _hide(self, ids: list[str]) -> None:
         self.edition += 1
-        self._run(
-            f"INSERT INTO {STORE}.hidden SELECT DISTINCT unnest($1::UUID[])"
-            f" EXCEPT SELECT exchange_id FROM {STORE}.hidden",
-            [ids],
-        )
-        for table in ("requests", "bodies", "edits"):
-            self._run(f"DELETE FROM {hot(table)} WHERE exchange_id IN $1::UUID[]", [ids])
-
-    def _insert(self, table: str, block: Block, known: list[str]) -> None:
-        self._feeds[table].block = block
-        sql = f"INSERT INTO {hot(table)} BY NAME FROM new_{table}"
-        if known and table in ("requests", "bodies"):
-            self._run(sql + " WHERE exchange_id NOT IN (SELECT unnest($1::UUID[]))", [known])
-        else:
-            self._run(sql)
-        self._feeds[table].block = Block(table, [])
+        self._rows.hide(ids)
 
     def _note_position(self, position: Position) -> None:
-        self._run(
-            f"UPDATE {STORE}.ingest_state SET segment = {position.segment:d},"
-            f" frame_offset = {position.offset:d}"
-        )
+        self._rows.note_position(position)
 
     def _show(self, views: ViewState) -> None:
         """Replaces the views when what they depend on has changed."""
@@ -488,11 +397,3 @@ class Analytics:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _text(exchange_id: bytes) -> str:
-    return exchange_id.hex()
-
-
-def _raw(exchange_id: str) -> bytes:
-    return bytes.fromhex(exchange_id.replace("-", ""))
