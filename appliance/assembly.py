@@ -26,7 +26,7 @@ from appliance.actors.provider_keys import ProviderKeys
 from appliance.actors.rate_limiter import BUCKET_BYTES, BUCKETS_MAX
 from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
-from appliance.actors.roller import RollerOptions
+from appliance.actors.roller_options import RollerOptions
 from appliance.api.paths import rest_paths
 from appliance.assembly_export import posthog_of
 from appliance.assembly_guard import guard_route, guards_of

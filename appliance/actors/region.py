@@ -20,8 +20,10 @@ from appliance.actors.prompts import PromptBook
 from appliance.actors.rate_limiter import BUCKETS_MAX, RateLimiter
 from appliance.actors.recent import Recent
 from appliance.actors.response_cache import ResponseCache
-from appliance.actors.roller import Roller, RollerOptions
-from appliance.actors.spill import BlobSink, RequestSink, SpillBudget
+from appliance.actors.roller import Roller
+from appliance.actors.roller_options import RollerOptions
+from appliance.actors.spill import BlobSink, RequestSink
+from appliance.actors.spill_budget import SpillBudget
 from appliance.actors.tables import Tables
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk

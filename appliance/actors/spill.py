@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from appliance.errors import Refusal
+from appliance.actors.spill_budget import SpillBudget, spill_failed
 from appliance.exchange import Body, Headers
 from storage.blobs import Blobs, BlobUnreadable, BlobWriter
 from storage.frames import PART_BLOB, Part
@@ -22,13 +22,7 @@ from storage.frames import PART_BLOB, Part
 MEMORY_BYTES_MAX = 1024 * 1024
 WRITE_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024
-SPILL_BYTES_MAX = 4 * 1024**3
 TAIL_BYTES = 256 * 1024
-# Over all exchanges, for request bodies that a failing disk does not take.
-HELD_BYTES_MAX = 64 * 1024 * 1024
-# Over all request bodies that are still coming in: beyond it they go to disk as they come, or many
-# slow clients with a body of 1 MiB each would hold all memory.
-COMING_BYTES_MAX = 32 * 1024 * 1024
 CROWDED_BYTES = 16 * 1024
 
 # What is kept of a body that is too large, if the disk takes it, and the SHA-256 of all of it.
@@ -36,56 +30,6 @@ Excerpt = tuple[BlobWriter | None, bytes]
 
 # Disk work of bodies has its own threads: a slow disk must not take those of everybody else.
 _threads = trio.CapacityLimiter(4)
-
-
-class SpillBudget:
-    """Bytes of request bodies on disk over all exchanges, and the most there may be; the same for
-    those in memory because the disk failed."""
-
-    __slots__ = (
-        "bytes_max", "coming_bytes", "coming_bytes_max", "held_bytes", "held_bytes_max",
-        "used_bytes",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        bytes_max: int = SPILL_BYTES_MAX,
-        held_bytes_max: int = HELD_BYTES_MAX,
-        coming_bytes_max: int = COMING_BYTES_MAX,
-    ) -> None:
-        self.bytes_max = bytes_max
-        self.used_bytes = 0
-        self.held_bytes_max = held_bytes_max
-        self.held_bytes = 0
-        self.coming_bytes_max = coming_bytes_max
-        self.coming_bytes = 0
-
-    def take(self, size: int) -> None:
-        """Raises Refusal 503 when there is no room."""
-        if self.used_bytes + size > self.bytes_max:
-            raise Refusal(
-                503,
-                "spill_full",
-                "Too many large request bodies are in flight. Try again shortly.",
-                headers={"Retry-After": "5"},
-            )
-        self.used_bytes += size
-
-    def hold(self, size: int) -> None:
-        """The same for memory."""
-        if self.held_bytes + size > self.held_bytes_max:
-            raise spill_failed("the disk fails, and memory is used up")
-        self.held_bytes += size
-
-
-def spill_failed(why: str) -> Refusal:
-    """A large body that cannot be taken."""
-    return Refusal(
-        503,
-        "spill_failed",
-        f"A large request body cannot be buffered: {why}.",
-        headers={"Retry-After": "5"},
-    )
 
 
 def note_unkept(facts: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from appliance.actors import cache_body as module
 from appliance.actors.cache_body import key_of
-from appliance.actors.spill import RequestSink, SpillBudget
+from appliance.actors.spill import RequestSink
+from appliance.actors.spill_budget import SpillBudget
 from appliance.core.cache_key import KeyHead
 from appliance.exchange import Body
 from storage.blobs import Blobs, BlobUnreadable

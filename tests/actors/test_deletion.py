@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from appliance.actors.region import DELETION_PURPOSE, Region, RegionOptions
-from appliance.actors.roller import RollerOptions
+from appliance.actors.roller_options import RollerOptions
 from appliance.core.cache_entry import make_entry
 from appliance.core.derive import derive
 from appliance.core.usage_types import Priced

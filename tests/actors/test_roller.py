@@ -11,7 +11,8 @@ import trio
 from appliance.actors import lake_helper
 from appliance.actors.lake_helper import Helper, HelperFailed
 from appliance.actors.lake_jobs import rollable, within
-from appliance.actors.roller import DeletionRefused, Roller, RollerOptions
+from appliance.actors.roller import DeletionRefused, Roller
+from appliance.actors.roller_options import RollerOptions
 from appliance.rolling import ARGUMENT
 from storage import deletion
 from storage.analytics import Analytics

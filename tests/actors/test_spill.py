@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from appliance.actors.spill import HeldBody, RequestSink, Spill, SpillBudget
+from appliance.actors.spill import HeldBody, RequestSink, Spill
+from appliance.actors.spill_budget import SpillBudget
 from appliance.errors import Refusal
 from storage.blobs import Blobs, BlobWriter
 from storage.vault import SegmentKeys

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.actors.spill import RequestSink, SpillBudget
+from appliance.actors.spill import RequestSink
+from appliance.actors.spill_budget import SpillBudget
 from appliance.errors import Refusal
 from storage.blobs import Blobs, BlobWriter
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from appliance.actors.spill import HeldBody, SpillBudget
+from appliance.actors.spill import HeldBody
+from appliance.actors.spill_budget import SpillBudget
 from appliance.bodies import whole
 from appliance.core.ask_types import Asks
 from appliance.core.json_reader import read_json, write_json
