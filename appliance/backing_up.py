@@ -13,6 +13,7 @@ import trio
 from appliance.door.control import ControlReply
 from appliance.errors import Refusal
 from storage import backup
+from storage.backup_pieces import BackupRefused
 from storage.frames import Position
 
 if TYPE_CHECKING:
@@ -52,5 +53,5 @@ async def _held(region: Region, hold: backup.Holding) -> list[backup.Entry]:
             return await trio.to_thread.run_sync(hold)
     except trio.TooSlowError:
         raise Refusal(503, "journal_slow", "the journal could not be written in time") from None
-    except (OSError, backup.BackupRefused) as error:
+    except (OSError, BackupRefused) as error:
         raise Refusal(503, "backup_failed", str(error)) from None

@@ -6,77 +6,33 @@ on. So nothing is lost whatever fails here, and the proxy never waits for it.
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import trio
 
 from appliance.actors.batch_helper import BatchHelper, BatchHelperEnded
 from appliance.actors.batch_wire import Ask
-from appliance.actors.frame_rows import LARGE_BYTES, Exchange, FrameDeriver, weight_of
-from storage.analytics import ROOM_BYTES_USUAL, ROW_GROUP_ROWS, Analytics, AnalyticsFailed
+from appliance.actors.frame_rows import Exchange, FrameDeriver, weight_of
+from appliance.actors.ingest_parts import (
+    IngestOptions,
+    IngestStats,
+    JournalTail,
+    Turn,
+    bytes_between,
+    warm,
+)
+from storage.analytics import ROOM_BYTES_USUAL, Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
-from storage.journal import JournalStats
 from storage.reader import Damage, read_frames
-from storage.segment import segment_path
 from storage.vault import SegmentKeys
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-WARM_BYTES = 8 * 2**20
-
-
-class JournalTail(Protocol):
-    """What ingest needs of the journal."""
-
-    @property
-    def written(self) -> Position: ...
-    @property
-    def synced(self) -> Position: ...
-    @property
-    def stats(self) -> JournalStats: ...
-    @property
-    def holds_back(self) -> bool: ...
-    async def wait_written(self) -> None: ...
-    async def wait_synced_past(self, position: Position) -> None: ...
-
-
-@dataclass(frozen=True)
-class IngestOptions:
-    """A statement costs 4 ms whatever it inserts, and what is no full batch is written twice:
-    they gather, unless a reader waits."""
-
-    rows_max: int = ROW_GROUP_ROWS
-    text_bytes_max: int = 5 * 2**20  # of bodies in a batch; one larger body comes alone
-    gather_s: float = 0.5
-    hurry_from_s: float = 5.0  # behind by so much the helper takes its share of a busy machine
-    helper_bytes: int = 256 * 1024  # so much of the journal, or more, goes to the helper process
-    slice_s: float = 0.0008  # Python work between two turns of everybody else
-    aside_bytes: int = 128 * 1024  # larger bodies are unpacked in the thread
-    large_bytes: int = LARGE_BYTES  # and from here on the helper process derives them
-    retry_first_s: float = 0.1
-    retry_max_s: float = 5.0
-    bare_after: int = 3  # failures for want of memory: then the record goes in without its bodies
-    rebuild_after: int = 2  # failures in a row that blame the file
-    close_s: float = 10.0
-
-
-@dataclass
-class IngestStats:
-    batches: int = 0
-    reopened: int = 0
-    rebuilt: int = 0
-    damages: int = 0
-    failures: int = 0
-    error: str | None = None  # why it stands still, None while it works
 
 
 class Ingest:
@@ -314,7 +270,7 @@ class Ingest:
         return self._journal.synced > self.position or not self._closing
 
     def _is_enough(self) -> bool:
-        behind = _bytes_between(self._root, self.position, self._journal.synced)
+        behind = bytes_between(self._root, self.position, self._journal.synced)
         options = self._options
         return self.lag_frames >= options.rows_max or behind >= options.text_bytes_max
 
@@ -329,7 +285,7 @@ class Ingest:
         goal = self._journal.synced
         if self._helper is None:
             return await self._gather_here(start, goal)
-        few = _bytes_between(self._root, start, goal) < self._options.helper_bytes
+        few = bytes_between(self._root, start, goal) < self._options.helper_bytes
         if few and not self._helper.is_ahead(start):
             batch, end = await self._gather_here(start, goal)
             if end > start or start >= goal:
@@ -374,10 +330,10 @@ class Ingest:
         """Ends before a large record, so that it is the helper's; `alone`: why there is none. Then
         one that has ended it loses its bodies, or it would end the server too."""
         batch, end, options = Batch(self._row_bytes_max), start, self._options
-        turn = _Turn(options.slice_s)
+        turn = Turn(options.slice_s)
         # Read on the loop: what was just written is in the page cache, and Python work in a second
         # thread would cost every request more than the reading does.
-        await self._in_thread(_warm, self._root, start)
+        await self._in_thread(warm, self._root, start)
         if self._prepare is not None:
             prepare, self._prepare = self._prepare, None
             await self._in_thread(prepare)
@@ -403,19 +359,14 @@ class Ingest:
             end = frame.end
             self._gathered_frames += frame.position.segment >= self._first_segment
             await turn.over()
-            if large or self._is_full(batch):
+            # Out of memory: one by one, until it is past the one that is too large.
+            if large or self._out_of_memory or options.is_full(batch):
                 break
         else:
             end = goal
         for _ in batch.pack():
             await turn.over()
         return batch, end
-
-    def _is_full(self, batch: Batch) -> bool:
-        options = self._options
-        if self._out_of_memory:  # one by one, until it is past the one that is too large
-            return True
-        return len(batch) >= options.rows_max or batch.text_bytes >= options.text_bytes_max
 
     async def _rows_of(self, opened: Exchange | FrameRows) -> FrameRows:
         if isinstance(opened, FrameRows):
@@ -453,35 +404,3 @@ class Ingest:
 
     async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
         return await trio.to_thread.run_sync(partial(call, *arguments), limiter=self._limiter)
-
-
-def _bytes_between(root: Path, start: Position, goal: Position) -> int:
-    """Of the journal, at least. Of the segments between them only the first is looked at."""
-    if start.segment == goal.segment:
-        return goal.offset - start.offset
-    with suppress(OSError):
-        return segment_path(root, start.segment).stat().st_size - start.offset + goal.offset
-    return goal.offset
-
-
-def _warm(root: Path, start: Position) -> None:
-    """Have the kernel bring in what is read next, in case it was written long ago."""
-    with suppress(OSError):
-        descriptor = os.open(segment_path(root, start.segment), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.posix_fadvise(descriptor, start.offset, WARM_BYTES, os.POSIX_FADV_WILLNEED)
-        finally:
-            os.close(descriptor)
-
-
-class _Turn:
-    """Lets everybody else run once our slice is used up."""
-
-    def __init__(self, slice_s: float) -> None:
-        self._slice_s = slice_s
-        self._until = time.perf_counter() + slice_s
-
-    async def over(self) -> None:
-        if time.perf_counter() >= self._until:
-            await trio.lowlevel.checkpoint()
-            self._until = time.perf_counter() + self._slice_s

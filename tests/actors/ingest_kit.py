@@ -10,7 +10,8 @@ import msgspec
 import trio
 
 from appliance.actors.frame_rows import FrameDeriver
-from appliance.actors.ingest import Ingest, IngestOptions
+from appliance.actors.ingest import Ingest
+from appliance.actors.ingest_parts import IngestOptions
 from storage.analytics import Analytics, set_aside
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange, unpack
 from storage.journal import Journal, JournalOptions

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from appliance.actors.frame_rows import FrameDeriver
-from appliance.actors.ingest import IngestOptions
+from appliance.actors.ingest_parts import IngestOptions
 from appliance.core.derive import derive as core_derive
 from appliance.core.usage_types import Priced, Usage
 from storage.analytics import Analytics, AnalyticsFailed

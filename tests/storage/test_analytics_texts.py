@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from appliance.actors.ingest import IngestOptions
+from appliance.actors.ingest_parts import IngestOptions
 from storage.analytics import AnalyticsFailed
 from storage.analytics_failure import writing
 from storage.batch import Batch

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from storage import backup
+from storage import backup, backup_pieces
+from storage.backup_pieces import BackupRefused, Pieces
 from storage.frames import Position
 
 WORDS = b"a passphrase of some length"
@@ -23,7 +24,7 @@ SEGMENT = "00000001.seg"
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup, "SCRYPT_LOG2_N", 4)
+    monkeypatch.setattr(backup_pieces, "SCRYPT_LOG2_N", 4)
     monkeypatch.setattr(backup, "PIECE_BYTES", 4096)
 
 
@@ -116,7 +117,7 @@ def test_no_damage_passes(root: Path, tmp_path: Path, passphrase: bytes | None) 
     for number, (what, damaged) in enumerate(damages(data)):
         try:
             backup.read(io.BytesIO(damaged), tmp_path / f"new{number}", passphrase=passphrase)
-        except backup.BackupRefused:
+        except BackupRefused:
             continue
         passed.append(what)
     assert passed == []
@@ -125,7 +126,7 @@ def test_no_damage_passes(root: Path, tmp_path: Path, passphrase: bytes | None) 
 def test_the_passphrase(root: Path, tmp_path: Path) -> None:
     data = made(root, tmp_path / "held")
     for passphrase, said in ((None, "give its passphrase"), (b"another one", "another one")):
-        with pytest.raises(backup.BackupRefused, match=said):
+        with pytest.raises(BackupRefused, match=said):
             backup.read(io.BytesIO(data), tmp_path / f"new {said}", passphrase=passphrase)
     assert WORDS not in data
     assert (root / "vault.key").read_bytes() not in data
@@ -133,7 +134,7 @@ def test_the_passphrase(root: Path, tmp_path: Path) -> None:
 
 def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     stream = io.BytesIO()
-    sink = backup._Pieces(stream, None)
+    sink = Pieces(stream, None)
     text = io.BytesIO()
     with tarfile.open(fileobj=text, mode="w|") as tar:
         for info, data in members:
@@ -153,7 +154,7 @@ def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
 )  # fmt: skip
 def test_a_strange_name_leads_nowhere(tmp_path: Path, name: str) -> None:
     data = packed((tarfile.TarInfo(name), b"x"))
-    with pytest.raises(backup.BackupRefused):
+    with pytest.raises(BackupRefused):
         backup.read(io.BytesIO(data), tmp_path / "new", passphrase=None)
     assert files(tmp_path) == {}
 
@@ -161,7 +162,7 @@ def test_a_strange_name_leads_nowhere(tmp_path: Path, name: str) -> None:
 def test_a_link_is_refused(tmp_path: Path) -> None:
     link = tarfile.TarInfo("journal/x.seg")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-    with pytest.raises(backup.BackupRefused):
+    with pytest.raises(BackupRefused):
         backup.read(io.BytesIO(packed((link, b""))), tmp_path / "new", passphrase=None)
 
 
@@ -169,19 +170,19 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
 def test_a_list_of_contents_that_is_none(tmp_path: Path, listed: object) -> None:
     last = json.dumps({"contents": listed, **TOLD, "format": 1, "files": 1, "bytes": 1}).encode()
     data = packed((tarfile.TarInfo("FORMAT"), b"1\n"), (tarfile.TarInfo(backup.CONTENTS), last))
-    with pytest.raises(backup.BackupRefused):
+    with pytest.raises(BackupRefused):
         backup.read(io.BytesIO(data), tmp_path / "new", passphrase=None)
 
 
 def test_of_a_newer_version(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = made(root, tmp_path / "held")
     monkeypatch.setattr(backup, "FORMAT_VERSION", 0)
-    with pytest.raises(backup.BackupRefused, match="this one knows 0"):
+    with pytest.raises(BackupRefused, match="this one knows 0"):
         backup.read(io.BytesIO(data), tmp_path / "new", passphrase=WORDS)
 
 
 def test_a_file_that_shrinks_is_no_backup(root: Path, tmp_path: Path) -> None:
     entries = backup.hold(root, tmp_path / "held", lambda: None)
     entries[0].path.write_bytes(b"")
-    with pytest.raises(backup.BackupRefused, match="shorter"):
+    with pytest.raises(BackupRefused, match="shorter"):
         backup.write(entries, io.BytesIO(), passphrase=None, told=TOLD)
