@@ -67,12 +67,14 @@ def serve(flags: dict[str, str]) -> None:
 def run_server(flags: dict[str, str]) -> int:
     end_at_once_when_told()
     from appliance.config import load_config
+    from appliance.manager import take_over
 
-    config = load_config(flags)
+    manager = take_over()
+    config = load_config({**flags, **manager.flags})
     # Imported here, and only once the configuration is known to be good: it is everything.
     from appliance.process import run
 
-    return run(config)
+    return run(config, manager)
 
 
 def end_at_once_when_told() -> None:

@@ -30,6 +30,7 @@ from appliance.core.access import (
 )
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
+from appliance.core.forwarded import address_of
 from appliance.core.urls import is_loopback
 from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
@@ -167,9 +168,8 @@ class AccessOf:
     def is_near(self, client_ip: str, host: bytes) -> bool:
         """Whether an address needs no key for the metrics: loopback, unless a page has rebound a
         name of its own to it, or one of `metrics_allow`."""
-        try:
-            address = ipaddress.ip_address(client_ip)
-        except ValueError:
+        address = address_of(client_ip)
+        if address is None:
             return False
         if any(address in network for network in self._metrics_from):
             return True
