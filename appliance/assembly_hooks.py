@@ -29,7 +29,7 @@ from storage.report_tables import due_reports
 if TYPE_CHECKING:
     from appliance.actors import reports
     from appliance.actors.region import Region
-    from appliance.assembly import Dialling
+    from appliance.assembly import Parts
     from appliance.config import Config
     from appliance.log import Log
     from appliance.services import RecordsOf
@@ -97,12 +97,11 @@ def hooks_of(
     )
 
 
-def sender(config: Config, dialling: Dialling, pool: Pool) -> Send:
+def sender(parts: Parts, pool: Pool) -> Send:
     """POSTs JSON to where the configuration lets it go."""
-    settings = dialling.for_hooks(config.webhook_allow)
 
     async def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
-        return await notify(url, settings, pool, headers=headers, body=body)
+        return await notify(url, parts.dialling.for_hooks(), pool, headers=headers, body=body)
 
     return send
 

@@ -66,15 +66,18 @@ def serve(flags: dict[str, str]) -> None:
 
 def run_server(flags: dict[str, str]) -> int:
     end_at_once_when_told()
+    from functools import partial
+
     from appliance.config import load_config
     from appliance.manager import take_over
 
     manager = take_over()
-    config = load_config({**flags, **manager.flags})
+    read_config = partial(load_config, {**flags, **manager.flags})
+    config = read_config()
     # Imported here, and only once the configuration is known to be good: it is everything.
     from appliance.process import run
 
-    return run(config, manager)
+    return run(config, manager, read_config)
 
 
 def end_at_once_when_told() -> None:

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -49,29 +49,34 @@ from appliance.listening import forget_ready, listen, own_address, write_ready
 from appliance.log import LibraryHandler, Log
 from appliance.manager import NOBODY, Manager
 from appliance.pipeline import handle
+from appliance.reloading import reload
 from appliance.services import Gauges, RecordsOf, services_of
 from appliance.services_links import LinksOf
 from appliance.status import live_status
 
 POOL_SWEEP_S = 15.0
 REST_S = 15.0
+ReadConfig = Callable[[], Config]
 
 
-def run(config: Config, manager: Manager = NOBODY) -> int:
-    """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
+def run(config: Config, manager: Manager, read_config: ReadConfig) -> int:
+    """Serve until told to stop. The exit code: 0, or 1 with one line on stderr. `read_config` gives
+    the configuration as it is now: asked when it is to be read again."""
     hold_standard_descriptors()
     raise_file_limit()
     resident.tame_heap()
     log = Log(config.log_level, config.log_format)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
-        return trio.run(partial(serve, config, log, manager))
+        return trio.run(partial(serve, config, log, manager, read_config))
     finally:
         log.close()
         gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
 
-async def serve(config: Config, log: Log, manager: Manager = NOBODY) -> int:
+async def serve(
+    config: Config, log: Log, manager: Manager = NOBODY, read_config: ReadConfig | None = None
+) -> int:
     """Open, serve, drain, close. Raises what opening raises; the command prints it as one line."""
     began_s = time.monotonic()
     if config.ready_file is not None:
@@ -81,13 +86,15 @@ async def serve(config: Config, log: Log, manager: Manager = NOBODY) -> int:
     regions: dict[str, Region] = {}
     try:
         parts = assembly.parts_of(config, [own_address(listener) for listener in listeners])
+        parts.dialling.use_files()
         for name in parts.rings.by_region:
             regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
-        keys = assembly.provider_keys_of(regions, parts.table, parts.dialling, log)
+        keys = assembly.provider_keys_of(regions, parts, log)
         house = assembly.house_of(config, regions, keys, parts, log)
         server = Server(config, log, house, regions, keys, parts, listeners)
         server.manager = manager
+        server.read_config = read_config or server.read_config
         await server.run(began_s)
     finally:
         for region in regions.values():
@@ -128,7 +135,7 @@ class Server:
         self.keys = keys
         self.records = RecordsOf(regions, log)
         self.links = LinksOf(regions, house.proxies, config.public_url)
-        send = sender(config, parts.dialling, house.pool)
+        send = sender(parts, house.pool)
         self.hooks = hooks_of(config, regions, self.records, self.links, send, log)
         self.actors = Supervisor(log)
         self.erasers: dict[str, Eraser] = {}
@@ -149,13 +156,13 @@ class Server:
         self._add_exports(parts)
         self.listeners = listeners
         self.manager = NOBODY
+        self.read_config: ReadConfig = lambda: config
         self.began_s = time.monotonic()
         self.ready = False
         self.accepting = trio.CancelScope()
         self.deaf = trio.Event()
+        self.parts = parts
         self.routing = parts.routing
-        self.dialling = parts.dialling
-        self.tls = parts.tls
         self.handle = told_whose(config, partial(handle, house=house))  # for both lanes
         services = services_of(self)
         self.operations = services.operations
@@ -187,6 +194,11 @@ class Server:
             RequestHead(head.method, head.target, first.get(b"host", b""), first), self.routing
         )
 
+    def use_house(self) -> None:
+        """Calls that come from now on are handled by the house as it is now."""
+        self.handle = told_whose(self.config, partial(handle, house=self.house))
+        self.door.handle = self.full.handle = self.handle
+
     def body_sink(self, region: str) -> RequestSink:
         """Where a request body that is read slowly goes."""
         return self.regions[region].request_sink()
@@ -194,7 +206,7 @@ class Server:
     def _add_exports(self, parts: Parts) -> None:
         """Where finished calls are told of."""
         house = self.house
-        for name, export in exports_of(self.config, self.regions, parts.dialling).items():
+        for name, export in exports_of(self.config, self.regions, parts).items():
             self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
             house.metrics.gauges.append(partial(export.gauges, name))
         self.actors.add("posthog", house.posthog)
@@ -252,7 +264,7 @@ class Server:
         with self.accepting:
             async with trio.open_nursery() as nursery:
                 for listener in self.listeners:
-                    nursery.start_soon(self.door.serve_listener, listener, self.tls, doors)
+                    nursery.start_soon(self.door.serve_listener, listener, self.parts.tls, doors)
         self.deaf.set()
 
     def _settle_down(self) -> None:
@@ -288,12 +300,12 @@ class Server:
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
     async def _until_told(self, signals: AsyncIterator[int]) -> None:
-        """SIGHUP re-reads certificates. The first of the others is the end."""
+        """SIGHUP reads configuration and files again. The first of the others is the end."""
         async for number in signals:
             if number != signal.SIGHUP:
                 return
             self.manager.reloading()
-            await self._reload()
+            await reload(self)
             self.manager.ready(self.url())
 
     async def _second_signal(self, signals: AsyncIterator[int]) -> None:
@@ -301,17 +313,6 @@ class Server:
         async for number in signals:
             if number != signal.SIGHUP:
                 os._exit(1)
-
-    async def _reload(self) -> None:
-        reasons = [self.tls.reload() if self.tls is not None else None]
-        try:
-            await trio.to_thread.run_sync(self.dialling.read_files)
-        except ValueError as error:
-            reasons.append(f"the old files stay in use: {error}")
-        if why := "; ".join(reason for reason in reasons if reason):
-            self.log.error("reload", reason=why)
-        else:
-            self.log.info("reload")
 
     async def drain(self) -> None:
         """Stop accepting; open replies get `grace_s`; then what is left is cut, and recorded."""
