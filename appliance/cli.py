@@ -165,6 +165,7 @@ app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 app.command()(cli_backup.upgrade_check)
+app.command()(cli_program.dev)
 # What stands behind the program's name is the program's.
 app.command(context_settings={"allow_interspersed_args": False})(cli_program.run)
 
