@@ -32,6 +32,8 @@ class Dialling:
         self._proxies: ProxySettings = proxies_from(os.environ)
         self._known: dict[str, DialSettings] = {}
         self._hooks_allow = config.webhook_allow
+        # Calls of providers are answered from cassettes, by whom the pool dials.
+        self.nobody = config.replay is not None
         self._token_ca = table.rows["vertex"].ca_file or None
         with_files = [row for row in table.rows.values() if row.ca_file or row.client_cert]
         self._contexts = dict(map(self._read, with_files))
@@ -44,6 +46,7 @@ class Dialling:
                 self._policy_of(provider),
                 TlsSettings(provider.ca_file or None, provider.client_cert or None),
                 self._proxies,
+                self.nobody,
             )
         return settings
 
@@ -52,24 +55,24 @@ class Dialling:
         policy = self._policy
         if token_url:
             policy = replace(policy, allow=(*policy.allow, parse_target(token_url).netloc))
-        return DialSettings(policy, TlsSettings(self._token_ca), self._proxies)
+        return DialSettings(policy, TlsSettings(self._token_ca), self._proxies, self.nobody)
 
     def for_hooks(self) -> DialSettings:
         """For webhooks and notices: public addresses and the operator's list, also in open access,
         since whoever enters a destination need not be who runs this."""
         own = self._policy.deny_own
         policy = AddressPolicy(allow=self._hooks_allow, deny_own=own, option="webhook_allow")
-        return DialSettings(policy, proxies=self._proxies)
+        return DialSettings(policy, proxies=self._proxies, nobody=self.nobody)
 
     def for_clients(self) -> DialSettings:
         """For an address that a client names beside its target."""
-        return DialSettings(self._policy, TlsSettings(), self._proxies)
+        return DialSettings(self._policy, TlsSettings(), self._proxies, self.nobody)
 
     def for_operator(self, url: str) -> DialSettings:
         """For an address that the configuration names: the operator's own word, so it may be
         private. Raises ValueError for what is no URL."""
         policy = replace(self._policy, allow=(*self._policy.allow, parse_target(url).netloc))
-        return DialSettings(policy, TlsSettings(), self._proxies)
+        return DialSettings(policy, TlsSettings(), self._proxies, self.nobody)
 
     def use_files(self) -> None:
         """Every `ca_file` and `client_cert` as it was read for this, for connections made from now

@@ -27,9 +27,10 @@ TRACES_PATH = "/v1/traces"
 def exports_of(
     config: Config, regions: Mapping[str, Region], parts: Parts
 ) -> dict[str, OtlpExport]:
-    """By region. The EU's exchanges leave it only where the configuration says so."""
+    """By region. The EU's exchanges leave it only where the configuration says so; what is replayed
+    is told to nobody."""
     otlp = config.otlp
-    if otlp is None:
+    if otlp is None or config.replay is not None:
         return {}
     # Imported here: most servers export nothing.
     from appliance.actors.otlp_export import OtlpExport
@@ -72,7 +73,7 @@ def posthog_of(regions: Mapping[str, Region], parts: Parts) -> PostHog:
         )  # fmt: skip
         return status
 
-    return PostHog(read_rows, send)
+    return PostHog(read_rows, send, silent=parts.dialling.nobody)
 
 
 def traces_url(endpoint: str) -> str:

@@ -48,9 +48,12 @@ class Hooks:
     notices: Mapping[str, Notices]
     schedulers: Mapping[str, Scheduler]
     report_ways: Callable[[str], reports.Ways]
+    silent: bool = False  # what is replayed is told to nobody
 
     def actors(self, region: str) -> Iterator[tuple[str, Actor]]:
         """Those of a region by their names."""
+        if self.silent:
+            return
         yield "webhooks", self.webhooks[region]
         yield "notices", self.notices[region]
         yield "scheduler", self.schedulers[region]
@@ -94,6 +97,7 @@ def hooks_of(
             for name, region in regions.items()
         },
         lambda name: report_ways(parts, name, regions[name], notices[name]),
+        silent=config.replay is not None,
     )
 
 
@@ -109,7 +113,7 @@ def sender(parts: Parts, pool: Pool) -> Send:
 def mailer(config: Config) -> Mail | None:
     """Hands mails to the server of the configuration, two at once. None: there is none."""
     smtp = config.smtp
-    if smtp is None:
+    if smtp is None or config.replay is not None:
         return None
     limiter = trio.CapacityLimiter(2)
 
