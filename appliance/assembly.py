@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.actors.frame_rows import Derive
 from appliance.actors.gateway_load import GatewayLoad
@@ -28,6 +28,7 @@ from appliance.actors.recorder import Recorder
 from appliance.actors.region import Region, RegionOptions
 from appliance.actors.roller_options import RollerOptions
 from appliance.api.paths import rest_paths
+from appliance.assembly_dialling import Dialling, dial_wire
 from appliance.assembly_export import posthog_of
 from appliance.assembly_guard import guard_route, guards_of
 from appliance.assembly_playing import dialled
@@ -41,7 +42,7 @@ from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
 from appliance.core.provider_credentials import Secret
 from appliance.core.provider_key_input import environment_secrets
-from appliance.core.urls import HostList, Target, TargetPolicy, parse_target
+from appliance.core.urls import HostList, Target, TargetPolicy
 from appliance.door.destinations import to_provider, to_target
 from appliance.door.route_types import Route, Routing
 from appliance.door.tls import ServerTls
@@ -56,13 +57,8 @@ from appliance.log import Log
 from appliance.providers.google_token import TokenRequest
 from appliance.providers.price_data import load_lists, open_book
 from appliance.providers.table import Provider, ProviderTable
-from appliance.upstream.address import AddressPolicy, Origin
-from appliance.upstream.dial import DialSettings, dial
-from appliance.upstream.pool import Pool, PoolKey
+from appliance.upstream.pool import Pool
 from appliance.upstream.post import post
-from appliance.upstream.tls import TlsSettings, read_context, replace_contexts
-from appliance.upstream.tunnel import ProxySettings, proxies_from
-from appliance.wire import Wire
 from storage.journal import JournalOptions
 from storage.state import State
 
@@ -70,6 +66,8 @@ if TYPE_CHECKING:
     from appliance.features.gateway import Gateway
     from appliance.features.intake import Intake
     from appliance.providers.registry import ModelRegistry
+
+REPLAYED_TOKEN: Final = b'{"access_token": "replayed", "token_type": "Bearer", "expires_in": 3600}'
 
 
 def price_tables(config: Config) -> list[Mapping[str, Any]]:
@@ -91,6 +89,11 @@ def derived_with(config: Config) -> Derive:
     return partial(derive, price=book_of(config).price)
 
 
+def pricing_of(config: Config) -> dict[str, Any]:
+    """What a helper process needs to price as we do."""
+    return {"prices": jsonable(price_tables(config))}
+
+
 def region_options(config: Config, name: str) -> RegionOptions:
     """How a region's data directory is opened."""
     return RegionOptions(
@@ -108,7 +111,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
             retention_bytes=config.retention_bytes,
             retention_datasets=config.retention_datasets,
         ),
-        {"prices": jsonable(price_tables(config))},
+        pricing_of(config),
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
         buckets_max(config),
@@ -134,84 +137,6 @@ def provider_table(config: Config) -> ProviderTable:
     return ProviderTable.from_config(
         {name: options.given() for name, options in config.providers.items()}
     )
-
-
-class Dialling:
-    """How each provider is dialled: its address policy, TLS settings and the outbound proxies."""
-
-    def __init__(
-        self, config: Config, own_ports: frozenset[tuple[str, int]], table: ProviderTable
-    ) -> None:
-        """Raises ValueError for targets, proxies or certificates that cannot be."""
-        self._policy = AddressPolicy(
-            allow_private=config.access == "open",
-            allow=config.allow_targets,
-            deny_own=own_ports,
-        )
-        self._proxies: ProxySettings = proxies_from(os.environ)
-        self._known: dict[str, DialSettings] = {}
-        self._token_ca = table.rows["vertex"].ca_file or None
-        self._with_files = [row for row in table.rows.values() if row.ca_file or row.client_cert]
-        self.read_files()
-
-    def __call__(self, provider: Provider) -> DialSettings:
-        """The settings, part of the pool's key."""
-        settings = self._known.get(provider.id)
-        if settings is None:
-            settings = self._known[provider.id] = DialSettings(
-                self._policy_of(provider),
-                TlsSettings(provider.ca_file or None, provider.client_cert or None),
-                self._proxies,
-            )
-        return settings
-
-    def for_tokens(self, token_url: str) -> DialSettings:
-        """For Google's token endpoint, or the operator's own, which may be private."""
-        policy = self._policy
-        if token_url:
-            policy = replace(policy, allow=(*policy.allow, parse_target(token_url).netloc))
-        return DialSettings(policy, TlsSettings(self._token_ca), self._proxies)
-
-    def for_hooks(self, allow: tuple[str, ...]) -> DialSettings:
-        """For webhooks and notices: public addresses and the operator's list, also in open access,
-        since whoever enters a destination need not be who runs this."""
-        own = self._policy.deny_own
-        policy = AddressPolicy(allow=allow, deny_own=own, option="webhook_allow")
-        return DialSettings(policy, proxies=self._proxies)
-
-    def for_clients(self) -> DialSettings:
-        """For an address that a client names beside its target."""
-        return DialSettings(self._policy, TlsSettings(), self._proxies)
-
-    def for_operator(self, url: str) -> DialSettings:
-        """For an address that the configuration names: the operator's own word, so it may be
-        private. Raises ValueError for what is no URL."""
-        policy = replace(self._policy, allow=(*self._policy.allow, parse_target(url).netloc))
-        return DialSettings(policy, TlsSettings(), self._proxies)
-
-    def read_files(self) -> None:
-        """Read every `ca_file` and `client_cert` anew, for connections made from now on. Blocking.
-        Raises ValueError with one line; then what was read before stays in use."""
-        read = {}
-        for provider in self._with_files:
-            settings = self(provider).tls
-            try:
-                read[settings] = read_context(settings)
-            except ValueError as error:
-                raise ValueError(f"providers.{provider.id}.{error}") from None
-        replace_contexts(read)
-
-    def _policy_of(self, provider: Provider) -> AddressPolicy:
-        """A base URL in the configuration file is the operator's own word: it may be private."""
-        if not provider.configured or not provider.origin:
-            return self._policy
-        host = provider.origin.partition("://")[2]
-        return replace(self._policy, allow=(*self._policy.allow, host))
-
-
-async def dial_wire(key: PoolKey) -> Wire:
-    """The pool's way to a new connection."""
-    return (await dial(Origin(key.scheme, key.host, key.port), key.settings)).wire  # type: ignore[arg-type]
 
 
 def deadlines_of(config: Config, table: ProviderTable) -> Deadlines:
@@ -290,16 +215,16 @@ def environment_keys(table: ProviderTable, log: Log) -> dict[str, Secret]:
 
 
 def provider_keys_of(
-    regions: Mapping[str, Region], table: ProviderTable, dialling: Dialling, log: Log
+    regions: Mapping[str, Region], parts: Parts, log: Log
 ) -> dict[str, ProviderKeys]:
     """The ring of provider keys of each region; its state store is there already."""
-    environment = environment_keys(table, log)
-    buy = partial(buy_token, table.rows["vertex"].token_url, dialling)
+    environment = environment_keys(parts.table, log)
+    buy = partial(buy_token, parts)
     return {
         name: ProviderKeys(
             region.directory,
             region.vault,
-            table.by_id,
+            parts.provider,
             environment=environment,
             region=name,
             tokens=GoogleTokens(buy),
@@ -308,17 +233,22 @@ def provider_keys_of(
     }
 
 
-async def buy_token(token_url: str, dialling: Dialling, request: TokenRequest) -> tuple[int, bytes]:
-    """Ask Google's token endpoint, or the one that the configuration names in its place."""
+async def buy_token(parts: Parts, request: TokenRequest) -> tuple[int, bytes]:
+    """Ask Google's token endpoint, or the one that the configuration names in its place. A server
+    that replays asks nobody: no cassette depends on the token, which is not written down."""
+    if parts.dialling.nobody:
+        return 200, REPLAYED_TOKEN
+    token_url = parts.table.rows["vertex"].token_url
     return await post(
-        token_url or request.url, dialling.for_tokens(token_url),
+        token_url or request.url, parts.dialling.for_tokens(token_url),
         content_type=request.content_type, body=request.body, reply_bytes_max=REPLY_BYTES_MAX,
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parts:
-    """What follows from the configuration alone, and can be wrong in it."""
+    """What follows from the configuration alone, and can be wrong in it. Whatever outlives a call
+    holds the parts, not what is in them: another configuration may take its place."""
 
     derive: Derive
     book: PriceBook
@@ -330,9 +260,25 @@ class Parts:
     guard_route: Route | None
     tls: ServerTls | None
 
+    def provider(self, provider_id: str) -> Provider | None:
+        """The row of a provider, by its id or an alias."""
+        return self.table.by_id(provider_id)
 
-def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
-    """Built before any store is opened. `own` is where we listen. Raises ConfigError."""
+    def take(self, other: Parts) -> None:
+        """From now on it is the other configuration's, but for who may call: keys are no part of
+        it."""
+        for name in ("book", "table", "dialling", "routing", "routers", "guard_route"):
+            setattr(self, name, getattr(other, name))
+        if self.tls is not None and other.tls is not None:
+            self.tls.context = other.tls.context
+        self.dialling.use_files()
+
+
+def parts_of(
+    config: Config, own: Sequence[tuple[str, int]], rings: KeyRings | None = None
+) -> Parts:
+    """Built before any store is opened. `own` is where we listen, `rings` those that there are
+    already. Reads files; what it reads is used by whoever is made of it. Raises ConfigError."""
     try:
         table = provider_table(config)
         book = book_of(config)
@@ -340,7 +286,7 @@ def parts_of(config: Config, own: Sequence[tuple[str, int]]) -> Parts:
         return Parts(
             partial(derive, price=book.price),
             book,
-            key_rings_of(config),
+            rings or key_rings_of(config),
             table,
             Dialling(config, frozenset(own), table),
             routing,
@@ -382,17 +328,55 @@ def gateway_of(table: ProviderTable, routing: Routing) -> Gateway:
 
 
 def intake_of(
-    config: Config, recorder: Recorder, ids: ExchangeIds, table: ProviderTable, posthog: PostHog
+    config: Config, recorder: Recorder, ids: ExchangeIds, parts: Parts, posthog: PostHog
 ) -> Intake:
     """Log intake. Loaded when the first log comes."""
     from appliance.features.intake import Intake
 
-    return Intake(recorder, ids, table.by_id, config.intake_bytes_max, posthog.note)
+    return Intake(recorder, ids, parts.provider, config.intake_bytes_max, posthog.note)
 
 
 async def registry_of(gateway: OnDemand[Gateway]) -> ModelRegistry:
     """What is known of models; loads the gateway."""
     return (await gateway()).registry
+
+
+def gate_of(config: Config, regions: Mapping[str, Region], parts: Parts) -> Gate:
+    """What admission works with."""
+    ask_usage = config.stream_usage == "ask"
+    return Gate(access_rules(config), parts.rings, Stores(regions), frozenset(regions), ask_usage)
+
+
+def house_after(
+    house: House,
+    config: Config,
+    regions: Mapping[str, Region],
+    parts: Parts,
+    environment: Mapping[str, Secret],
+) -> House:
+    """The house under another configuration: what it says is new, what is known while we run stays.
+    `house` itself is left as it is, for the calls under way."""
+    gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
+    return replace(
+        house,
+        config=config,
+        gate=gate_of(config, regions, parts),
+        deadlines=deadlines_of(config, parts.table),
+        dialling=parts.dialling,
+        route_to=partial(route_to, parts.routing),
+        gateway=gateway,
+        guards=guards_of(
+            config, parts.guard_route, parts.dialling, environment, house.pool, house.metrics,
+            house.log,
+        ),
+        wallets=Wallets(
+            house.wallets.by_region, partial(registry_of, gateway), parts.book.card,
+            parts.book.price, house.wallets.failed,
+        ),
+        price=parts.book.price,
+        routers=routers_of(parts.routers, house.metrics, house.routers),
+        proxies=TrustedProxies(config.trusted_proxies),
+    )  # fmt: skip
 
 
 def house_of(
@@ -414,12 +398,9 @@ def house_of(
     pool = Pool(dialled(config, dial_wire, log))
     gateway = OnDemand(partial(gateway_of, parts.table, parts.routing))
     ids = ExchangeIds()
-    posthog = posthog_of(regions, parts.dialling)
-    intake = OnDemand(partial(intake_of, config, recorder, ids, parts.table, posthog))
-    gate = Gate(
-        access_rules(config), parts.rings, Stores(regions), frozenset(regions),
-        config.stream_usage == "ask",
-    )  # fmt: skip
+    posthog = posthog_of(regions, parts)
+    intake = OnDemand(partial(intake_of, config, recorder, ids, parts, posthog))
+    gate = gate_of(config, regions, parts)
     environment = keys[min(keys)].environment
     guards = guards_of(config, parts.guard_route, parts.dialling, environment, pool, metrics, log)
     return House(

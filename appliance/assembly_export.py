@@ -15,7 +15,7 @@ from appliance.upstream.post import post
 if TYPE_CHECKING:
     from appliance.actors.otlp_export import OtlpExport
     from appliance.actors.region import Region
-    from appliance.assembly import Dialling
+    from appliance.assembly import Parts
     from appliance.config import Config, Otlp
 
 REPLY_BYTES_MAX = 64 * 1024
@@ -25,16 +25,17 @@ TRACES_PATH = "/v1/traces"
 
 
 def exports_of(
-    config: Config, regions: Mapping[str, Region], dialling: Dialling
+    config: Config, regions: Mapping[str, Region], parts: Parts
 ) -> dict[str, OtlpExport]:
-    """By region. The EU's exchanges leave it only where the configuration says so."""
+    """By region. The EU's exchanges leave it only where the configuration says so; what is replayed
+    is told to nobody."""
     otlp = config.otlp
-    if otlp is None:
+    if otlp is None or config.replay is not None:
         return {}
     # Imported here: most servers export nothing.
     from appliance.actors.otlp_export import OtlpExport
 
-    send = partial(send_traces, traces_url(otlp.endpoint), otlp, dialling)
+    send = partial(send_traces, traces_url(otlp.endpoint), otlp, parts)
     return {
         name: OtlpExport(
             region.directory,
@@ -50,7 +51,7 @@ def exports_of(
     }
 
 
-def posthog_of(regions: Mapping[str, Region], dialling: Dialling) -> PostHog:
+def posthog_of(regions: Mapping[str, Region], parts: Parts) -> PostHog:
     """Captures. The host is a client's word: it is dialled under the rules of clients' targets."""
 
     async def read_rows(name: str, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -67,12 +68,12 @@ def posthog_of(regions: Mapping[str, Region], dialling: Dialling) -> PostHog:
 
     async def send(url: str, body: bytes) -> int:
         status, _ = await post(
-            url, dialling.for_clients(), content_type="application/json", body=body,
+            url, parts.dialling.for_clients(), content_type="application/json", body=body,
             reply_bytes_max=REPLY_BYTES_MAX,
         )  # fmt: skip
         return status
 
-    return PostHog(read_rows, send)
+    return PostHog(read_rows, send, silent=parts.dialling.nobody)
 
 
 def traces_url(endpoint: str) -> str:
@@ -82,10 +83,10 @@ def traces_url(endpoint: str) -> str:
     )
 
 
-async def send_traces(url: str, otlp: Otlp, dialling: Dialling, body: bytes) -> int:
+async def send_traces(url: str, otlp: Otlp, parts: Parts, body: bytes) -> int:
     """The status of one POST. The operator's own word: the address may be private."""
     status, _ = await post(
-        url, dialling.for_operator(url), content_type="application/x-protobuf", body=body,
+        url, parts.dialling.for_operator(url), content_type="application/x-protobuf", body=body,
         reply_bytes_max=REPLY_BYTES_MAX, headers=otlp.headers or {},
     )  # fmt: skip
     return status

@@ -29,7 +29,7 @@ from storage.report_tables import due_reports
 if TYPE_CHECKING:
     from appliance.actors import reports
     from appliance.actors.region import Region
-    from appliance.assembly import Dialling
+    from appliance.assembly import Parts
     from appliance.config import Config
     from appliance.log import Log
     from appliance.services import RecordsOf
@@ -48,9 +48,12 @@ class Hooks:
     notices: Mapping[str, Notices]
     schedulers: Mapping[str, Scheduler]
     report_ways: Callable[[str], reports.Ways]
+    silent: bool = False  # what is replayed is told to nobody
 
     def actors(self, region: str) -> Iterator[tuple[str, Actor]]:
         """Those of a region by their names."""
+        if self.silent:
+            return
         yield "webhooks", self.webhooks[region]
         yield "notices", self.notices[region]
         yield "scheduler", self.schedulers[region]
@@ -94,15 +97,15 @@ def hooks_of(
             for name, region in regions.items()
         },
         lambda name: report_ways(parts, name, regions[name], notices[name]),
+        silent=config.replay is not None,
     )
 
 
-def sender(config: Config, dialling: Dialling, pool: Pool) -> Send:
+def sender(parts: Parts, pool: Pool) -> Send:
     """POSTs JSON to where the configuration lets it go."""
-    settings = dialling.for_hooks(config.webhook_allow)
 
     async def send(url: str, headers: Mapping[str, str], body: bytes) -> int:
-        return await notify(url, settings, pool, headers=headers, body=body)
+        return await notify(url, parts.dialling.for_hooks(), pool, headers=headers, body=body)
 
     return send
 
@@ -110,7 +113,7 @@ def sender(config: Config, dialling: Dialling, pool: Pool) -> Send:
 def mailer(config: Config) -> Mail | None:
     """Hands mails to the server of the configuration, two at once. None: there is none."""
     smtp = config.smtp
-    if smtp is None:
+    if smtp is None or config.replay is not None:
         return None
     limiter = trio.CapacityLimiter(2)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 
 from appliance.actors.metrics import Metrics
 from appliance.actors.router import Router
@@ -42,13 +43,24 @@ def router_parts(config: Config, routing: Routing) -> dict[str, RouterParts]:
     return {name: _parts(name, options, routing) for name, options in config.routers.items()}
 
 
-def routers_of(parts: Mapping[str, RouterParts], metrics: Metrics) -> dict[str, RoutedBy]:
-    """Routers that run, and are seen in the metrics."""
+def routers_of(
+    parts: Mapping[str, RouterParts],
+    metrics: Metrics,
+    before: Mapping[str, RoutedBy] = MappingProxyType({}),
+) -> dict[str, RoutedBy]:
+    """Routers that run, and are seen in the metrics. One whose plan is as `before` goes on with
+    what it has learned of its targets."""
     found = {}
     for name, part in parts.items():
-        router = Router(part.plan, metrics.count)
-        metrics.gauges.append(router.gauges)
-        found[name] = RoutedBy(router, part.ways, part.providers, part.forward_key)
+        known = before.get(name)
+        if known is None or known.plan != part.plan or known.providers != part.providers:
+            router = Router(part.plan, metrics.count)
+            found[name] = RoutedBy(router, part.ways, part.providers, part.forward_key)
+        else:
+            found[name] = replace(known, ways=part.ways, forward_key=part.forward_key)
+    for gone in before.values():
+        metrics.gauges.remove(gone.router.gauges)
+    metrics.gauges += [by.router.gauges for by in found.values()]
     return found
 
 

@@ -57,13 +57,13 @@ def main() -> int:
 def make_deriver(job: Job, keys: SegmentKeys | None) -> FrameDeriver:
     """The derivation of the server, with prices compiled here."""
     from appliance.core.derive import derive
-    from appliance.providers.price_data import open_book
+    from appliance.providers.price_data import price_of_job
     from storage.blobs import Blobs
     from storage.frames import unpack
 
-    book = open_book(job.get("prices", ()), same_prices=job.get("same_prices"))
     blobs = Blobs(Path(job["root"]), keys)
-    return FrameDeriver(partial(derive, price=book.price), lambda parts: unpack(parts, blobs.read))
+    derived = partial(derive, price=price_of_job(job))
+    return FrameDeriver(derived, lambda parts: unpack(parts, blobs.read))
 
 
 def serve(

@@ -66,13 +66,18 @@ def serve(flags: dict[str, str]) -> None:
 
 def run_server(flags: dict[str, str]) -> int:
     end_at_once_when_told()
-    from appliance.config import load_config
+    from functools import partial
 
-    config = load_config(flags)
+    from appliance.config import load_config
+    from appliance.manager import take_over
+
+    manager = take_over()
+    read_config = partial(load_config, {**flags, **manager.flags})
+    config = read_config()
     # Imported here, and only once the configuration is known to be good: it is everything.
     from appliance.process import run
 
-    return run(config)
+    return run(config, manager, read_config)
 
 
 def end_at_once_when_told() -> None:
@@ -159,6 +164,8 @@ app.command()(cli_report.doctor)
 app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
+app.command()(cli_backup.upgrade_check)
+app.command()(cli_program.dev)
 # What stands behind the program's name is the program's.
 app.command(context_settings={"allow_interspersed_args": False})(cli_program.run)
 

@@ -1,4 +1,4 @@
-"""`backup` and `restore`, as a person types them."""
+"""`backup`, `restore` and `upgrade-check`, as a person types them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -59,4 +59,18 @@ def restore(
     passphrase = passphrase_of(passphrase_file, unencrypted=unencrypted)
     flags = option_flags(data_dir, config)
     if not run_restore(flags, region, file, passphrase, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def upgrade_check(
+    data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False
+) -> None:
+    """Try on copies what this version would change in a directory that an older one made. Exit code
+    1 when it could not go on from it.
+
+    Example: helicone-appliance upgrade-check --data-dir /var/lib/helicone-appliance
+    """
+    from appliance.commands_backup import run_upgrade_check
+
+    if not run_upgrade_check(option_flags(data_dir, config), as_json=as_json):
         raise typer.Exit(1)

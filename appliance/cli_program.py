@@ -1,4 +1,4 @@
-"""The command that runs another one: parsed here, done in `commands_program.py`."""
+"""`run` and `dev`: parsed here, done in `commands_program.py` and `commands_dev.py`."""
 
 import os
 from pathlib import Path
@@ -67,3 +67,21 @@ def run(
         print_error(str(error))
         code = error.code
     raise typer.Exit(code)
+
+
+def dev(
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="NUMBER", help="Port to listen on (8585).")
+    ] = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a server on this machine alone and show its calls, until Ctrl-C.
+
+    Example: helicone-appliance dev
+    """
+    from appliance.commands_dev import run_dev
+
+    flags = option_flags(data_dir, config)
+    run_dev(flags if port is None else {**flags, "port": str(port)}, as_json=as_json)

@@ -1,4 +1,6 @@
-"""What `backup` and `restore` do: a region's directory into one file, and back."""
+"""What `backup` and `restore` do: a region's directory into one file, and back; `upgrade-check`,
+which tries what comes after.
+"""
 
 from __future__ import annotations
 
@@ -169,3 +171,17 @@ def _verified(config: Config, region: str) -> dict[str, Any]:
         report = root.run("verify", {}, lambda _: None)
     assert isinstance(report, dict), "verify gives a map"
     return {"ok": report["ok"], "findings": report.get("findings", [])}
+
+
+def run_upgrade_check(flags: Mapping[str, str], *, as_json: bool) -> bool:
+    """Print what was tried; False when this version could not go on from it. Raises ConfigError."""
+    # Here: backups need none of it.
+    from appliance.upgrade_check import examine
+
+    os.umask(0o077)
+    with progress_bar() as bar:
+        bar.add_task("trying on copies", total=None)
+        tried = list(examine(load_config(flags)))
+    rows = [one._asdict() | {"seconds": round(one.seconds, 3)} for one in tried]
+    print_value(rows, as_json=as_json)
+    return not any(one.outcome == "failed" for one in tried)

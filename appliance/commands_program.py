@@ -82,8 +82,8 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
         try:
             wait_for_calls(server)
             summary = summed_up(
-                server, key_id, duration_s=took_s, exit_code=code, session_id=session_id,
-                session_name=wish.name, mode=wish.mode,
+                server, f"api_key_id = '{key_id}'", duration_s=took_s, exit_code=code,
+                session_id=session_id, session_name=wish.name, mode=wish.mode,
                 budget_usd=plain_usd(wish.budget) if wish.budget else None,
             )  # fmt: skip
         except (OutputError, ControlError) as error:

@@ -301,7 +301,10 @@ class Config:
         if self.record is not None:
             found.append(f"calls and replies are recorded in {self.record}")
         if self.replay is not None:
-            found.append(f"replies are replayed from {self.replay}: no provider is called")
+            found.append(
+                f"replies are replayed from {self.replay}: nobody is called, no provider and none "
+                "for webhooks, alerts, mails, traces or captures"
+            )
         if self.faults:
             found.append("Helicone-Fault makes faults: for programs that are being written")
         if idle := without_effect(self):

@@ -44,7 +44,8 @@ TAIL_PAUSE_S = 0.2
 TAIL_SQL = (
     "SELECT exchange_id, recorded_at, request_created_at, provider, model, status, http_status, "
     "outcome, prompt_tokens, completion_tokens, total_tokens, usage_source, cost_usd, latency_ms, "
-    "time_to_first_token_ms, user_id, session_id, request_id FROM requests "
+    "time_to_first_token_ms, user_id, session_id, session_name, session_path, error, request_id "
+    "FROM requests "
     "WHERE (recorded_at, exchange_id) > (CAST(? AS TIMESTAMP), CAST(? AS UUID)) "
     "ORDER BY recorded_at, exchange_id LIMIT ?"
 )

@@ -6,17 +6,15 @@ The nursery tree (STYLE 2.1): actors outlive the doors; signals make shutdown an
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import trio
 
@@ -36,56 +34,67 @@ from appliance.assembly_hooks import hooks_of, sender
 from appliance.assembly_playing import told_whose
 from appliance.banner import banner, local_url, server_url
 from appliance.commands_users import first_link
-from appliance.config import Config, ConfigError, raise_file_limit
+from appliance.config import Config, raise_file_limit
 from appliance.control_commands import Commands
 from appliance.door.asgi import FullLane
 from appliance.door.control import serve_control
-from appliance.door.listener import BACKLOG, Door
+from appliance.door.listener import Door
 from appliance.door.route_types import RequestHead, Route
 from appliance.door.routes import route
 from appliance.erasing import StoresOf
 from appliance.errors import Refusal
 from appliance.exchange import Head
 from appliance.house import House
+from appliance.listening import forget_ready, listen, own_address, write_ready
 from appliance.log import LibraryHandler, Log
+from appliance.manager import NOBODY, Manager
 from appliance.pipeline import handle
+from appliance.reloading import reload
 from appliance.services import Gauges, RecordsOf, services_of
 from appliance.services_links import LinksOf
 from appliance.status import live_status
 
 POOL_SWEEP_S = 15.0
 REST_S = 15.0
+ReadConfig = Callable[[], Config]
 
 
-def run(config: Config) -> int:
-    """Serve until told to stop. The exit code: 0, or 1 with one line on stderr."""
+def run(config: Config, manager: Manager, read_config: ReadConfig) -> int:
+    """Serve until told to stop. The exit code: 0, or 1 with one line on stderr. `read_config` gives
+    the configuration as it is now: asked when it is to be read again."""
     hold_standard_descriptors()
     raise_file_limit()
     resident.tame_heap()
     log = Log(config.log_level, config.log_format)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     try:
-        return trio.run(partial(serve, config, log))
+        return trio.run(partial(serve, config, log, manager, read_config))
     finally:
         log.close()
         gc.unfreeze()  # or what DuckDB's binding holds would be reported as leaked
 
 
-async def serve(config: Config, log: Log) -> int:
+async def serve(
+    config: Config, log: Log, manager: Manager = NOBODY, read_config: ReadConfig | None = None
+) -> int:
     """Open, serve, drain, close. Raises what opening raises; the command prints it as one line."""
     began_s = time.monotonic()
     if config.ready_file is not None:
         forget_ready(config.ready_file)
-    listeners = listen(config)
+    handed = manager.listener
+    listeners = [handed] if handed is not None else listen(config)
     regions: dict[str, Region] = {}
     try:
         parts = assembly.parts_of(config, [own_address(listener) for listener in listeners])
+        parts.dialling.use_files()
         for name in parts.rings.by_region:
             regions[name] = await open_region(config, name, parts)
         await parts.rings.load()
-        keys = assembly.provider_keys_of(regions, parts.table, parts.dialling, log)
+        keys = assembly.provider_keys_of(regions, parts, log)
         house = assembly.house_of(config, regions, keys, parts, log)
         server = Server(config, log, house, regions, keys, parts, listeners)
+        server.manager = manager
+        server.read_config = read_config or server.read_config
         await server.run(began_s)
     finally:
         for region in regions.values():
@@ -103,45 +112,6 @@ async def open_region(config: Config, name: str, parts: Parts) -> Region:
     except OSError as error:
         place = f"the data directory {options.directory}"
         raise OSError(f"{place} cannot be used: {error.strerror or error}") from None
-
-
-def own_address(listener: socket.socket) -> tuple[str, int]:
-    """Address and port of a listener."""
-    name = listener.getsockname()
-    return str(name[0]), int(name[1])
-
-
-def listen(config: Config) -> list[socket.socket]:
-    """Bind the port on every address of `host`. Raises OSError that names it."""
-    try:
-        return _bound(config)
-    except OSError as error:
-        place = f"{config.host}:{config.port}"
-        raise OSError(f"cannot listen on {place}: {error.strerror or error}") from None
-
-
-def _bound(config: Config) -> list[socket.socket]:
-    found = socket.getaddrinfo(
-        config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    listeners: list[socket.socket] = []
-    port = config.port
-    for family, kind, protocol, _, address in dict.fromkeys(found):
-        sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            sock.bind((address[0], port, *address[2:]))
-        except OSError:
-            sock.close()
-            for other in listeners:
-                other.close()
-            raise
-        sock.listen(BACKLOG)
-        port = port or sock.getsockname()[1]
-        listeners.append(sock)
-    return listeners
 
 
 class Server:
@@ -165,7 +135,7 @@ class Server:
         self.keys = keys
         self.records = RecordsOf(regions, log)
         self.links = LinksOf(regions, house.proxies, config.public_url)
-        send = sender(config, parts.dialling, house.pool)
+        send = sender(parts, house.pool)
         self.hooks = hooks_of(config, regions, self.records, self.links, send, log)
         self.actors = Supervisor(log)
         self.erasers: dict[str, Eraser] = {}
@@ -185,14 +155,15 @@ class Server:
         self.actors.add("sandbox", self.sandbox)
         self._add_exports(parts)
         self.listeners = listeners
+        self.manager = NOBODY
+        self.read_config: ReadConfig = lambda: config
         self.began_s = time.monotonic()
         self.ready = False
         self.accepting = trio.CancelScope()
         self.deaf = trio.Event()
         self.ending = trio.Event()  # for those whose replies have no end of their own
+        self.parts = parts
         self.routing = parts.routing
-        self.dialling = parts.dialling
-        self.tls = parts.tls
         self.handle = told_whose(config, partial(handle, house=house))  # for both lanes
         services = services_of(self)
         self.operations = services.operations
@@ -224,6 +195,11 @@ class Server:
             RequestHead(head.method, head.target, first.get(b"host", b""), first), self.routing
         )
 
+    def use_house(self) -> None:
+        """Calls that come from now on are handled by the house as it is now."""
+        self.handle = told_whose(self.config, partial(handle, house=self.house))
+        self.door.handle = self.full.handle = self.handle
+
     def body_sink(self, region: str) -> RequestSink:
         """Where a request body that is read slowly goes."""
         return self.regions[region].request_sink()
@@ -231,7 +207,7 @@ class Server:
     def _add_exports(self, parts: Parts) -> None:
         """Where finished calls are told of."""
         house = self.house
-        for name, export in exports_of(self.config, self.regions, parts.dialling).items():
+        for name, export in exports_of(self.config, self.regions, parts).items():
             self.actors.add("otlp" if name == "us" else f"otlp-{name}", export)
             house.metrics.gauges.append(partial(export.gauges, name))
         self.actors.add("posthog", house.posthog)
@@ -254,7 +230,9 @@ class Server:
                     await self._open_doors(doors)
                     self._settle_down()
                     self._announce(began_s, await self._first_link())
+                    self.manager.ready(self.url())
                     await self._until_told(signals)
+                    self.manager.stopping()
                     actors.start_soon(self._second_signal, signals)
                     await self.drain()
                     doors.cancel_scope.cancel()
@@ -287,7 +265,7 @@ class Server:
         with self.accepting:
             async with trio.open_nursery() as nursery:
                 for listener in self.listeners:
-                    nursery.start_soon(self.door.serve_listener, listener, self.tls, doors)
+                    nursery.start_soon(self.door.serve_listener, listener, self.parts.tls, doors)
         self.deaf.set()
 
     def _settle_down(self) -> None:
@@ -323,28 +301,19 @@ class Server:
         self.log.debug("ready", url=url, seconds=round(time.monotonic() - began_s, 3))
 
     async def _until_told(self, signals: AsyncIterator[int]) -> None:
-        """SIGHUP re-reads certificates. The first of the others is the end."""
+        """SIGHUP reads configuration and files again. The first of the others is the end."""
         async for number in signals:
             if number != signal.SIGHUP:
                 return
-            await self._reload()
+            self.manager.reloading()
+            await reload(self)
+            self.manager.ready(self.url())
 
     async def _second_signal(self, signals: AsyncIterator[int]) -> None:
         """A second one exits at once, also while stores are flushed to a disk that hangs."""
         async for number in signals:
             if number != signal.SIGHUP:
                 os._exit(1)
-
-    async def _reload(self) -> None:
-        reasons = [self.tls.reload() if self.tls is not None else None]
-        try:
-            await trio.to_thread.run_sync(self.dialling.read_files)
-        except ValueError as error:
-            reasons.append(f"the old files stay in use: {error}")
-        if why := "; ".join(reason for reason in reasons if reason):
-            self.log.error("reload", reason=why)
-        else:
-            self.log.info("reload")
 
     async def drain(self) -> None:
         """Stop accepting; open replies get `grace_s`; then what is left is cut, and recorded."""
@@ -380,13 +349,6 @@ def say(text: str) -> None:
             os.write(sys.stdout.fileno(), text.encode("utf-8", "backslashreplace"))
 
 
-def forget_ready(path: Path) -> None:
-    """Before the start: a file of an earlier run must not be taken for this one's."""
-    if not path.parent.is_dir():
-        raise ConfigError(f"ready_file: {path.parent} is not a directory")
-    path.unlink(missing_ok=True)
-
-
 def hold_standard_descriptors() -> None:
     """Started without stdin, stdout or stderr, their numbers must not become those of our files:
     what is printed would land in the journal."""
@@ -395,14 +357,3 @@ def hold_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-
-
-def write_ready(path: Path, url: str) -> None:
-    """The ready file appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    # Never through a link that lies there: the folder may be one that everybody writes to (/tmp).
-    temporary.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, 0o644), "w") as file:
-        file.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
-    temporary.replace(path)

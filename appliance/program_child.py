@@ -21,6 +21,8 @@ FROM_TERMINAL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGHUP, 
 SENT_BY_KERNEL = 1  # si_code above 0 (sigaction(2))
 SHELL_SIGNAL_BASE = 128
 CODE_NOT_RUN, CODE_NOT_FOUND = 126, 127
+# The variable that the frozen executable sets for itself, and where it keeps what was in it.
+LIBRARY_PATH = ("LD_LIBRARY_PATH", "LD_LIBRARY_PATH_ORIG")
 
 
 class ProgramMissing(OutputError):  # noqa: N818 - a condition of the command line
@@ -54,7 +56,7 @@ def run_program(command: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         try:
             process = subprocess.Popen(
-                list(command), executable=program, env=dict(environ), preexec_fn=unblock
+                list(command), executable=program, env=outside(environ), preexec_fn=unblock
             )
         except OSError as error:
             why = error.strerror or error
@@ -63,6 +65,22 @@ def run_program(command: Sequence[str], environ: Mapping[str, str]) -> int:
     finally:
         unblock()
     return SHELL_SIGNAL_BASE - code if code < 0 else code
+
+
+def outside(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment as it was around the frozen executable, whose own libraries are for it alone
+    and whose variables another executable of that kind would take for its own."""
+    if not getattr(sys, "frozen", False):
+        return dict(environ)
+    found = {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith("_PYI_") and name not in ("_MEIPASS2", *LIBRARY_PATH)
+    }
+    path, original = LIBRARY_PATH
+    if original in environ:
+        found[path] = environ[original]
+    return found
 
 
 def _wait(process: subprocess.Popen[bytes], waited_for: set[signal.Signals]) -> int:

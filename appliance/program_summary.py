@@ -15,18 +15,18 @@ SELECT count(*) AS calls, coalesce(sum(prompt_tokens), 0) AS prompt_tokens,
   coalesce(sum(completion_tokens), 0) AS completion_tokens,
   coalesce(sum(total_tokens), 0) AS total_tokens, coalesce(sum(cost_usd), 0) AS cost_usd,
   count(*) FILTER (cost_usd IS NULL AND http_status BETWEEN 200 AND 299) AS without_price
-FROM requests WHERE api_key_id = '{key}' AND step IS NULL
+FROM requests WHERE {which} AND step IS NULL
 """
 SLOWEST = """
 SELECT model, method, request_path, latency_ms FROM requests
-WHERE api_key_id = '{key}' AND step IS NULL ORDER BY latency_ms DESC NULLS LAST LIMIT 1
+WHERE {which} AND step IS NULL ORDER BY latency_ms DESC NULLS LAST LIMIT 1
 """
 ERRORS = """
 SELECT http_status AS status, coalesce(
     try_cast(response AS JSON) ->> '$.error.code', try_cast(response AS JSON) ->> '$.error.type',
     outcome) AS code, count(*) AS calls
 FROM requests JOIN bodies USING (exchange_id)
-WHERE api_key_id = '{key}' AND step IS NULL
+WHERE {which} AND step IS NULL
   AND (http_status IS NULL OR http_status NOT BETWEEN 200 AND 399 OR outcome <> 'complete')
 GROUP BY ALL ORDER BY calls DESC, code LIMIT 100
 """
@@ -57,11 +57,12 @@ class Summary:
         return asdict(self)
 
 
-def summed_up(server: Reached, key_id: str, **known: Any) -> Summary:  # noqa: ANN401
-    """Ask the server. `known`: the fields that it does not know. Raises ControlError."""
-    totals = server.rows(TOTALS.format(key=key_id))[0]
-    slowest = server.rows(SLOWEST.format(key=key_id))
-    errors = server.rows(ERRORS.format(key=key_id))
+def summed_up(server: Reached, which: str, **known: Any) -> Summary:  # noqa: ANN401
+    """Ask the server for the calls of this condition, in SQL. `known`: the fields that it does not
+    know. Raises ControlError."""
+    totals = server.rows(TOTALS.format(which=which))[0]
+    slowest = server.rows(SLOWEST.format(which=which))
+    errors = server.rows(ERRORS.format(which=which))
     return Summary(
         calls=int(totals["calls"]),
         prompt_tokens=int(totals["prompt_tokens"]),

@@ -80,16 +80,15 @@ def make_deriver(job: Job, lake: Lake) -> DeriveFrame:
     """The same derivation that ingest uses, with prices compiled here."""
     from appliance.actors.frame_rows import FrameDeriver
     from appliance.core.derive import derive
-    from appliance.providers.price_data import open_book
+    from appliance.providers.price_data import price_of_job
     from storage.blobs import Blobs
 
-    book = open_book(job.get("prices", ()), same_prices=job.get("same_prices"))
     blobs = Blobs(lake.root, lake.keys)
 
     def read_parts(parts: list[Part]) -> bytes:
         return unpack(parts, blobs.read)
 
-    return FrameDeriver(partial(derive, price=book.price), read_parts)
+    return FrameDeriver(partial(derive, price=price_of_job(job)), read_parts)
 
 
 def _roll(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:

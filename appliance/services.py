@@ -30,6 +30,7 @@ from appliance.core.access import (
 )
 from appliance.core.access import key_hash as hash_of
 from appliance.core.credentials import find_credentials
+from appliance.core.forwarded import address_of
 from appliance.core.urls import is_loopback
 from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
@@ -126,11 +127,12 @@ def reports_of(server: Server) -> list[Report]:
 class AccessOf:
     """Who may ask the REST API."""
 
-    def __init__(self, server: Server, rules: AccessRules) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._rules = rules
-        networks = server.config.metrics_allow
-        self._metrics_from = [ipaddress.ip_network(text, strict=False) for text in networks]
+
+    @property
+    def _rules(self) -> AccessRules:
+        return self._server.house.gate.rules
 
     def check(self, headers: Mapping[bytes, bytes], host: bytes) -> None:
         """Refuse web pages and hosts that have no business here."""
@@ -167,11 +169,11 @@ class AccessOf:
     def is_near(self, client_ip: str, host: bytes) -> bool:
         """Whether an address needs no key for the metrics: loopback, unless a page has rebound a
         name of its own to it, or one of `metrics_allow`."""
-        try:
-            address = ipaddress.ip_address(client_ip)
-        except ValueError:
+        address = address_of(client_ip)
+        if address is None:
             return False
-        if any(address in network for network in self._metrics_from):
+        allowed = self._server.config.metrics_allow
+        if any(address in ipaddress.ip_network(text, strict=False) for text in allowed):
             return True
         name, port = split_host(host)
         is_ours = is_loopback(name) or self._rules.hosts.has(name, int(port or 0))
@@ -232,10 +234,14 @@ class RecordsOf:
 
 def services_of(server: Server) -> Services:
     """Everything the API needs."""
+
+    def webhook_allow() -> tuple[str, ...]:
+        return server.config.webhook_allow
+
     return Services(
         __version__,
         OperationsOf(server),
-        AccessOf(server, server.house.gate.rules),
+        AccessOf(server),
         server.records,
         ModelsOf(server),
         WalletsOf(server),
@@ -243,7 +249,7 @@ def services_of(server: Server) -> Services:
         server.links,
         hql=hql_of(server),
         webhooks=WebhooksOf(
-            server.regions, server.hooks.webhooks, server.hooks.send, server.config.webhook_allow
+            server.regions, server.hooks.webhooks, server.hooks.send, webhook_allow
         ),
         notices=NoticesOf(
             server.regions,
@@ -251,6 +257,7 @@ def services_of(server: Server) -> Services:
             server.config,
             server.links,
             server.hooks.report_ways,
+            webhook_allow,
         ),
         accounts=AccountsOf(
             {

@@ -48,17 +48,18 @@ class NoticesOf:
         config: Config,
         links: LinksOf,
         report_ways: Callable[[str], Ways],
+        allow: Callable[[], tuple[str, ...]],
     ) -> None:
         self._regions = regions
         self._actors = actors
         self._has_mail = config.smtp is not None
         self._links = links
         self._report_ways = report_ways
-        self._allowed = HostList(config.webhook_allow)
+        self._allow = allow
 
     def check_destination(self, url: object, field: str) -> str:
         """The URL, which may be sent to by its name."""
-        return check_destination(url, self._allowed, field)
+        return check_destination(url, HostList(self._allow()), field)
 
     def seal(self, region: str, owner_id: str, text: str) -> bytes:
         """As it is stored."""

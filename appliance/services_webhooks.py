@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -43,16 +43,16 @@ class WebhooksOf:
         regions: Mapping[str, Region],
         actors: Mapping[str, Webhooks],
         send: Send,
-        allow: tuple[str, ...],
+        allow: Callable[[], tuple[str, ...]],
     ) -> None:
         self._regions = regions
         self._actors = actors
         self._send = send
-        self._allowed = HostList(allow)
+        self._allow = allow
 
     def check_destination(self, url: object, field: str) -> str:
         """The URL, which may be sent to by its name."""
-        return check_destination(url, self._allowed, field)
+        return check_destination(url, HostList(self._allow()), field)
 
     def seal(self, region: str, webhook_id: str, key: str) -> bytes:
         """An HMAC key as it is stored."""

@@ -45,6 +45,7 @@ from storage.settings_tables import (
 from storage.webhook_tables import m051_webhooks
 
 T = TypeVar("T")
+Noted = Callable[[str, float], None]
 
 DEFAULT_ORGANIZATION_ID: Final = "00000000-0000-4000-8000-000000000001"
 DEFAULT_ORGANIZATION_NAME: Final = "Default"
@@ -141,8 +142,9 @@ class State:
         self.path = path
 
     @classmethod
-    def open(cls, path: Path, *, region: str = "us") -> "State":
-        """Open or create, migrate, and see that the default organisation is there.
+    def open(cls, path: Path, *, region: str = "us", noted: Noted = lambda *_: None) -> "State":
+        """Open or create, migrate, and see that the default organisation is there. `noted` hears of
+        each step that was applied, and how many seconds it took.
 
         Raises StateBroken; the file is then left as it was.
         """
@@ -151,7 +153,7 @@ class State:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 prepare(connection)
-                _migrate(connection, path)
+                _migrate(connection, path, noted)
                 connection.execute(
                     "INSERT INTO organizations VALUES (?, ?, ?, '', ?) ON CONFLICT DO NOTHING",
                     (DEFAULT_ORGANIZATION_ID, DEFAULT_ORGANIZATION_NAME, region, now_us()),
@@ -335,7 +337,7 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(found)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, noted: Noted) -> None:
     """Apply what is missing, each step with its own mark in one transaction."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations "
@@ -348,6 +350,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     for step in MIGRATIONS:
         if step.__name__ in applied:
             continue
+        began_s = time.monotonic()
         connection.execute("BEGIN IMMEDIATE")
         try:
             step(connection)
@@ -357,6 +360,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        noted(step.__name__, time.monotonic() - began_s)
 
 
 @contextmanager

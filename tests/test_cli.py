@@ -452,11 +452,13 @@ def test_a_bug_is_not_hidden(held, monkeypatch) -> None:
 def test_serve_hands_over_a_checked_config(data_dir, monkeypatch) -> None:
     ran = []
     module = types.ModuleType("appliance.process")
-    module.run = lambda config: ran.append(config) or 3  # type: ignore[attr-defined]
+    module.run = lambda *given: ran.append(given) or 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "appliance.process", module)
     arguments = ["--port", "0", "--http2", "--no-access-log", "--deadlines-first-byte", "15m"]
     assert cli.main(["serve", *arguments]) == 3
-    (config,) = ran
+    ((config, manager, read_again),) = ran
+    assert manager.listener is None
+    assert read_again() == config
     assert (config.port, config.http2, config.access_log) == (0, True, False)
     assert config.deadlines.first_byte_s == 900.0
     assert config.sources["deadlines.first_byte"] == "--deadlines-first-byte"

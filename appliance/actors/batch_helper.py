@@ -67,6 +67,7 @@ class BatchHelper:
         self._memory = bytearray()
         self._asked: Ask | None = None  # and not answered yet
         self._is_stale = False
+        self._has_old_job = False
         self.started = 0
 
     def gather(self, ask: Ask) -> tuple[Gathered, Batch]:
@@ -95,6 +96,11 @@ class BatchHelper:
     def forget(self) -> None:
         """What was read ahead may have been deleted since: it is read again."""
         self._is_stale = True
+
+    def work_by(self, job: Mapping[str, Any]) -> None:
+        """From the next batch on; what was read ahead is made again."""
+        self._job = dict(job)
+        self._has_old_job = True
 
     def _fits(self, asked: Ask, ask: Ask) -> bool:
         """The journal may have grown since."""
@@ -143,9 +149,12 @@ class BatchHelper:
     def _running(self) -> subprocess.Popen[bytes]:
         process = self._process
         epoch = self._keys.current if self._keys is not None else 0
-        if process is not None and process.poll() is None and epoch == self._epoch:
+        is_fit = epoch == self._epoch and not self._has_old_job
+        if process is not None and process.poll() is None and is_fit:
             return process
-        self.close()  # it had rested, or the vault was rotated: it knows the older keys alone
+        # It had rested, or knows older keys alone, since the vault was rotated, or older prices.
+        self.close()
+        self._has_old_job = False
         self._epoch = epoch
         process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0

@@ -56,9 +56,10 @@ class Waiting(NamedTuple):
 class PostHog:
     """`note` is called by whoever records; everything else happens in its task."""
 
-    def __init__(self, read_rows: ReadRows, send: Send) -> None:
+    def __init__(self, read_rows: ReadRows, send: Send, *, silent: bool = False) -> None:
         """`read_rows`: by region and exchange ids, once they are in. `send`: the status of a POST;
-        raises UpstreamFailed, Refusal, ValueError, OSError."""
+        raises UpstreamFailed, Refusal, ValueError, OSError. `silent`: nothing is told at all."""
+        self._silent = silent
         self._read_rows = read_rows
         self._send = send
         self._waiting: deque[Waiting] = deque()
@@ -78,6 +79,8 @@ class PostHog:
 
     def note(self, region: str, exchange_id: str, key: str, host: str) -> None:
         """A call has ended."""
+        if self._silent:
+            return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
             self.dropped += 1

@@ -306,6 +306,11 @@ class ProviderKeys:
         book = self._tiers.book
         return len(book.keys) if book is not None else 0
 
+    def lend_from(self, environment: Mapping[str, Secret]) -> None:
+        """The environment's keys are these from now on: providers have changed."""
+        self.environment = environment
+        self._plans = {}
+
     def _installed(self, book: KeyBook) -> None:
         """Versioned invalidation: what was opened belongs to the book before."""
         self._index = BookIndex(book)

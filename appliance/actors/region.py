@@ -157,6 +157,12 @@ class Region:
         self.append = self.journal.append
         self.settle = self.journal.settle
 
+    def price_by(self, derive: Derive, job: Mapping[str, Any]) -> None:
+        """Rows that are made from now on follow this deriver, and helper processes this job."""
+        self.deriver.derive = derive
+        self.batch_helper.work_by(job)
+        self.roller.work_by(job)
+
     def _open_analytics(self) -> Analytics:
         encrypted = self.keys is not None
         return Analytics.open(

@@ -385,6 +385,10 @@ class Roller:
     def _age_s(self, segment: SegmentInfo) -> float:
         return self._clock() - segment.created_at_us / 1e6
 
+    def work_by(self, job: Mapping[str, Any]) -> None:
+        """From the next job on."""
+        self._job |= job
+
     def _a_job(self, command: str, **arguments: object) -> Message:
         # keys anew each time: rotation adds to them
         keys = packed_keys(self._lake.keys)

@@ -156,7 +156,7 @@ class FullLane:
         body_bytes_max: int,
     ) -> None:
         self._app = app
-        self._handle = handle
+        self.handle = handle
         self._route = route
         self._write_s = write_s
         self._body_sink = body_sink
@@ -230,7 +230,7 @@ class FullLane:
         try:
             async with trio.open_nursery() as nursery:
                 reply.watch.cut_off = nursery.cancel_scope.cancel
-                await reply.serve(nursery, self._handle, Exchange(head, reply, route))
+                await reply.serve(nursery, self.handle, Exchange(head, reply, route))
         finally:
             exchanges.discard(reply.watch)
         if reply.cut and scope["http_version"] == "2":

@@ -15,7 +15,7 @@ import trio
 from appliance.door.head import HTTP2_PREFACE
 from appliance.door.http1 import FastConnection, HandOver
 from appliance.door.sweeper import Sweeper
-from appliance.exchange import Exchange, Head, Watch
+from appliance.exchange import Exchange, Head, Watch, monotonic
 from appliance.log import Log
 from appliance.wire import PlainWire, Wire, Woken
 
@@ -32,6 +32,8 @@ KEEPALIVE_INTERVAL_S = 15
 KEEPALIVE_PROBES = 4
 # A client that takes nothing for so long is cut by the kernel: Hypercorn would wait for ever.
 USER_TIMEOUT_MS = 90_000
+# At the end, for a client that has connected and not yet sent its request's head.
+LATE_HEAD_S = 1.0
 
 
 class FullLane(Protocol):
@@ -154,13 +156,16 @@ class Door:
             self._closed.unpark_all()
 
     def drain(self) -> None:
-        """Stop keeping connections alive: idle ones end now, busy ones after their reply."""
+        """Stop keeping connections alive: idle ones end now, busy ones after their reply, and those
+        that have only begun have a moment to say what they want."""
         self.draining = True
         self.drain_begun.set()
         for watch in list(self.sweeper.watches):
-            if watch.phase in ("idle", "head"):
+            if watch.phase == "idle":
                 watch.expire()
                 watch.deadline_s = 0.0  # and again by the sweeper, until it has been heard
+            elif watch.phase == "head":  # its request is on the way: it was accepted
+                watch.deadline_s = min(watch.deadline_s, monotonic() + LATE_HEAD_S)
 
     async def emptied(self) -> None:
         """Wait until no client is connected."""

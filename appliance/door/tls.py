@@ -16,7 +16,8 @@ CIPHERS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class ServerTls:
-    """`wrap` uses the newest good certificate; connections that are open keep theirs."""
+    """`wrap` uses the `context` of the moment, which another reading of the files may replace;
+    connections that are open keep theirs."""
 
     def __init__(self, certificate: Path, key: Path | None, *, http2: bool) -> None:
         """Read the files. Raises ValueError with one line: missing, no PEM, key does not fit."""
@@ -24,14 +25,6 @@ class ServerTls:
         self._key = key
         self._http2 = http2
         self.context = self._read()
-
-    def reload(self) -> str | None:
-        """Read the files again (SIGHUP). None: in use from now; else why the old ones stay."""
-        try:
-            self.context = self._read()
-        except ValueError as error:
-            return f"the old certificate stays in use: {error}"
-        return None
 
     async def wrap(self, wire: Wire) -> TlsWire:
         """Shake hands with a client. Raises OSError (ssl.SSLError is one) and Woken; the wire is

@@ -42,6 +42,7 @@ class DialSettings:
     policy: AddressPolicy
     tls: TlsSettings = SYSTEM_TLS
     proxies: ProxySettings = NO_PROXIES
+    nobody: bool = False  # nothing is dialled: a server that replays
 
     def __post_init__(self) -> None:
         # Hashed with every request (pool key): the nested sum is done once.
@@ -69,6 +70,8 @@ class _Connection(NamedTuple):
 async def dial(origin: Origin, settings: DialSettings, *, resolver: Resolver = RESOLVER) -> Dialed:
     """Connect. Raises UpstreamFailed (connect_failed, timeout_connect) or Refusal(target_refused);
     cancellation closes whatever was open. The caller keeps the time (`[deadlines] connect`)."""
+    if settings.nobody:
+        raise UpstreamFailed("connect_failed", "a server that replays calls nobody")
     host = normalise_host(origin.host)
     if host != origin.host:
         origin = Origin(origin.scheme, host, origin.port)

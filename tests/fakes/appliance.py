@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from appliance.config import load_config
 from appliance.control_client import ControlClient, ControlError
@@ -108,9 +108,7 @@ class Appliance:
             *arguments,
         ]
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL, stderr=log
-            )
+            self._process = self._spawn(command, log)
         until_s = time.monotonic() + START_S
         while not self._ready.exists():
             assert self._process.poll() is None, self.log
@@ -120,6 +118,11 @@ class Appliance:
         self.url, self.pid = told["url"], told["pid"]
         if PROGRAM_PATH:
             assert f"{PROGRAM_PATH}/" in Path(f"/proc/{self.pid}/maps").read_text()
+
+    def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self.environ, stdout=subprocess.DEVNULL, stderr=log
+        )
 
     def stop(self) -> int:
         """End it the usual way; its exit code."""
