@@ -130,9 +130,11 @@ def _check_segments(root: Path, report: Report) -> None:
         check = check_segment(root, number)
         report.frames += check.frames
         name = name_of(root, segment_path(root, number))
-        # The newest may be growing while we read: half a frame at its end is no damage.
-        growing = number == numbers[-1] and check.footer is None
-        damages = [d for d in check.damages if not (growing and d.reason == "tail")]
+        # The newest may be growing while we read. An older one without a footer was left after a
+        # write that failed or fell short: what it could not take is in the next one, or was told
+        # as degraded. If frames with rows were cut off, those rows have none any more: see there.
+        damages = [d for d in check.damages if check.footer is not None or d.reason != "tail"]
+        report.torn_tails += number != numbers[-1] and len(damages) < len(check.damages)
         for damage in damages:
             report.add(name, f"{damage.reason}: {damage.bytes} bytes at {damage.offset}")
         if check.footer is not None and not check.whole and not damages:

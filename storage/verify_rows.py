@@ -51,9 +51,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """Counts of what was looked at, and what is wrong with which file."""
+    """Counts of what was looked at, and what is wrong with which file. `torn_tails`: segments that
+    end in part of a frame, as a disk that was full leaves them, which is no damage."""
 
     segments: int = 0
+    torn_tails: int = 0
     frames: int = 0
     exchanges: int = 0
     blobs: int = 0

@@ -142,6 +142,26 @@ def test_a_changed_byte_is_found_and_the_file_named(tmp_path: Path, keys, name, 
     assert not report.is_whole
 
 
+def test_a_segment_that_a_full_disk_left_is_no_damage(tmp_path: Path):
+    """It was never closed, ends in half a frame, and another one goes on."""
+    a_root(tmp_path)
+    path = segment_path(tmp_path, 4)
+    path.write_bytes(path.read_bytes() + path.read_bytes()[-40:-20])
+    assert verified(tmp_path).torn_tails == 0  # the newest may just be growing
+    write_segment(tmp_path, [exchange(92)])
+    report = verified(tmp_path)
+    assert (report.findings, report.torn_tails) == ([], 1)
+
+
+def test_a_segment_that_was_cut_off_is_found_by_its_rows(tmp_path: Path):
+    a_root(tmp_path)
+    path = segment_path(tmp_path, 3)
+    path.write_bytes(path.read_bytes()[:-300])
+    (finding,) = verified(tmp_path).findings
+    assert finding.file == "analytics.duckdb"
+    assert "without a frame" in finding.what
+
+
 @pytest.mark.parametrize("name", ["FORMAT", "vault.key"])
 def test_a_small_file_without_sense_is_named(tmp_path: Path, name: str):
     (a_root(tmp_path) / name).write_text("?\n")
