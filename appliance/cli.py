@@ -181,7 +181,7 @@ def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command()
 @asking
 def verify(asked: Asked) -> None:
-    """Check that journal, rows and bodies agree. Exit code 1 when they do not."""
+    """Check that journal, rows, bodies and ledger agree. Exit code 1 when they do not."""
     asked.value("verify", {})
 
 

@@ -1,8 +1,8 @@
 """An upstream that streams: `python scripts/bench_sse.py PORT CHUNKS PACE_MS`, on one thread.
 
-Every event is a chunk and a write of its own. With a pace each carries the time at which it was
-sent (CLOCK_MONOTONIC, which all processes share); without, they go as fast as the socket takes
-them.
+Every event is a chunk and a write of its own. With a pace its text says when it was sent
+(CLOCK_MONOTONIC, which all processes share), which outlives a proxy that writes events anew;
+without, they go as fast as the socket takes them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ HEAD = (
 )
 EVENT = (
     b'data: {"id":"chatcmpl-9f8e7d6c5b4a","object":"chat.completion.chunk","created":1790000000,'
-    b'"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"delta":{"content":" word"},'
-    b'"finish_reason":null}],"sent":%d}\n\n'
+    b'"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"delta":{"content":" at-%d"},'
+    b'"finish_reason":null}]}\n\n'
 )
 USAGE = (
     b'data: {"id":"chatcmpl-9f8e7d6c5b4a","object":"chat.completion.chunk","created":1790000000,'
@@ -58,7 +58,7 @@ class Stream:
             return False
         self.asked += data
         head, found, body = self.asked.partition(b"\r\n\r\n")
-        if found and len(body) >= length_of(head):
+        if found and is_whole(head, body):
             self.asked, self.left, self.rest = b"", self.chunks, HEAD
             self.due_s = time.monotonic()
         return bool(data)
@@ -92,6 +92,13 @@ class Stream:
     @property
     def is_busy(self) -> bool:
         return self.left >= 0 or bool(self.rest)
+
+
+def is_whole(head: bytes, body: bytes) -> bool:
+    """Whether the request is all there. Some proxies send it on in chunks."""
+    if b"\r\ntransfer-encoding: chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    return len(body) >= length_of(head)
 
 
 def length_of(head: bytes) -> int:

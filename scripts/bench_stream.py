@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,8 @@ from bench_rig import (
 STREAMS = 16
 PACED_CHUNKS, PACE_MS = 50, 2.0
 UNPACED_CHUNKS = 500
-SENT = re.compile(rb'"sent":(\d+)')
+SENT = re.compile(rb'" at-(\d+)"')
+OWN_KEY = {"Authorization": "Bearer sk-provider-0123456789abcdef"}
 LAST = b"\r\n0\r\n\r\n"
 
 
@@ -153,11 +155,13 @@ def run_rounds(
     return rounds
 
 
-def read_paced(url: str, seconds: float) -> tuple[tuple[float, ...], float]:
+def read_paced(
+    url: str, seconds: float, headers: Mapping[str, str] = EVERYTHING
+) -> tuple[tuple[float, ...], float]:
     """How long each chunk was under way, in milliseconds, over sixteen connections; and how long
     all took. A stream that is begun is read to its end."""
     host, _, path = url.removeprefix("http://").partition("/")
-    request = request_bytes(host, "/" + path)
+    request = request_bytes(host, "/" + path, headers)
     streams = {connected(host): b"" for _ in range(STREAMS)}
     for sock in streams:
         sock.sendall(request)
@@ -184,12 +188,12 @@ def read_paced(url: str, seconds: float) -> tuple[tuple[float, ...], float]:
     return tuple(transit), took_s
 
 
-def request_bytes(host: str, path: str) -> bytes:
+def request_bytes(host: str, path: str, headers: Mapping[str, str]) -> bytes:
     body = CHAT_REQUEST.replace('"temperature"', '"stream": true, "temperature"').encode()
     lines = [
         f"POST {path} HTTP/1.1", f"Host: {host}", "Content-Type: application/json",
-        "Authorization: Bearer sk-provider-0123456789abcdef", f"Content-Length: {len(body)}",
-        *(f"{name}: {value}" for name, value in EVERYTHING.items()),
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in {**OWN_KEY, **headers}.items()),
     ]  # fmt: skip
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from storage.ledger_fold import check, fold
 from storage.state import BUSY_TIMEOUT_MS, State, StateBroken
@@ -61,6 +61,14 @@ NOTES: Final = {
     "flag": "INSERT INTO ledger_flags (at_us, org, kind, hold_id, amount_pico, detail) "
     "VALUES (?, ?, ?, ?, ?, ?)",
 }
+# What was posted for a hold, leg by leg; a release posts nothing.
+CHARGED: Final = (
+    "SELECT sum(posted_pico) FROM ledger_transfers WHERE id = ? AND kind <= 3 GROUP BY leg"
+)
+SPAN: Final = (
+    "SELECT (SELECT min(id) FROM ledger_transfers), (SELECT max(id) FROM ledger_transfers),"
+    " (SELECT max(id) FROM ledger_holds)"
+)
 # The administration's names (`internals.md 2.8`) → what is read for them, the newest first.
 PAGES: Final = {
     "credit_purchases": "SELECT lower(hex(transfer_id)) AS id, at_us AS created_at_us, "
@@ -104,6 +112,17 @@ class LedgerRows:
     disputes: list[tuple[Any, ...]] = field(default_factory=list)
     disallowed: list[tuple[bytes, str, str]] = field(default_factory=list)
     budgets: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+class Fates(NamedTuple):
+    """Of the holds that were asked for: what was posted for those that are resolved, in pico-USD
+    (one amount where all legs agree), and those that are open. Of all holds there are: the oldest
+    id and the newest, which begin with their time; empty where there is none."""
+
+    charged: dict[bytes, set[int]]
+    still_open: set[bytes]
+    oldest: bytes
+    newest: bytes
 
 
 class LedgerStore:
@@ -270,6 +289,26 @@ class LedgerStore:
         """Replay the log: what does not add up, in words. Nothing when all is well."""
         with self._reading() as connection:
             return check(connection)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the file has a ledger: a state of an older program has none yet."""
+        with self._reading() as connection:
+            return _has_tables(connection)
+
+    def fates(self, hold_ids: Iterable[bytes]) -> Fates:
+        """What became of these holds, as of one moment."""
+        charged: dict[bytes, set[int]] = {}
+        still_open: set[bytes] = set()
+        with self._reading() as connection:
+            ask = connection.execute
+            for hold_id in hold_ids:
+                if legs := ask(CHARGED, (hold_id,)).fetchall():
+                    charged[hold_id] = {posted for (posted,) in legs}
+                elif ask("SELECT 1 FROM ledger_holds WHERE id = ?", (hold_id,)).fetchone():
+                    still_open.add(hold_id)
+            oldest, newest, newest_open = ask(SPAN).fetchone()
+        return Fates(charged, still_open, oldest or b"", max(newest or b"", newest_open or b""))
 
     def _one(self, sql: str, *values: object) -> Any:  # noqa: ANN401 - a row of whatever is asked
         with self._reading() as connection:

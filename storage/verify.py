@@ -24,6 +24,8 @@ from storage.query import QueryFailed
 from storage.reader import check_segment
 from storage.segment import segment_numbers, segment_path
 from storage.vault import SegmentKeys
+from storage.verify_ledger import FILE as LEDGER
+from storage.verify_ledger import LedgerCheck
 from storage.verify_rows import DeriveFrame, Finding, FrameCheck, Progress, Report, name_of
 
 T = TypeVar("T")
@@ -38,20 +40,22 @@ def verify(
     derive: DeriveFrame | None = None,
     progress: Progress = lambda frames: None,
 ) -> Report:
-    """Journal = rows = bodies, each against its own sums and against each other.
+    """Journal = rows = bodies = ledger, each against its own sums and against each other.
 
     `open_analytics` gives the database; it is closed by whoever made it. `derive` makes the rows
     anew to compare them. Raises VaultError when a key is missing, OSError.
     """
     report = Report()
     _check_small_files(root, report)
+    state_is_sound = all(finding.file != LEDGER for finding in report.findings)
     lake = _check_manifest(root, keys, report)
     _check_segments(root, report)
     if lake is None:
         return report
     _check_parquet(lake, report)
     analytics = _opened(lake, open_analytics, report)
-    FrameCheck(lake, derive, analytics, report, progress).check()
+    with contextlib.closing(LedgerCheck(root if state_is_sound else None)) as ledger:
+        FrameCheck(lake, derive, analytics, report, progress, ledger).check()
     return report
 
 
@@ -126,9 +130,11 @@ def _check_segments(root: Path, report: Report) -> None:
         check = check_segment(root, number)
         report.frames += check.frames
         name = name_of(root, segment_path(root, number))
-        # The newest may be growing while we read: half a frame at its end is no damage.
-        growing = number == numbers[-1] and check.footer is None
-        damages = [d for d in check.damages if not (growing and d.reason == "tail")]
+        # The newest may be growing while we read. An older one without a footer was left after a
+        # write that failed or fell short: what it could not take is in the next one, or was told
+        # as degraded. If frames with rows were cut off, those rows have none any more: see there.
+        damages = [d for d in check.damages if check.footer is not None or d.reason != "tail"]
+        report.torn_tails += number != numbers[-1] and len(damages) < len(check.damages)
         for damage in damages:
             report.add(name, f"{damage.reason}: {damage.bytes} bytes at {damage.offset}")
         if check.footer is not None and not check.whole and not damages:

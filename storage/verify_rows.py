@@ -1,4 +1,4 @@
-"""Frames of the journal against blobs and rows: the part of `verify` that derives again."""
+"""Frames of the journal against blobs, rows and ledger: the part of `verify` that derives again."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ from storage.reader import read_frames
 from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
 from storage.segment import segment_numbers, segment_path
 from storage.vault import VaultError
+from storage.verify_ledger import FILE as LEDGER
+from storage.verify_ledger import LedgerCheck
 
 DeriveFrame = Callable[[Frame], FrameRows]
 Progress = Callable[[int], None]
@@ -49,15 +51,18 @@ class Finding:
 
 @dataclass
 class Report:
-    """Counts of what was looked at, and what is wrong with which file."""
+    """Counts of what was looked at, and what is wrong with which file. `torn_tails`: segments that
+    end in part of a frame, as a disk that was full leaves them, which is no damage."""
 
     segments: int = 0
+    torn_tails: int = 0
     frames: int = 0
     exchanges: int = 0
     blobs: int = 0
     parquet_files: int = 0
     parquet_rows: int = 0
     hot_rows: int = 0
+    holds: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -70,7 +75,7 @@ class Report:
 
 
 class FrameCheck:
-    """Frames of the journal against blobs and rows."""
+    """Frames of the journal against blobs, rows and what was charged for them."""
 
     def __init__(
         self,
@@ -79,6 +84,7 @@ class FrameCheck:
         analytics: Analytics | None,
         report: Report,
         progress: Progress,
+        ledger: LedgerCheck,
     ) -> None:
         self._root = lake.root
         self._keys = lake.keys
@@ -86,6 +92,7 @@ class FrameCheck:
         self._analytics = analytics
         self._report = report
         self._progress = progress
+        self._ledger = ledger
         self._blobs = Blobs(lake.root, lake.keys)
         self._start = Position(lake.manifest.upto_segment + 1, 0)
         self._damaged_blobs: set[str] = set()
@@ -100,7 +107,11 @@ class FrameCheck:
             if self._analytics is not None and upto is not None:
                 within = {i: frame for i, frame in some if frame.position < upto}
                 self._compare(self._analytics, within)
+            self._ledger.compare()
             self._progress(self._report.exchanges)
+        self._report.holds = self._ledger.holds
+        for complaint in self._ledger.complaints:
+            self._report.add(LEDGER, complaint)
         if self._analytics is not None:
             self._check_segments_of_rows(self._analytics)
             self._check_superfluous_rows(self._analytics)
@@ -115,6 +126,8 @@ class FrameCheck:
             except msgspec.MsgspecError:
                 meta, request, response = {}, [], []  # kept as a row that says so
             self._check_parts(request, response)
+            place = f"in segment {frame.position.segment} at {frame.position.offset}"
+            self._ledger.note(meta, place)
             if isinstance(meta.get("exchange_id"), bytes):
                 yield meta["exchange_id"], frame
             elif upto is not None and frame.position < upto:

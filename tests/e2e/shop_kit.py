@@ -22,9 +22,12 @@ KEY = "sk-platform-0123456789"
 class Shop:
     """A server that sells access: the platform's keys, and a customer with a wallet."""
 
-    def __init__(self, directory: Path, provider: Provider, config: str = "") -> None:
+    def __init__(
+        self, directory: Path, provider: Provider, config: str = "", **options: Any
+    ) -> None:
+        """`options` are the server's."""
         self.provider = provider
-        self.appliance = Appliance(directory, provider, config=config, lends=True)
+        self.appliance = Appliance(directory, provider, config=config, lends=True, **options)
         self.appliance.start()
         platform = self.appliance.command("orgs.create", name="platform")["id"]
         self.org = self.appliance.command("orgs.create", name="acme")["id"]

@@ -50,8 +50,21 @@ def test_a_stream_has_all_its_chunks(pace_s: float) -> None:
             assert not stream.is_busy, number
             data = ours.recv(1 << 20)
             assert data.startswith(b"HTTP/1.1 200 OK\r\n")
-            assert data.count(b'"sent":') == 5
+            assert data.count(b'" at-') == 5
             assert data.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+def test_a_request_in_chunks_is_answered_once_it_is_whole() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        stream = Stream(theirs, 5, 0.0)
+        ours.sendall(b"POST /v1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+        assert stream.read()
+        assert not stream.is_busy
+        ours.sendall(b"0\r\n\r\n")
+        assert stream.read()
+        assert stream.is_busy
 
 
 def test_nothing_is_sent_before_its_time() -> None:

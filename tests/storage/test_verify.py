@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.blobs import Blobs
 from storage.lake import Lake
+from storage.ledger import LedgerBatch, LedgerStore
 from storage.roll import roll
 from storage.segment import segment_path
 from storage.vault import SegmentKeys, Vault
@@ -25,6 +26,8 @@ from tests.storage.lake_kit import (
     open_lake,
     write_segment,
 )
+from tests.storage.ledger_kit import ORG as LEDGER_ORG
+from tests.storage.ledger_kit import account, hold, id_at, topped_up, transfer
 
 MEMORY = 64 * 2**20
 
@@ -137,6 +140,26 @@ def test_a_changed_byte_is_found_and_the_file_named(tmp_path: Path, keys, name, 
     report = verified(tmp_path, keys)
     assert str(path.relative_to(tmp_path)) in {finding.file for finding in report.findings}
     assert not report.is_whole
+
+
+def test_a_segment_that_a_full_disk_left_is_no_damage(tmp_path: Path):
+    """It was never closed, ends in half a frame, and another one goes on."""
+    a_root(tmp_path)
+    path = segment_path(tmp_path, 4)
+    path.write_bytes(path.read_bytes() + path.read_bytes()[-40:-20])
+    assert verified(tmp_path).torn_tails == 0  # the newest may just be growing
+    write_segment(tmp_path, [exchange(92)])
+    report = verified(tmp_path)
+    assert (report.findings, report.torn_tails) == ([], 1)
+
+
+def test_a_segment_that_was_cut_off_is_found_by_its_rows(tmp_path: Path):
+    a_root(tmp_path)
+    path = segment_path(tmp_path, 3)
+    path.write_bytes(path.read_bytes()[:-300])
+    (finding,) = verified(tmp_path).findings
+    assert finding.file == "analytics.duckdb"
+    assert "without a frame" in finding.what
 
 
 @pytest.mark.parametrize("name", ["FORMAT", "vault.key"])
@@ -302,3 +325,67 @@ def test_a_rebuilt_database_answers_as_before_and_after_a_roll(tmp_path: Path):
     with databases(root) as open_analytics:
         assert _answers(open_analytics(lake)) == before
     assert verified(root).is_whole
+
+
+HOLDS = [id_at(10_000_000 * number, number) for number in range(5)]
+
+
+def a_root_with_a_ledger(root: Path, *changes: str) -> Report:
+    """Holds 1 to 3 were charged 4 pico-USD each and have frames, 4 is open and has one too, 2 was
+    told twice; `changes` are made to the state before it is verified."""
+    with closing(LedgerStore.open(root / "state.sqlite")) as store:
+        store.commit(topped_up())
+        store.commit(LedgerBatch(holds=[hold(one, 10) for one in HOLDS[1:]]))
+        store.commit(
+            LedgerBatch(
+                accounts=[
+                    account(1, "credits/" + LEDGER_ORG.hex(), (10, 12, 0, 1000)),
+                    account(2, "spent/" + LEDGER_ORG.hex(), (0, 0, 10, 12)),
+                ],
+                resolved=HOLDS[1:4],
+                transfers=[transfer(one, 4, held=10) for one in HOLDS[1:4]],
+            )
+        )
+    with closing(sqlite3.connect(root / "state.sqlite")) as connection, connection:
+        for change in changes:
+            connection.execute(change)
+    told = [(HOLDS[1], 4), (HOLDS[2], 4), (HOLDS[2], 4), (HOLDS[3], None), (HOLDS[4], 9)]
+    newer = id_at(10_000_000 * 9, 9)  # of a backup: its state is older than its journal
+    write_segment(
+        root, [exchange(n, holds=[[*pair]]) for n, pair in enumerate([*told, (newer, 1)])]
+    )
+    return verify(root)
+
+
+def test_frames_and_ledger_that_agree_are_whole(tmp_path: Path):
+    report = a_root_with_a_ledger(tmp_path)
+    assert (report.findings, report.holds) == ([], 5)
+
+
+LEDGER_CHANGES = [
+    ("UPDATE ledger_accounts SET debits_posted = '8' WHERE number = 1", "stated"),
+    (f"DELETE FROM ledger_transfers WHERE id = x'{HOLDS[2].hex()}'", "neither held nor charged"),
+    (f"UPDATE ledger_transfers SET posted_pico = 5 WHERE id = x'{HOLDS[1].hex()}'", "5 charged"),
+    ("DELETE FROM ledger_holds", "stated"),
+]
+
+
+@pytest.mark.parametrize(("change", "complaint"), LEDGER_CHANGES)
+def test_a_ledger_that_differs_from_its_frames_is_found(
+    tmp_path: Path, change: str, complaint: str
+):
+    findings = a_root_with_a_ledger(tmp_path, change).findings
+    assert {finding.file for finding in findings} == {"state.sqlite"}
+    assert any(complaint in finding.what for finding in findings)
+
+
+def test_transfers_that_were_folded_are_not_missed(tmp_path: Path):
+    folded = (
+        f"DELETE FROM ledger_transfers WHERE id = x'{HOLDS[1].hex()}'",
+        "UPDATE ledger_accounts SET base_debits = '4' WHERE number = 1",
+        "UPDATE ledger_accounts SET base_credits = '4' WHERE number = 2",
+        "DELETE FROM ledger_transfers WHERE kind = 4",
+        "UPDATE ledger_accounts SET base_credits = '1000' WHERE number = 1",
+        "UPDATE ledger_accounts SET base_debits = '1000' WHERE number = 3",
+    )
+    assert a_root_with_a_ledger(tmp_path, *folded).findings == []

@@ -148,6 +148,16 @@ def test_every_header_that_is_spelled_elsewhere_has_a_heading() -> None:
     assert not {name for name in found if name not in told}
 
 
+def test_modules_that_the_threat_model_names_are_there() -> None:
+    text = (MANUAL / "security.md").read_text(encoding="utf-8")
+    model = text.partition("\n## Threat model\n")[2].partition("\n## ")[0]
+    named = [name for group in re.findall(r"\[(`[^\]]+`)\]", model) for name in group.split("`")]
+    modules = {name for name in named if re.fullmatch(r"[a-z_/]+", name)}
+    assert len(modules) > 20
+    places = [ROOT / "appliance", ROOT]
+    assert not [m for m in modules if not any((p / f"{m}.py").exists() for p in places)]
+
+
 def test_every_endpoint_is_named() -> None:
     text = "\n".join(lines("rest"))
     assert not [
