@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
@@ -29,8 +29,10 @@ from storage.erasures import (
 T = TypeVar("T")
 
 RETRY_FIRST_S: Final = 5.0
-RETRY_MAX_S: Final = 300.0
+RETRY_MAX_S: Final = 60.0  # a disk that is well again must not look ill for long
 COPIES_AT_ONCE: Final = 1000
+# What journal, lake and database must do once for each deletion is done once for so many requests.
+REQUESTS_AT_ONCE: Final = 500
 
 Work = Callable[[sqlite3.Connection], T]
 # Ids of requests with those of their exchanges.
@@ -93,7 +95,8 @@ class Eraser:
                     await self._asked.wait()
                 else:
                     pause_s = min(RETRY_MAX_S, max(RETRY_FIRST_S, 2 * pause_s))
-                    await trio.sleep(pause_s)
+                    with trio.move_on_after(pause_s):
+                        await self._asked.wait()  # what was asked for in between tries all again
 
     def close(self) -> None:
         """`run` returns; what is under way is taken up by the next start."""
@@ -116,9 +119,10 @@ class Eraser:
         except self._failures:
             return False  # the ring of keys says that its store is broken
         try:
-            for left, row in enumerate(rows):
-                self._waiting = len(rows) - left
-                await self._erase(row)
+            self._waiting = len(rows)
+            for group in _together(rows):
+                await self._erase(group)
+                self._waiting -= len(group)
         except self._failures as error:
             self.trouble = f"a deletion waits: {type(error).__name__}"
             return False
@@ -126,16 +130,36 @@ class Eraser:
         self.trouble = ""
         return True
 
-    async def _erase(self, row: Erasure) -> None:
-        """An organisation's access first: nothing new comes in behind. Then rows that name the
-        requests, while it can still be told which they are; then the requests."""
-        stores, org = self._stores, uuid.UUID(row.organization_id).bytes
-        gone = 0
-        exchanges: list[bytes] = []
-        if row.kind == "organization":
+    async def _erase(self, rows: Sequence[Erasure]) -> None:
+        """Several requests of one organisation, or one deletion of another kind. An organisation's
+        access first: nothing new comes in behind. Then rows that name the requests, while it can
+        still be told which they are; then the requests."""
+        stores, first = self._stores, rows[0]
+        org = uuid.UUID(first.organization_id).bytes
+        closed = 0
+        if first.kind == "organization":
             await stores.close_access(org)
-            gone += await stores.write(lambda c: erase_organization(c, row.organization_id))
+            closed = await stores.write(lambda c: erase_organization(c, first.organization_id))
             await stores.reload()
+        named = [await self._erase_named(row) for row in rows]
+        exchanges = [exchange_id for _, found in named for exchange_id in found]
+        nothing = first.kind == "request" and not exchanges
+        forgotten = 0 if nothing else await stores.forget(_selector(first, org, exchanges))
+
+        def finish(connection: sqlite3.Connection) -> None:
+            for row, (gone, ids) in zip(rows, named, strict=True):
+                found = len(ids) if row.kind == "request" else forgotten
+                done(connection, row.id, found)
+                detail = {"kind": row.kind, "exchanges": found, "rows": closed + gone}
+                act = Act(row.organization_id, row.asked_by, "deletion.done", row.id, detail)
+                add_act(connection, act)
+
+        await stores.write(finish)
+
+    async def _erase_named(self, row: Erasure) -> tuple[int, list[bytes]]:
+        """How many rows that name what is meant are gone; for a request also its exchanges."""
+        stores, gone = self._stores, 0
+        exchanges: list[bytes] = []
 
         async def take(page: Sequence[tuple[str, bytes]]) -> None:
             nonlocal gone
@@ -144,17 +168,7 @@ class Eraser:
             gone += await stores.write(lambda c: erase_rows(c, row.organization_id, page))
 
         await stores.find(row, take)
-        gone += await self._erase_copies(row)
-        nothing = row.kind == "request" and not exchanges
-        found = 0 if nothing else await stores.forget(_selector(row, org, exchanges))
-        detail = {"kind": row.kind, "exchanges": found, "rows": gone}
-        act = Act(row.organization_id, row.asked_by, "deletion.done", row.id, detail)
-
-        def finish(connection: sqlite3.Connection) -> None:
-            done(connection, row.id, found)
-            add_act(connection, act)
-
-        await stores.write(finish)
+        return gone + await self._erase_copies(row), exchanges
 
     async def _erase_copies(self, row: Erasure) -> int:
         """Copies outlive their requests: those that cannot be found any more are meant as well.
@@ -179,6 +193,23 @@ class Eraser:
         session = row.subject if row.kind == "session" else ""
         marks = stores.marks(row)
         return await stores.write(lambda c: erase_rows(c, org, of_request, session, marks))
+
+
+def _together(rows: Sequence[Erasure]) -> Iterator[list[Erasure]]:
+    """In their order: requests of one organisation that follow each other, all else alone."""
+    group: list[Erasure] = []
+    for row in rows:
+        fits = row.kind == "request" and len(group) < REQUESTS_AT_ONCE
+        if group and not (fits and _whose(row) == _whose(group[-1])):
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
+
+
+def _whose(row: Erasure) -> tuple[str, str]:
+    return row.kind, row.organization_id
 
 
 def _selector(row: Erasure, org: bytes, exchanges: list[bytes]) -> dict[str, Any]:

@@ -129,6 +129,46 @@ async def test_what_is_meant_goes_within_its_organisation(
     assert subject not in str(act)
 
 
+async def test_requests_that_wait_together_are_forgotten_at_once(
+    stores: Stores, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for those that are not on record, and for what another deletion stands between."""
+    monkeypatch.setattr(module, "REQUESTS_AT_ONCE", 3)
+    known = {str(uuid.UUID(int=n)): bytes([n]) * 16 for n in range(1, 6)}
+
+    async def find(row: Erasure, take: Any) -> None:
+        await take([(row.subject, known[row.subject])] if row.subject in known else [])
+
+    monkeypatch.setattr(stores, "find", find)
+    for n in (1, 2, 9, 3):
+        ask(stores, "request", str(uuid.UUID(int=n)))
+    ask(stores, "user", "a person")
+    ask(stores, "request", str(uuid.UUID(int=4)))
+    async with running(stores):
+        await until_done(stores)
+    ids = [one.get("exchange_ids", one.get("user_id")) for one in stores.forgotten]
+    assert ids == [[b"\1" * 16, b"\2" * 16], [b"\3" * 16], "a person", [b"\4" * 16]]
+    assert sorted(row.found for row in rows(stores)) == [0, 1, 1, 1, 1, 1]
+    assert len(stores.state.read(lambda c: read_acts(c, ORG))) == 6
+
+
+async def test_what_is_asked_for_meanwhile_tries_all_again(
+    stores: Stores, autojump_clock: Any
+) -> None:
+    stores.fails = 6
+    ask(stores, "session", "a session")
+    async with running(stores) as eraser:
+        while stores.fails:  # noqa: ASYNC110
+            await trio.sleep(1)
+        began_s = trio.current_time()
+        assert eraser.trouble
+        ask(stores, "user", "a person")
+        eraser.wake()
+        await until_done(stores)
+        assert trio.current_time() - began_s < 2
+        assert not eraser.trouble
+
+
 async def test_of_a_span_copies_go_whose_requests_are_gone(
     stores: Stores, autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
