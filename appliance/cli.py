@@ -21,6 +21,7 @@ from appliance import (
     cli_import,
     cli_keys,
     cli_limits,
+    cli_prices,
     cli_program,
     cli_report,
     cli_users,
@@ -155,6 +156,7 @@ def export(
 
 app.command("import")(cli_import.import_records)
 app.command()(cli_report.report)
+app.command()(cli_prices.reprice)
 app.command()(cli_report.doctor)
 app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)

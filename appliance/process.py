@@ -20,7 +20,7 @@ from pathlib import Path
 
 import trio
 
-from appliance import assembly, maintenance, resident
+from appliance import assembly, maintenance, repricing, resident
 from appliance.actors.eraser import Eraser
 from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
@@ -275,6 +275,7 @@ class Server:
             partial(live_status, self),
             self.url,
             self.erase_soon,
+            repricing.work(lambda: self.house.price),
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"

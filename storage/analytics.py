@@ -155,7 +155,8 @@ class Analytics:
             self._show(
                 replace(
                     views,
-                    edited=views.edited or bool(batch.edits),
+                    edited=views.edited or len(batch.edits) > batch.costs,
+                    repriced=views.repriced or batch.costs > 0,
                     superseded=views.superseded or replaced,
                     hidden=views.hidden or bool(deleted),
                 )
@@ -331,10 +332,12 @@ class Analytics:
         if self._any(f"SELECT 1 FROM {STORE}.hidden"):
             self._forget_hidden(replace(views, hidden=False))
         self._run(f"UPDATE {STORE}.ingest_state SET lake_generation = {self._generation_of(views)}")
+        edits = f"FROM ({everything(views, 'edits', ('kind',))}) WHERE kind"
         return self._create_views(
             replace(
                 views,
-                edited=self._any(everything(views, "edits", ("1",))),
+                edited=self._any(f"{edits} <> 'cost'"),
+                repriced=self._any(f"{edits} = 'cost'"),
                 superseded=self._any(f"SELECT 1 FROM {STORE}.superseded"),
                 hidden=self._any(f"SELECT 1 FROM {STORE}.hidden"),
             )
@@ -343,10 +346,8 @@ class Analytics:
     def _forget_hidden(self, views: ViewState) -> None:
         """Ids of deleted exchanges are kept no longer than the lake holds their rows."""
         rows = everything(views, "requests", ("exchange_id",))
-        self._run(
-            f"DELETE FROM {STORE}.hidden WHERE exchange_id NOT IN"
-            f" (SELECT exchange_id FROM ({rows}) WHERE exchange_id IS NOT NULL)"
-        )
+        still = f"SELECT exchange_id FROM ({rows}) WHERE exchange_id IS NOT NULL"
+        self._run(f"DELETE FROM {STORE}.hidden WHERE exchange_id NOT IN ({still})")
 
     def _any(self, select: str) -> bool:
         return bool(self._run(f"SELECT 1 FROM ({select}) LIMIT 1").fetchall())
