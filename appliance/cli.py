@@ -157,6 +157,7 @@ def export(
 app.command("import")(cli_import.import_records)
 app.command()(cli_report.report)
 app.command()(cli_prices.reprice)
+app.command("what-if")(cli_prices.what_if)
 app.command()(cli_report.doctor)
 app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)

@@ -1,10 +1,11 @@
-"""`reprice`, as a person types it."""
+"""`reprice` and `what-if`, as a person types them."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from appliance.cli_options import AsJson, ConfigFile, DataDir, Region, option_flags
+from appliance.cli_options import AsJson, ConfigFile, DataDir, Org, Region, option_flags
 
 
 def reprice(
@@ -30,3 +31,51 @@ def reprice(
 
     flags = option_flags(data_dir, config)
     run_reprice(flags, region, since, until, dry_run=dry_run, as_json=as_json)
+
+
+def what_if(
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", metavar="FILE", help="TOML with [[prices]], tried before ours."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", metavar="OLD=NEW", help="Another model's price; OLD may have *."),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option("--limit", metavar="POLICY", help="Who would have been refused, and when."),
+    ] = None,
+    by: Annotated[
+        Literal["model", "user"], typer.Option("--by", help="Whose sums, for costs.")
+    ] = "model",
+    since: Annotated[
+        str, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")
+    ] = "",
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
+    ] = "",
+    org: Org = "",
+    form: Annotated[
+        Literal["table", "csv", "json", "ndjson", "parquet"],
+        typer.Option("--format", "-f", help="How to write it."),
+    ] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    ] = None,
+    data_dir: DataDir = None,
+    config: ConfigFile = None,
+    region: Region = "us",
+    as_json: AsJson = False,
+) -> None:
+    """Say what recorded calls had cost by other prices, or met under another limit.
+
+    Example: helicone-appliance what-if --limit "100;w=60;s=user" --since 7d
+    """
+    from appliance.commands_what_if import Wanted, run_what_if
+
+    wanted = Wanted(
+        prices, model or [], limit or [], by, since, until, org,
+        "json" if as_json else form, output,
+    )  # fmt: skip
+    run_what_if(option_flags(data_dir, config), region, wanted)

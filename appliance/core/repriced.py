@@ -5,7 +5,7 @@ become the usage that they were made of, and the same book is asked the same que
 book which priced a call gives the cost that it has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -79,6 +79,20 @@ def within(since: datetime | None, until: datetime | None) -> str:
     return f"FROM requests AS r WHERE {' AND '.join(where)}"
 
 
+def as_recorded(values: Sequence[Any]) -> Recorded:
+    """Of a row as it travels: ids and exact numbers are texts there."""
+    call = Recorded(*values)
+    return call._replace(
+        recorded_cost=_exact(call.recorded_cost),
+        cost=_exact(call.cost),
+        attempts=[_exact(cost) for cost in call.attempts or ()],
+    )
+
+
+def _exact(value: Any) -> Decimal | None:  # noqa: ANN401 - text, or what JSON made of it
+    return None if value is None else Decimal(str(value))
+
+
 def pico(usd: Decimal | None) -> int | None:
     """The integer that a cost is kept as; the view shows it in USD, exactly."""
     return None if usd is None else int(usd.scaleb(12))
@@ -110,16 +124,18 @@ def usage_of(call: Recorded) -> Usage | None:
     )
 
 
-def priced_again(call: Recorded, price: PriceOf, model: str | None = None) -> Priced | None:
-    """The whole call by this book; None where the book knows no price for it. `model`: as if that
-    one had answered with the same tokens.
+def priced_again(
+    call: Recorded, price: PriceOf, model: str | None = None, provider: str | None = None
+) -> Priced | None:
+    """The whole call by this book; None where the book knows no price for it. `model` and
+    `provider`: as if these had answered with the same tokens.
 
     Earlier attempts keep what they cost: rows do not tell what they used."""
     usage = usage_of(call)
     asked = model or call.model
     if usage is None or asked is None:
         return None
-    provider = priced_as(call.provider, call.target_url)
+    provider = provider or priced_as(call.provider, call.target_url)
     at_us = call.created_at_us or 0
     found = price(provider, asked, usage, at_us)
     other = None if model or call.model_override else call.request_model
@@ -153,6 +169,14 @@ class Line:
     unknown: int = 0
     old_pico: int = 0
     new_pico: int = 0
+
+    def add(self, other: "Line") -> None:
+        """The sum of both."""
+        self.calls += other.calls
+        self.changed += other.changed
+        self.unknown += other.unknown
+        self.old_pico += other.old_pico
+        self.new_pico += other.new_pico
 
     def row(self, name: Mapping[str, str]) -> dict[str, Any]:
         """As it is told: USD as text."""
@@ -212,10 +236,6 @@ class Repricing:
         )
         whole = Line()
         for _, line in ordered:
-            whole.calls += line.calls
-            whole.changed += line.changed
-            whole.unknown += line.unknown
-            whole.old_pico += line.old_pico
-            whole.new_pico += line.new_pico
+            whole.add(line)
         models = [line.row({"provider": name[0], "model": name[1]}) for name, line in ordered]
         return {**whole.row({}), "models": models}
