@@ -18,6 +18,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOpt
 
 from appliance import (
     cli_backup,
+    cli_files,
     cli_import,
     cli_keys,
     cli_limits,
@@ -48,7 +49,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An LLM proxy that records every call, in one process and one directory.",
 )
-GROUPS = {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_users.GROUPS, **cli_wallet.GROUPS}
+GROUPS = {
+    **cli_keys.GROUPS, **cli_limits.GROUPS, **cli_files.GROUPS, **cli_users.GROUPS,
+    **cli_wallet.GROUPS,
+}  # fmt: skip
 for group, title in GROUPS.items():
     app.add_typer(group, name=title)
 app.command()(cli_users.audit)

@@ -304,6 +304,8 @@ class Commands:
             await self._write_down(region, name, arguments, value)
             if name == "delete":
                 self._erase_soon(region)
+            if name == "prompts.import":
+                self._regions[region].prompts.forget()
             await reply.value(value)
 
         return run

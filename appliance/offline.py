@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from appliance import assembly, repricing
+from appliance import assembly, commands_datasets, repricing
 from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.provider_keys import ProviderKeys
@@ -162,6 +162,8 @@ class Offline:
             return trio.run(self._import, arguments)
         if command in (repricing.COMMAND, repricing.DRY):
             return trio.run(self._reprice, arguments, progress, command == repricing.DRY)
+        if command == commands_datasets.COMMAND:
+            return commands_datasets.show_rows(self.state, self._vault, arguments)
         if command == "limits.explain":
             return self._explain_limit(arguments)
         if command == "vault.rotate":

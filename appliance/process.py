@@ -38,6 +38,7 @@ from appliance.banner import banner, local_url, server_url
 from appliance.commands_users import first_link
 from appliance.config import Config, ConfigError, raise_file_limit
 from appliance.control_commands import Commands
+from appliance.dataset_pages import dataset_work
 from appliance.door.asgi import FullLane
 from appliance.door.control import serve_control
 from appliance.door.listener import BACKLOG, Door
@@ -275,7 +276,7 @@ class Server:
             partial(live_status, self),
             self.url,
             self.erase_soon,
-            repricing.work(lambda: self.house.price),
+            {**repricing.work(lambda: self.house.price), **dataset_work(self.rings)},
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"
