@@ -285,9 +285,7 @@ def _run(given: list[str]) -> object:
             return run_server(flags)
     command = typer.main.get_command(app)
     if cli_shell.COMPLETE in os.environ:  # a shell asks what could stand here
-        from typer._completion_classes import completion_init
-
-        completion_init()
+        cli_shell.answer_shells()
     return command.main(args=given, prog_name=PROGRAM, standalone_mode=False)
 
 

@@ -23,6 +23,15 @@ def completion(
     print(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE, shell=shell))
 
 
+def answer_shells() -> None:
+    """Let typer answer what could stand there. Our help has no markup, which it would load Rich's
+    Markdown for to take off: the frozen program does without that."""
+    from typer import _completion_classes as answers
+
+    answers._sanitize_help_text = lambda text: text
+    answers.completion_init()
+
+
 def man() -> None:
     """Print the man page: of all commands and options.
 

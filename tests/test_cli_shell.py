@@ -17,6 +17,8 @@ from appliance.config import Config
 from appliance.config_options import options_of
 from appliance.man_page import leaves, man_page, text
 
+# What build/bundle.py leaves out of the frozen program, as far as shells' answers come near it.
+DONE_WITHOUT = "pygments markdown_it readline jinja2 cffi"
 TREE = typer.main.get_command(app)
 GROFF = shutil.which("groff")
 
@@ -69,6 +71,25 @@ def test_what_could_stand_there_without_the_program_s_weight(words: str, found: 
     assert (done.returncode, done.stderr.strip()) == (0, "")
     assert set(done.stdout.split()) >= found
     assert all(one.startswith(line.split(" ")[-1]) for one in done.stdout.split())
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_the_frozen_program_does_without_is_not_asked_for(shell: str) -> None:
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({DONE_WITHOUT.split()!r}))\n"
+        "from appliance.cli import main\nmain([])\n"
+    )
+    environ = {
+        **os.environ, COMPLETE: f"complete_{shell}", "COMP_WORDS": f"{PROGRAM} wal",
+        "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": f"{PROGRAM} wal",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "wallet" in done.stdout
 
 
 def test_the_man_page_has_every_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
