@@ -18,11 +18,14 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError, NoSuchOpt
 
 from appliance import (
     cli_backup,
+    cli_files,
     cli_import,
     cli_keys,
     cli_limits,
+    cli_prices,
     cli_program,
     cli_report,
+    cli_shell,
     cli_users,
     cli_wallet,
 )
@@ -47,7 +50,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="An LLM proxy that records every call, in one process and one directory.",
 )
-GROUPS = {**cli_keys.GROUPS, **cli_limits.GROUPS, **cli_users.GROUPS, **cli_wallet.GROUPS}
+GROUPS = {
+    **cli_keys.GROUPS, **cli_limits.GROUPS, **cli_files.GROUPS, **cli_users.GROUPS,
+    **cli_wallet.GROUPS,
+}  # fmt: skip
 for group, title in GROUPS.items():
     app.add_typer(group, name=title)
 app.command()(cli_users.audit)
@@ -58,7 +64,10 @@ Output = Annotated[
 ]
 
 
-@app.command(help="Run the server. Every option may also stand in the file or the environment.")
+@app.command(
+    help="Run the server. Every option may also stand in the file or the environment.\n\n"
+    "Example: helicone-appliance serve --port 8585 --data-dir /var/lib/helicone"
+)
 @takes_options
 def serve(flags: dict[str, str]) -> None:
     raise typer.Exit(run_server(flags))
@@ -121,7 +130,10 @@ def tail(
     region: Region = "us",
     as_json: AsJson = False,
 ) -> None:
-    """Show calls as they end, until Ctrl-C."""
+    """Show calls as they end, until Ctrl-C.
+
+    Example: helicone-appliance tail --json
+    """
     from appliance.commands_run import run_tail
 
     run_tail(option_flags(data_dir, config), region, as_json=as_json)
@@ -160,19 +172,26 @@ def export(
 
 app.command("import")(cli_import.import_records)
 app.command()(cli_report.report)
+app.command()(cli_prices.reprice)
+app.command("what-if")(cli_prices.what_if)
 app.command()(cli_report.doctor)
 app.command()(cli_report.mcp)
 app.command()(cli_backup.backup)
 app.command()(cli_backup.restore)
 app.command()(cli_backup.upgrade_check)
 app.command()(cli_program.dev)
+app.command()(cli_shell.completion)
+app.command()(cli_shell.man)
 # What stands behind the program's name is the program's.
 app.command(context_settings={"allow_interspersed_args": False})(cli_program.run)
 
 
 @app.command()
 def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """List the providers that are known and configured."""
+    """List the providers that are known and configured.
+
+    Example: helicone-appliance providers --json
+    """
     from appliance.commands_run import run_providers
 
     run_providers(option_flags(None, config), as_json=as_json)
@@ -181,20 +200,29 @@ def providers(config: ConfigFile = None, as_json: AsJson = False) -> None:
 @app.command()
 @asking
 def verify(asked: Asked) -> None:
-    """Check that journal, rows, bodies and ledger agree. Exit code 1 when they do not."""
+    """Check that journal, rows, bodies and ledger agree. Exit code 1 when they do not.
+
+    Example: helicone-appliance verify --data-dir /var/lib/helicone
+    """
     asked.value("verify", {})
 
 
 @app.command()
 @asking
 def rebuild(asked: Asked) -> None:
-    """Make the database anew from the journal and the lake."""
+    """Make the database anew from the journal and the lake.
+
+    Example: helicone-appliance rebuild --data-dir /var/lib/helicone
+    """
     asked.value("rebuild", {})
 
 
 @app.command()
 def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
-    """Say how the server is, or what lies in the directory. Exit code 1 unless all is well."""
+    """Say how the server is, or what lies in the directory. Exit code 1 unless all is well.
+
+    Example: helicone-appliance status --json
+    """
     from appliance.commands_run import run_status
 
     if not run_status(option_flags(data_dir, config), as_json=as_json):
@@ -204,7 +232,10 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson 
 @app.command()
 def selftest(as_json: AsJson = False) -> None:
     """Check this installation by using it: a server of its own, on loopback, in a directory of its
-    own. Exit code 1 when something failed."""
+    own. Exit code 1 when something failed.
+
+    Example: helicone-appliance selftest --json
+    """
     from appliance.commands_run import run_selftest
 
     if not run_selftest(as_json=as_json):
@@ -218,7 +249,10 @@ def version(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the version, and whether the modules that matter are compiled."""
+    """Print the version, and whether the modules that matter are compiled.
+
+    Example: helicone-appliance version --licences
+    """
     from appliance.commands_run import run_licences, run_version
 
     if licences:
@@ -257,6 +291,8 @@ def _run(given: list[str]) -> object:
         if flags is not None:
             return run_server(flags)
     command = typer.main.get_command(app)
+    if cli_shell.COMPLETE in os.environ:  # a shell asks what could stand here
+        cli_shell.answer_shells()
     return command.main(args=given, prog_name=PROGRAM, standalone_mode=False)
 
 

@@ -36,7 +36,10 @@ def keys_create(
     ] = False,
     org: Org = "",
 ) -> None:
-    """Make a key. It is shown once; only the key is printed when piped."""
+    """Make a key. It is shown once; only the key is printed when piped.
+
+    Example: helicone-appliance keys create laptop --write-only
+    """
     from appliance.commands_run import run_create_key
 
     given = {"name": name, "write_only": write_only, "rate_limited": rate_limited, "org": org}
@@ -49,7 +52,10 @@ def keys_list(
     asked: Asked,
     revoked: Annotated[bool, typer.Option("--revoked", help="Revoked keys as well.")] = False,
 ) -> None:
-    """List keys; what a key is cannot be shown again."""
+    """List keys; what a key is cannot be shown again.
+
+    Example: helicone-appliance keys list --revoked
+    """
     asked.value("keys.list", {"revoked": revoked})
 
 
@@ -59,7 +65,10 @@ def keys_revoke(
     asked: Asked,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, name or text.")],
 ) -> None:
-    """Take a key out of use; it is refused from the next request on."""
+    """Take a key out of use; it is refused from the next request on.
+
+    Example: helicone-appliance keys revoke laptop
+    """
     asked.value("keys.revoke", {"key": key})
 
 
@@ -72,6 +81,8 @@ def keys_import(
     """Take over Helicone's stored key hashes, so that deployed keys keep working.
 
     The file is an export of helicone_api_keys: api_key_hash, api_key_name, key_permissions, …
+
+    Example: helicone-appliance keys import helicone_api_keys.csv
     """
     from appliance.commands_run import read_import
 
@@ -84,14 +95,20 @@ def orgs_create(
     asked: Asked,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called.")],
 ) -> None:
-    """Make an organisation."""
+    """Make an organisation.
+
+    Example: helicone-appliance orgs create acme
+    """
     asked.value("orgs.create", {"name": name})
 
 
 @orgs.command("list")
 @asking
 def orgs_list(asked: Asked) -> None:
-    """List organisations."""
+    """List organisations.
+
+    Example: helicone-appliance orgs list --json
+    """
     asked.value("orgs.list", {})
 
 
@@ -124,14 +141,20 @@ def provider_keys_add(
 @provider_keys.command("list")
 @asking
 def provider_keys_list(asked: Asked, org: Org = "") -> None:
-    """List stored keys; what a key is cannot be shown again."""
+    """List stored keys; what a key is cannot be shown again.
+
+    Example: helicone-appliance provider-keys list --org acme
+    """
     asked.value("provider-keys.list", {"org": org})
 
 
 @provider_keys.command("rotate")
 @asking
 def provider_keys_rotate(asked: Asked, key: Key, org: Org = "") -> None:
-    """Enter the secret of a key anew, from stdin."""
+    """Enter the secret of a key anew, from stdin.
+
+    Example: helicone-appliance provider-keys rotate openai < key.txt
+    """
     given = {"key": key, "org": org, "secret": read_secret()}
     asked.value("provider-keys.rotate", given)
 
@@ -139,7 +162,10 @@ def provider_keys_rotate(asked: Asked, key: Key, org: Org = "") -> None:
 @provider_keys.command("remove")
 @asking
 def provider_keys_remove(asked: Asked, key: Key, org: Org = "") -> None:
-    """Take a key off file, with the proxy keys that stand in for it."""
+    """Take a key off file, with the proxy keys that stand in for it.
+
+    Example: helicone-appliance provider-keys remove openai
+    """
     asked.value("provider-keys.remove", {"key": key, "org": org})
 
 
@@ -155,7 +181,10 @@ def proxy_keys_create(
     ] = None,
     org: Org = "",
 ) -> None:
-    """Make a key that stands in for a stored one. It is shown once."""
+    """Make a key that stands in for a stored one. It is shown once.
+
+    Example: helicone-appliance proxy-keys create openai --name ci --limit "100;w=3600"
+    """
     given = {"key": key, "name": name, "limits": limits or [], "org": org}
     asked.value("proxy-keys.create", given)
 
@@ -163,7 +192,10 @@ def proxy_keys_create(
 @proxy_keys.command("list")
 @asking
 def proxy_keys_list(asked: Asked, org: Org = "") -> None:
-    """List proxy keys."""
+    """List proxy keys.
+
+    Example: helicone-appliance proxy-keys list --org acme
+    """
     asked.value("proxy-keys.list", {"org": org})
 
 
@@ -174,7 +206,10 @@ def proxy_keys_remove(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")],
     org: Org = "",
 ) -> None:
-    """Take a proxy key off file; it is refused from the next request on."""
+    """Take a proxy key off file; it is refused from the next request on.
+
+    Example: helicone-appliance proxy-keys remove 3f1c9a52-8a44-4f0e-9d5e-6b1f6f0c2a10
+    """
     asked.value("proxy-keys.remove", {"key": key, "org": org})
 
 
@@ -190,6 +225,8 @@ def vault_rotate(
 
     Older keys stay in the vault for what they have encrypted. With --new-master-key the next start
     needs the new one: before it, do the same with --region eu where that region is kept.
+
+    Example: helicone-appliance vault rotate --new-master-key < master.txt
     """
     given = {"master_key": read_secret().strip()} if new_master_key else {}
     asked.value("vault.rotate", given)

@@ -29,7 +29,10 @@ def limits_set(
 @limits.command("list")
 @asking
 def limits_list(asked: Asked, org: Org = "") -> None:
-    """List stored policies, in the order in which they are tried."""
+    """List stored policies, in the order in which they are tried.
+
+    Example: helicone-appliance limits list --org acme
+    """
     asked.value("limits.list", {"org": org})
 
 
@@ -40,7 +43,10 @@ def limits_remove(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="Its id, or its text.")],
     org: Org = "",
 ) -> None:
-    """Remove a stored policy."""
+    """Remove a stored policy.
+
+    Example: helicone-appliance limits remove "100;w=60;s=user" --org acme
+    """
     asked.value("limits.remove", {"policy": policy, "org": org})
 
 

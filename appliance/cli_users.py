@@ -23,7 +23,10 @@ def users_create(
     name: Annotated[str, typer.Option("--name", help="What they are called.")] = "",
     org: Org = "",
 ) -> None:
-    """Make a user. Prints a one-time link, good for 15 minutes, to set a password with."""
+    """Make a user. Prints a one-time link, good for 15 minutes, to set a password with.
+
+    Example: helicone-appliance users create ada@example.com --role admin
+    """
     given = {"email": email, "role": role, "name": name, "org": org}
     asked.value("users.create", given)
 
@@ -31,21 +34,30 @@ def users_create(
 @users.command("list")
 @asking
 def users_list(asked: Asked) -> None:
-    """List users with their organisations and roles."""
+    """List users with their organisations and roles.
+
+    Example: helicone-appliance users list --json
+    """
     asked.value("users.list", {})
 
 
 @users.command("reset")
 @asking
 def users_reset(asked: Asked, email: Email) -> None:
-    """Print a one-time link to set a new password. The old one and all sessions end at once."""
+    """Print a one-time link to set a new password. The old one and all sessions end at once.
+
+    Example: helicone-appliance users reset ada@example.com
+    """
     asked.value("users.reset", {"email": email})
 
 
 @users.command("remove")
 @asking
 def users_remove(asked: Asked, email: Email) -> None:
-    """Take a user off file. The last owner of an organisation stays."""
+    """Take a user off file. The last owner of an organisation stays.
+
+    Example: helicone-appliance users remove ada@example.com
+    """
     asked.value("users.remove", {"email": email})
 
 
@@ -55,7 +67,10 @@ def audit(
     limit: Annotated[int, typer.Option("--limit", help="The newest so many, up to 1000.")] = 100,
     org: Org = "",
 ) -> None:
-    """List who changed what, and when: settings, keys, people, deletions."""
+    """List who changed what, and when: settings, keys, people, deletions.
+
+    Example: helicone-appliance audit --limit 20 --org acme
+    """
     asked.value("audit", {"limit": limit, "org": org})
 
 
@@ -74,5 +89,7 @@ def delete(
 
     A span is SINCE/UNTIL in UTC: 2026-01-01/2026-02-01, or /2026-02-01 for all before.
     A running server begins at once; without one it is done by the next that starts.
+
+    Example: helicone-appliance delete user ada@example.com
     """
     asked.value("delete", {"kind": kind, "id": name, "org": org})

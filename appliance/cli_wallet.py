@@ -25,7 +25,10 @@ Reference = Annotated[str, typer.Option("--reference", help="What it was for.")]
 @wallet.command("show")
 @asking
 def wallet_show(asked: Asked, org: Org = "") -> None:
-    """Balance, holds, terms."""
+    """Balance, holds, terms.
+
+    Example: helicone-appliance wallet show --org acme
+    """
     asked.value("wallet.show", {"org": org})
 
 
@@ -38,7 +41,10 @@ def wallet_top_up(
     reference: Reference = "",
     org: Org = "",
 ) -> None:
-    """Money was paid in. Example: wallet top-up 25 --org acme --event-id pay_123"""
+    """Money was paid in.
+
+    Example: helicone-appliance wallet top-up 25 --org acme --event-id pay_123
+    """
     given = {"amount": amount, "event_id": event_id, "reference": reference, "org": org}
     asked.value("wallet.top-up", given)
 
@@ -52,7 +58,10 @@ def wallet_debit(
     reference: Reference = "",
     org: Org = "",
 ) -> None:
-    """Money goes back, at most what is neither spent nor held."""
+    """Money goes back, at most what is neither spent nor held.
+
+    Example: helicone-appliance wallet debit 5 --reference refund
+    """
     given = {"amount": amount, "event_id": event_id, "reference": reference, "org": org}
     asked.value("wallet.debit", given)
 
@@ -64,7 +73,10 @@ def wallet_credit_line(
     amount: Amount,
     org: Org = "",
 ) -> None:
-    """How far a wallet may go below nothing; 0 ends it."""
+    """How far a wallet may go below nothing; 0 ends it.
+
+    Example: helicone-appliance wallet credit-line 25 --org acme
+    """
     asked.value("wallet.credit-line", {"amount": amount, "org": org})
 
 
@@ -76,7 +88,10 @@ def wallet_allow(
     model: Annotated[str, typer.Argument(metavar="MODEL")],
     org: Org = "",
 ) -> None:
-    """Pay for a model from credits again, though the cost of a call could not be told once."""
+    """Pay for a model from credits again, though the cost of a call could not be told once.
+
+    Example: helicone-appliance wallet allow openai gpt-4o
+    """
     given = {"provider": provider, "model": model, "org": org}
     asked.value("wallet.allow", given)
 
@@ -84,7 +99,10 @@ def wallet_allow(
 @wallet.command("flags")
 @asking
 def wallet_flags(asked: Asked, org: Org = "") -> None:
-    """List what somebody should look at: calls whose cost could not be told, budgets passed."""
+    """List what somebody should look at: calls whose cost could not be told, budgets passed.
+
+    Example: helicone-appliance wallet flags --org acme
+    """
     asked.value("wallet.flags", {"org": org})
 
 
@@ -104,7 +122,7 @@ def budgets_set(
 ) -> None:
     """Set a limit, or change one: what was spent stays counted.
 
-    Example: budgets set property:team 100 --per month --value search
+    Example: helicone-appliance budgets set property:team 100 --per month --value search
     """
     given = {"scope": scope, "limit": limit, "period": period, "value": only, "org": org}
     asked.value("budgets.set", given)
@@ -113,7 +131,10 @@ def budgets_set(
 @budgets.command("list")
 @asking
 def budgets_list(asked: Asked, org: Org = "") -> None:
-    """List limits, with what was spent and is held in the period that runs."""
+    """List limits, with what was spent and is held in the period that runs.
+
+    Example: helicone-appliance budgets list --org acme
+    """
     asked.value("budgets.list", {"org": org})
 
 
@@ -124,5 +145,8 @@ def budgets_remove(
     budget: Annotated[str, typer.Argument(metavar="ID", help="See: budgets list.")],
     org: Org = "",
 ) -> None:
-    """Remove a limit."""
+    """Remove a limit.
+
+    Example: helicone-appliance budgets remove 7 --org acme
+    """
     asked.value("budgets.remove", {"budget": budget, "org": org})

@@ -17,7 +17,7 @@ from appliance.control_wire import Columns, RowConverter
 from appliance.output import ResultRows
 
 # What is written down though it is not done to the state alone.
-AUDITED = frozenset({*RING_COMMANDS, *WALLET_COMMANDS, "vault.rotate"})
+AUDITED = frozenset({*RING_COMMANDS, *WALLET_COMMANDS, "reprice", "vault.rotate"})
 Progress = Callable[[dict[str, Any]], None]
 
 

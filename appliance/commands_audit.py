@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TOLD: Final = (
     "name", "role", "provider", "base_url", "policy", "write_only", "rate_limited", "amount",
-    "reason", "model", "limits", "kind",
+    "reason", "model", "limits", "kind", "since", "until",
 )  # fmt: skip
 READING: Final = (".list", ".explain", ".show", ".flags")
 

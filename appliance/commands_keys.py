@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from appliance.commands_datasets import DATASET_COMMANDS
 from appliance.commands_delete import DELETE_COMMANDS
 from appliance.commands_limits import LIMIT_COMMANDS
 from appliance.commands_orgs import (
@@ -21,6 +22,7 @@ from appliance.commands_orgs import (
     find_key,
     organization_id,
 )
+from appliance.commands_prompts import PROMPT_COMMANDS
 from appliance.commands_users import USER_COMMANDS
 from appliance.core.keys import generate_key, hash_key, is_key_hash
 from appliance.core.provider_key_input import looks_ours
@@ -93,6 +95,8 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
     **LIMIT_COMMANDS,
     **USER_COMMANDS,
     **DELETE_COMMANDS,
+    **PROMPT_COMMANDS,
+    **DATASET_COMMANDS,
     "keys.create": create_key,
     "keys.list": list_keys,
     "keys.revoke": revoke_key,
@@ -101,7 +105,10 @@ STATE_COMMANDS: dict[str, Callable[["State", Mapping[str, Any]], Any]] = {
 
 
 # They change nothing: nothing has to be known anew behind them.
-READING_COMMANDS = frozenset({"keys.list", "orgs.list", "limits.list", "users.list", "audit"})
+READING_COMMANDS = frozenset({
+    "keys.list", "orgs.list", "limits.list", "users.list", "audit", "prompts.list", "prompts.show",
+    "datasets.list",
+})  # fmt: skip
 
 
 def shown(row: "ApiKey") -> dict[str, Any]:

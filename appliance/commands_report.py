@@ -34,7 +34,7 @@ def run_report(flags: Mapping[str, str], region: str, wanted: Wanted) -> None:
     """Print or write it. Raises Refusal, OutputError."""
     month = usage_report.month_of(wanted.month, datetime.now(UTC))
     with open_source(load_config(flags), region) as source:
-        sql = usage_report.statement(month, wanted.by, _organization(source, wanted.org))
+        sql = usage_report.statement(month, wanted.by, organization_of(source, wanted.org))
         with source.query(sql) as result:
             rows = [usage_report.row_of(row) for row in all_rows(result)]
             stale_ms = result.ending.get("stale_by_ms")
@@ -69,7 +69,7 @@ def _texts(row: list[Any]) -> list[Any]:
     return [f"{value:f}" if isinstance(value, Decimal) else value for value in row]
 
 
-def _organization(source: Source, org: str) -> str:
+def organization_of(source: Source, org: str) -> str:
     """Its id, "" for all. Raises Refusal 404, 409."""
     if not org:
         return ""

@@ -57,6 +57,8 @@ FAILURES = (QueryFailed, QueryCancelled, AnalyticsFailed)
 REOPEN_WAIT_S = 10.0
 SEGMENT_WAIT_S = 10.0  # for the current segment of the journal to be closed
 Maintenance = Callable[["Region"], Awaitable[object]]
+# With what was given, and for progress the reply.
+RegionWork = Callable[["Region", Mapping[str, Any], ControlReply], Awaitable[object]]
 
 READERS: Final = 4
 _threads = trio.CapacityLimiter(READERS)
@@ -200,6 +202,7 @@ class Commands:
         status: Callable[[], dict[str, Any]],
         base: Callable[[], str] = str,
         erase_soon: Callable[[str], None] = lambda region: None,
+        work: Mapping[str, RegionWork] | None = None,
     ) -> None:
         self._regions = regions
         self._rings = rings
@@ -208,6 +211,7 @@ class Commands:
         self._status = status
         self._base = base
         self._erase_soon = erase_soon
+        self._work = work or {}
 
     def table(self) -> dict[str, Command]:
         """Command name → what it does."""
@@ -225,6 +229,8 @@ class Commands:
             found[name] = self._wallet_command(name)
         for name, action in self._maintain.items():
             found[name] = self._maintenance(action)
+        for name, done in self._work.items():
+            found[name] = self._region_work(name, done)
         return found
 
     def _region(self, arguments: Mapping[str, Any]) -> Region:
@@ -299,6 +305,8 @@ class Commands:
             await self._write_down(region, name, arguments, value)
             if name == "delete":
                 self._erase_soon(region)
+            if name == "prompts.import":
+                self._regions[region].prompts.forget()
             await reply.value(value)
 
         return run
@@ -378,6 +386,15 @@ class Commands:
     def _maintenance(self, action: Maintenance) -> Command:
         async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
             value = await action(self._region(arguments))
+            await reply.value(value)
+
+        return run
+
+    def _region_work(self, name: str, work: RegionWork) -> Command:
+        async def run(arguments: dict[str, Any], reply: ControlReply) -> None:
+            region = self._region(arguments)
+            value = await work(region, arguments, reply)
+            await self._write_down(region.name, name, arguments, value)
             await reply.value(value)
 
         return run

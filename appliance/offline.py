@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 import trio
 
-from appliance import assembly
+from appliance import assembly, commands_datasets, repricing
 from appliance.actors.catch_up import CaughtUp, catch_up
 from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.provider_keys import ProviderKeys
@@ -160,6 +160,10 @@ class Offline:
             return self._rebuild(lambda frames: progress({"done": frames}))
         if command == "import":
             return trio.run(self._import, arguments)
+        if command in (repricing.COMMAND, repricing.DRY):
+            return trio.run(self._reprice, arguments, progress, command == repricing.DRY)
+        if command == commands_datasets.COMMAND:
+            return commands_datasets.show_rows(self.state, self._vault, arguments)
         if command == "limits.explain":
             return self._explain_limit(arguments)
         if command == "vault.rotate":
@@ -188,20 +192,55 @@ class Offline:
             writer.write(data)
             return blob_parts(writer)
 
+        async def take(journal: Journal) -> dict[str, Any]:
+            value, _ = await take_records(
+                arguments.get("records") or (), org, journal.append, store
+            )
+            return value
+
+        return await self._journaled(take, "import_unsafe")
+
+    async def _reprice(
+        self, arguments: dict[str, Any], progress: Callable[..., None], dry: bool
+    ) -> dict[str, Any]:
+        """With the book of this configuration, as the next server would have it."""
+        price = assembly.book_of(self._config).price
+        if dry:
+            return await repricing.reprice_query(self.query, price, arguments, progress, None)
+
+        async def correct(journal: Journal) -> dict[str, Any]:
+            return await repricing.reprice_query(
+                self.query, price, arguments, progress, journal.append
+            )
+
+        return await self._journaled(correct, "reprice_unsafe")
+
+    async def _journaled(
+        self, work: Callable[[Journal], Awaitable[dict[str, Any]]], unsafe: str
+    ) -> dict[str, Any]:
+        """What writes into a segment of its own, which is closed when this returns. Raises Refusal
+        with the code `unsafe` where the journal could not be written, and what `work` raises."""
+        if self._read_only:
+            raise Refusal(400, "read_only", f"{self._directory} cannot be written to")
         journal = Journal.open(
             self._directory, region=self._region, keyring=self._keys,
             before_sync=self._blobs.sync,
         )  # fmt: skip
+        value: dict[str, Any] = {}
+        failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             await nursery.start(journal.run)
             try:
-                rows = arguments.get("records") or ()
-                value, _ = await take_records(rows, org, journal.append, store)
+                value = await work(journal)
+            except Exception as error:  # none may cross the nursery: it would come out as a group
+                failure = error
             finally:
                 await journal.close()  # noqa: ASYNC102 - bounded in itself
+        if failure is not None:
+            raise failure
         if journal.degraded:
-            raise Refusal(503, "import_unsafe", f"the journal is degraded: {journal.degraded}")
-        if self._analytics is not None:  # it would not know of them
+            raise Refusal(503, unsafe, f"the journal is degraded: {journal.degraded}")
+        if self._analytics is not None:  # it would not know of what was written
             self._analytics.close()
             self._analytics = None
         return value

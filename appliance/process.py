@@ -18,7 +18,7 @@ from functools import partial
 
 import trio
 
-from appliance import assembly, maintenance, resident
+from appliance import assembly, maintenance, repricing, resident
 from appliance.actors.eraser import Eraser
 from appliance.actors.key_ring import KeyRingTask
 from appliance.actors.provider_keys import ProviderKeys
@@ -36,6 +36,7 @@ from appliance.banner import banner, local_url, server_url
 from appliance.commands_users import first_link
 from appliance.config import Config, raise_file_limit
 from appliance.control_commands import Commands
+from appliance.dataset_pages import dataset_work
 from appliance.door.asgi import FullLane
 from appliance.door.control import serve_control
 from appliance.door.listener import Door
@@ -254,6 +255,7 @@ class Server:
             partial(live_status, self),
             self.url,
             self.erase_soon,
+            {**repricing.work(lambda: self.house.price), **dataset_work(self.rings)},
         ).table()
         for region in self.regions.values():
             path = region.directory / "control.sock"

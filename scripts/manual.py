@@ -17,9 +17,11 @@ import typer
 from appliance.api import app as api
 from appliance.api.paths import PERMISSIONS
 from appliance.cli import PROGRAM, app
+from appliance.cli_exits import exit_codes
 from appliance.cli_options import _default
 from appliance.config import Config
 from appliance.config_options import Option, options_of
+from appliance.man_page import leaves
 
 WORDS: Final = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 FOLDER = Path(__file__).parents[1] / "ui" / "manual"
@@ -39,19 +41,9 @@ def pages() -> dict[str, str]:
 
 def commands() -> str:
     parts = [intro("commands")]
-    for path, command in sorted(command_tree(typer.main.get_command(app), ())):
+    for path, command in sorted(leaves(typer.main.get_command(app), ())):
         parts.append(_command(" ".join(path), command))
     return "\n\n".join(parts)
-
-
-def command_tree(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
-    """Every command that does something, with its words."""
-    inner = getattr(command, "commands", None)
-    if inner is None:
-        yield path, command
-        return
-    for name, one in inner.items():
-        yield from command_tree(one, (*path, name))
 
 
 def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer has its own click
@@ -73,6 +65,7 @@ def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer has its ow
             "```sh\n", f"```sh\n{PROGRAM} "
         ))  # fmt: skip
     parts += note("commands", name)
+    parts.append(exit_codes(name))
     return "\n\n".join(parts)
 
 

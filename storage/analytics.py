@@ -139,7 +139,8 @@ class Analytics:
             self._show(
                 replace(
                     views,
-                    edited=views.edited or bool(batch.edits),
+                    edited=views.edited or len(batch.edits) > batch.costs,
+                    repriced=views.repriced or batch.costs > 0,
                     superseded=views.superseded or replaced,
                     hidden=views.hidden or bool(deleted),
                 )
@@ -300,10 +301,12 @@ class Analytics:
             self._note_position(self.position)
         self._rows.forget_hidden(replace(views, hidden=False))
         self._run(f"UPDATE {STORE}.ingest_state SET lake_generation = {self._generation_of(views)}")
+        edits = f"FROM ({everything(views, 'edits', ('kind',))}) WHERE kind"
         return self._create_views(
             replace(
                 views,
-                edited=self._rows.any(everything(views, "edits", ("1",))),
+                edited=self._rows.any(f"{edits} <> 'cost'"),
+                repriced=self._rows.any(f"{edits} = 'cost'"),
                 superseded=self._rows.any(f"SELECT 1 FROM {STORE}.superseded"),
                 hidden=self._rows.any(f"SELECT 1 FROM {STORE}.hidden"),
             )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from storage.arrow_block import Block
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
-from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
+from storage.rows import BODY_COLUMNS, EDIT_COLUMNS, REQUEST_COLUMNS
 
 Row = tuple[Any, ...]
 
@@ -19,6 +19,7 @@ _REQUEST, _RESPONSE = (
 )
 assert _RESPONSE == _REQUEST + 1
 _TRACE = _NAMES.index("trace_id")
+_KIND = [name for name, _ in EDIT_COLUMNS].index("kind")
 _ERROR = _NAMES.index("derive_error")
 ROW_BYTES_MAX = 2**30
 TOO_LARGE = "MemoryError: the bodies are too large for the database's memory"
@@ -50,10 +51,16 @@ class Batch:
         self.spans = 0  # rows with ids of OpenTelemetry, which no other row has
         self.blocks: dict[str, Block] = {}
         self.restored_rows = 0  # of one that was built in another process
+        self.restored_costs = 0
         self._exchanges: dict[bytes, tuple[Row, Row]] = {}
 
     def __len__(self) -> int:
         return self.restored_rows or len(self._exchanges) + len(self.edits) + len(self.deletions)
+
+    @property
+    def costs(self) -> int:
+        """How many of the edits correct a cost."""
+        return self.restored_costs or sum(bool(row) and row[_KIND] == "cost" for row in self.edits)
 
     def add(self, rows: FrameRows, flags: int) -> None:
         if rows.request is not None and rows.body is not None:

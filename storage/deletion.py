@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.frames import (
+    KIND_COST,
     KIND_DELETION,
     KIND_ERASED,
     KIND_EXCHANGE,
@@ -35,7 +36,7 @@ from storage.segment import segment_numbers
 
 CREATED = "request_created_at"
 MATCHED = ["exchange_id", "organization_id", "user_id", "session_id", CREATED]
-EDITS = frozenset((KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY))
+EDITS = frozenset((KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY, KIND_COST))
 
 _meta_decoder = msgspec.msgpack.Decoder(tuple[dict[str, Any], list[Part], list[Part]])
 _map_decoder = msgspec.msgpack.Decoder(dict[str, Any])

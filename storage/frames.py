@@ -12,6 +12,8 @@ import msgspec
 import zstandard
 
 KIND_EXCHANGE, KIND_SCORE, KIND_FEEDBACK, KIND_PROPERTY, KIND_DELETION, KIND_ERASED = range(1, 7)
+KIND_COST = 7  # a cost that was worked out anew; the newest kind is KIND_LAST
+KIND_LAST = KIND_COST
 FLAG_SUPERSEDES = 1  # a row with this exchange_id may exist already: this one replaces it
 FLAG_REWRITTEN = 2  # written again after a failed write: dropped when its exchange_id is known
 

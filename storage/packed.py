@@ -28,6 +28,7 @@ def describe(batch: Batch, buffers: list[memoryview]) -> Description:
         "largest_bytes": batch.largest_bytes,
         "spans": batch.spans,
         "edits": len(batch.edits),
+        "costs": batch.costs,
         "deletions": batch.deletions,
         "rewritten": list(batch.rewritten),
         "superseding": [(key, *position) for key, position in batch.superseding.items()],
@@ -48,6 +49,7 @@ def restore(description: Mapping[str, Any], memory: bytearray) -> Batch:
     batch.largest_bytes = description["largest_bytes"]
     batch.spans = description["spans"]
     batch.edits = [()] * description["edits"]
+    batch.restored_costs = description["costs"]
     batch.deletions = [tuple(row) for row in description["deletions"]]
     batch.rewritten = set(description["rewritten"])
     batch.superseding = {

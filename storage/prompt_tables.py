@@ -26,6 +26,10 @@ class TooManyPrompts(ValueError):  # noqa: N818 - whoever asked is told
     """A bound is reached."""
 
 
+class VersionDiffers(ValueError):  # noqa: N818 - whoever asked is told
+    """A version of this number is there, and says something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     id: str
@@ -125,6 +129,42 @@ def add_version(
     if environment:
         set_environment(connection, org, of.prompt_id, version, environment)
     return version
+
+
+def put_version(connection: sqlite3.Connection, org: str, prompt: Prompt, version: Version) -> bool:
+    """A version that was made elsewhere, under its prompt's id and its own number; both come back
+    where they were deleted. The environments are as the version has them. False: it was there.
+    Raises TooManyPrompts, VersionDiffers."""
+    if find_prompt(connection, org, prompt.id) is None:
+        if _count(connection, "prompts", org) >= PROMPTS_MAX:
+            raise TooManyPrompts(f"at most {PROMPTS_MAX} prompts are kept")
+        connection.execute(
+            "INSERT INTO prompts VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT DO UPDATE SET"
+            " name = excluded.name, tags = excluded.tags, deleted_at_us = NULL",
+            (prompt.id, org, prompt.name, json.dumps(list(prompt.tags)), _now_us()),
+        )
+    row = connection.execute(
+        "SELECT id, body, deleted_at_us FROM prompt_versions WHERE organization_id = ?"
+        " AND prompt_id = ? AND major = ? AND minor = ?",
+        (org, prompt.id, version.major, version.minor),
+    ).fetchone()
+    if row is None:
+        count = "SELECT count(*) FROM prompt_versions WHERE organization_id = ? AND prompt_id = ?"
+        if connection.execute(count, (org, prompt.id)).fetchone()[0] >= VERSIONS_MAX:
+            raise TooManyPrompts(f"at most {VERSIONS_MAX} versions of a prompt are kept")
+        number, body = (version.major, version.minor), json.loads(version.body)
+        message = version.commit_message
+        version_id = _insert(connection, org, prompt.id, number, message, body, ())
+    elif json.loads(row[1]) != json.loads(version.body):
+        raise VersionDiffers
+    else:
+        version_id = row[0]
+        connection.execute(
+            "UPDATE prompt_versions SET deleted_at_us = NULL WHERE id = ?", (version_id,)
+        )
+    for environment in version.environments:
+        set_environment(connection, org, prompt.id, version_id, environment)
+    return row is None or row[2] is not None
 
 
 def find_prompts(connection: sqlite3.Connection, org: str) -> list[Prompt]:

@@ -111,8 +111,10 @@ BODY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("frame_offset", "BIGINT"),
 )
 
-# kind is `score`, `feedback` or `property`; a score's value is in number, a property's in text. The
-# text of a score that was given as true or false is `boolean`.
+# kind is `score`, `feedback`, `property` or `cost`; a score's value is in number, a property's in
+# text. The text of a score that was given as true or false is `boolean`. That of a cost is what a
+# call costs by another price list, as pico-USD, price_source and price_version with a blank between
+# them: a DOUBLE would not hold it exactly.
 EDIT_COLUMNS: tuple[tuple[str, str], ...] = (
     ("organization_id", "UUID"),
     ("exchange_id", "UUID"),

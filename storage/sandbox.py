@@ -220,7 +220,11 @@ def prepare(
         for statement in _hot_tables(job.hot, paths):
             connection.execute(statement)
         state = ViewState(
-            lake, edited=job.hot.edited, superseded=job.hot.superseded, hidden=job.hot.hidden
+            lake,
+            edited=job.hot.edited,
+            repriced=job.hot.repriced,
+            superseded=job.hot.superseded,
+            hidden=job.hot.hidden,
         )
         for statement in create_tables_of(job.organization, state, bodies=asked.bodies):
             connection.execute(statement)

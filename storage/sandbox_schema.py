@@ -70,6 +70,8 @@ _COMMENTS: Final = {
     "feedback": "true is a thumb up",
     "feedback_at": "UTC",
     "boolean_scores": "names of scores that were given as true or false",
+    "recorded_cost_usd": "USD as first recorded; another than cost_usd where it was corrected",
+    "repriced_at": "UTC; when reprice corrected the cost last",
     "request": "the body as text; base64 where its type ends with ;base64",
     "response": "the body as text; base64 where its type ends with ;base64",
     "request_type": "Content-Type of the body",
@@ -85,6 +87,8 @@ _MADE: Final = (
     ("feedback", "BOOLEAN"),
     ("feedback_at", "TIMESTAMP"),
     ("boolean_scores", "VARCHAR[]"),
+    ("recorded_cost_usd", "DECIMAL(38,12)"),
+    ("repriced_at", "TIMESTAMP"),
 )
 _CHANGED: Final = {
     "attempts": ATTEMPT_TYPE.replace("cost_pico BIGINT", "cost_usd DECIMAL(38,12)"),

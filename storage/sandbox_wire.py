@@ -43,6 +43,7 @@ class Hot:
 
     files: dict[str, list[int]] = field(default_factory=dict)
     edited: bool = False
+    repriced: bool = False
     superseded: bool = False
     hidden: bool = False
     has_bodies: bool = False

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from storage.frames import KIND_ERASED, KIND_EXCHANGE, PAYLOAD_BYTES_MAX
+from storage.frames import KIND_ERASED, KIND_EXCHANGE, KIND_LAST, PAYLOAD_BYTES_MAX
 from storage.vault import SegmentKeys, VaultError
 
 FORMAT_VERSION = 1
@@ -180,7 +180,7 @@ def plausible(head: bytes) -> bool:
     length: int
     word, _, length, _, _ = FRAME.unpack_from(head)
     kind = word >> 16 & 0xFF
-    known = KIND_EXCHANGE <= kind <= KIND_ERASED
+    known = KIND_EXCHANGE <= kind <= KIND_LAST
     return word & 0xFFFF == FRAME_WORD and known and 0 < length <= STORED_BYTES_MAX
 
 

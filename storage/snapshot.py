@@ -184,6 +184,7 @@ class HotSnapshot:
         marks = Hot(
             files,
             edited=views.edited,
+            repriced=views.repriced,
             superseded="superseded" in files,
             hidden="hidden" in files,
             has_bodies=bodies,

@@ -11,6 +11,7 @@ import msgspec
 
 from storage.batch import FrameRows, Row
 from storage.frames import (
+    KIND_COST,
     KIND_DELETION,
     KIND_EXCHANGE,
     KIND_FEEDBACK,
@@ -24,7 +25,10 @@ from storage.frames import (
 )
 from storage.rows import BODY_COLUMNS, REQUEST_COLUMNS
 
-EDIT_KINDS = {KIND_SCORE: "score", KIND_FEEDBACK: "feedback", KIND_PROPERTY: "property"}
+EDIT_KINDS = {
+    KIND_SCORE: "score", KIND_FEEDBACK: "feedback", KIND_PROPERTY: "property", KIND_COST: "cost",
+}  # fmt: skip
+TEXTS = (KIND_PROPERTY, KIND_COST)  # their value is a text
 ERROR_LENGTH_MAX = 300
 # Of a coded body so much may become of each byte that it is treated as large (64 KiB of gzip often
 # hold 1 MiB; the most that is taken off is 200 : 1).
@@ -197,8 +201,8 @@ class FrameDeriver:
 def _edit_row(frame: Frame) -> Row:
     edit = msgspec.msgpack.decode(frame.payload)
     value = edit["value"]
-    number = float(value) if frame.kind != KIND_PROPERTY and value is not None else None
-    text = str(value) if frame.kind == KIND_PROPERTY and value is not None else edit.get("text")
+    number = float(value) if frame.kind not in TEXTS and value is not None else None
+    text = str(value) if frame.kind in TEXTS and value is not None else edit.get("text")
     return (
         frame.org, edit["exchange_id"], edit.get("request_id"), EDIT_KINDS[frame.kind],
         edit["name"], text, number, edit["edited_at_us"], *frame.position,

@@ -56,9 +56,13 @@ class PromptBook:
         try:
             return await self._tables.write(work)
         finally:
-            self._changes += 1
-            self._kept.clear()
-            self._bytes = 0
+            self.forget()
+
+    def forget(self) -> None:
+        """Prompts were changed: what is kept may be old."""
+        self._changes += 1
+        self._kept.clear()
+        self._bytes = 0
 
     async def find(
         self, org: bytes, prompt_id: str, version_id: str = "", environment: str = ""

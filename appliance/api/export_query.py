@@ -12,7 +12,13 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from appliance.api.filter_fields import REQUEST_TABLES
-from appliance.api.request_query import BODIES_WITHIN, OLDEST_FIRST, Statement, source_of
+from appliance.api.request_query import (
+    BODIES_WITHIN,
+    OLDEST_FIRST,
+    Statement,
+    ids_source_of,
+    source_of,
+)
 from appliance.api.request_rows import COLUMNS
 from appliance.core.filter_values import Json
 from appliance.core.filters import Parameters, compile_filter
@@ -74,7 +80,7 @@ def found_statement(span: Span, last: str) -> Statement:
         first = f"CAST({parameters.add(span.after or str(_FIRST[1]))} AS UUID)"
         few = BODIES_WITHIN.format(first=first, last=end)
     return (
-        f"{few}SELECT r.exchange_id FROM {source_of(where, OLDEST_FIRST)} WHERE {where}"
+        f"{few}SELECT r.exchange_id FROM {ids_source_of(where, OLDEST_FIRST)} WHERE {where}"
         f" AND r.exchange_id <= {end} ORDER BY r.exchange_id",
         parameters.values,
     )
@@ -99,7 +105,7 @@ def size_statement(span: Span) -> Statement:
     where = _where(span, parameters)
     return (
         "SELECT count(*), CAST(coalesce(sum(coalesce(r.request_bytes, 0)"
-        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM {source_of(where)}"
+        f" + coalesce(r.response_bytes, 0)), 0) AS BIGINT) FROM {ids_source_of(where)}"
         f" WHERE {where}",
         parameters.values,
     )

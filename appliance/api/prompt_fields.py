@@ -1,8 +1,6 @@
 """What prompt endpoints take and show (backend.md 1.5): fields by hand, rows as Helicone names
 them."""
 
-import difflib
-import json
 import re
 from typing import Any, Final
 
@@ -12,6 +10,7 @@ from fastapi import Request
 from appliance.api.incoming import invalid
 from appliance.api.links import signed_link
 from appliance.api.reply import iso_time
+from appliance.core import prompt_diff
 from appliance.core.access import Identity
 from storage.prompt_tables import Prompt, Version
 
@@ -100,11 +99,5 @@ def shown_version(
 
 def difference(old: Version, new: Version) -> str:
     """Unified, of the bodies as indented JSON."""
-
-    def lines(version: Version) -> list[str]:
-        value = json.loads(version.body)
-        return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
-
     before, after = (f"{one.prompt_id} {one.major}.{one.minor}" for one in (old, new))
-    found = difflib.unified_diff(lines(old), lines(new), before, after, lineterm="")
-    return "\n".join(found)
+    return prompt_diff.difference(before, old.body, after, new.body)

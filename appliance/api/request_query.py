@@ -59,6 +59,7 @@ BODIES_WITHIN: Final = (
 )
 
 # Columns that edits change.
+COST: Final = "r.cost_usd"
 EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
 
 Statement = tuple[str, list[Any]]
@@ -96,7 +97,7 @@ def list_statement(
         where += f" AND r.exchange_id BETWEEN {first} AND {last}"
         few = BODIES_WITHIN.format(first=first, last=last)
     return (
-        f"{few}SELECT r.exchange_id FROM {source_of(where, order)}{join} WHERE {where}"
+        f"{few}SELECT r.exchange_id FROM {ids_source_of(where, order)}{join} WHERE {where}"
         f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
         parameters.values,
     )
@@ -109,7 +110,7 @@ def within_statement(body: dict[str, Any], org: bytes, look: Look) -> Statement:
     where = _where(body, org, parameters, bodies=False)
     where += _place(body, _order(body.get("sort"), Parameters()), look, parameters)
     return (
-        f"SELECT min(r.exchange_id), max(r.exchange_id) FROM {source_of(where)} WHERE {where}",
+        f"SELECT min(r.exchange_id), max(r.exchange_id) FROM {ids_source_of(where)} WHERE {where}",
         parameters.values,
     )
 
@@ -160,10 +161,18 @@ def rows_statement(exchange_ids: list[str], columns: Sequence[str] = COLUMNS) ->
 
 
 def source_of(*parts: str) -> str:
-    """What to select from where these parts of a statement say all that it asks of a row: the join
-    with edits costs every query that has no use for it."""
+    """What to select from where these parts of a statement say all that it asks of a row but for
+    its cost: the join with edits costs every query that has no use for it."""
     if any(name in part for part in parts for name in EDITED):
         return "requests AS r"
+    return "costed_requests AS r"
+
+
+def ids_source_of(*parts: str) -> str:
+    """The same for whoever asks for nothing beside these parts: costs too may have been corrected,
+    all of them."""
+    if any(name in part for part in parts for name in (*EDITED, COST)):
+        return source_of(*parts)
     return "oldest_requests AS r" if OLDEST_FIRST in parts else "unedited_requests AS r"
 
 
@@ -193,7 +202,7 @@ def count_statement(body: dict[str, Any], org: bytes) -> Statement:
     """How many rows the same filter finds. Raises Refusal 422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
-    return f"SELECT count(*) FROM {source_of(where)} WHERE {where}", parameters.values
+    return f"SELECT count(*) FROM {ids_source_of(where)} WHERE {where}", parameters.values
 
 
 def one_statement(request_id: str, org: bytes) -> Statement:

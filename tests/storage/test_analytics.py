@@ -16,6 +16,7 @@ from storage.analytics import Analytics, AnalyticsFailed, set_aside
 from storage.batch import Batch
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
 from tests.storage.analytics_rows import (
+    T0_US,
     ask,
     batch_of,
     body_row,
@@ -198,6 +199,53 @@ def test_edits_show_and_the_newest_wins(analytics: Analytics) -> None:
     analytics.ingest(batch_of([77]), Position(1, 3))
     sql = "SELECT scores['before its exchange'] FROM requests WHERE properties['N'] = '77'"
     assert ask(analytics, sql) == [(1.0,)]
+
+
+COSTS = (
+    "SELECT cost_usd::VARCHAR, recorded_cost_usd::VARCHAR, price_source, price_version,"
+    " epoch_us(repriced_at) - {} FROM {} ORDER BY exchange_id"
+)
+
+
+@pytest.mark.parametrize("view", ["requests", "costed_requests"])
+def test_the_newest_correction_of_a_cost_counts(analytics: Analytics, view: str) -> None:
+    analytics.ingest(
+        batch_of([1, 2, 3], price_source="overlay", price_version="v1"), Position(1, 1)
+    )
+    sql = COSTS.format(T0_US, view)
+    before = ask(analytics, sql)
+    assert before[0] == ("0.000001000001", "0.000001000001", "overlay", "v1", None)
+    analytics.ingest(
+        edits_of(
+            edit_row(1, "cost", "", "9 user:9 v9", at=5),
+            edit_row(1, "cost", "", "9223372036854775807 user:1 v2", at=9),
+            edit_row(1, "cost", "", "7 user:7 v7", at=7),
+            edit_row(2, "cost", "", "no number", at=9),
+        ),
+        Position(1, 2),
+    )
+    corrected, unread, kept = ask(analytics, sql)
+    assert corrected == ("9223372.036854775807", "0.000001000001", "user:1", "v2", 9)
+    assert (unread[:4], kept) == (before[1][:4], before[2])
+    # What was corrected is no score and no property, and one who wants ids alone does not pay.
+    assert ask(analytics, "SELECT DISTINCT scores, feedback FROM requests") == [({}, None)]
+    (plan,) = ask(analytics, "EXPLAIN SELECT exchange_id FROM unedited_requests")
+    assert "hot_edits" not in plan[1]
+    (plan,) = ask(analytics, f"EXPLAIN SELECT cost_usd FROM {view}")
+    assert "hot_edits" in plan[1]
+
+
+def test_corrections_show_after_a_restart_and_beside_scores(tmp_path: Path) -> None:
+    first = opened(tmp_path / "a.duckdb")
+    first.ingest(batch_of([1, 2]), Position(1, 1))
+    first.ingest(edits_of(edit_row(1, "cost", "", "5 user:1 v")), Position(1, 2))
+    first.close()
+    second = opened(tmp_path / "a.duckdb")
+    sql = "SELECT cost_usd::VARCHAR, scores FROM requests ORDER BY exchange_id"
+    assert ask(second, sql) == [("0.000000000005", {}), ("0.000001000002", {})]
+    second.ingest(edits_of(edit_row(2, "score", "s", 2.0)), Position(1, 3))
+    assert ask(second, sql) == [("0.000000000005", {}), ("0.000001000002", {"s": 2.0})]
+    second.close()
 
 
 def test_edits_show_after_a_restart(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from storage.blobs import Blobs
 from storage.deletion import Selector
 from storage.frames import (
     FLAG_REWRITTEN,
+    KIND_COST,
     KIND_DELETION,
     KIND_ERASED,
     KIND_EXCHANGE,
@@ -53,9 +54,9 @@ def _secret(number: int) -> bytes:
     return exchange(number, START_US, user_id=PLANTED, **texts)
 
 
-def _comment(of: bytes) -> tuple[int, int, bytes]:
+def _comment(of: bytes, kind: int = KIND_SCORE) -> tuple[int, int, bytes]:
     edit = {"exchange_id": of, "request_id": None, "name": PLANTED, "value": 1.0}
-    return KIND_SCORE, 0, msgspec.msgpack.encode({**edit, "edited_at_us": START_US})
+    return kind, 0, msgspec.msgpack.encode({**edit, "edited_at_us": START_US})
 
 
 def _intents(*exchange_ids: bytes) -> list[tuple[int, int, bytes]]:
@@ -144,6 +145,15 @@ def test_cut_short_at_any_step_it_resumes(tmp_path: Path, keys: SegmentKeys | No
         if finished:
             break
     assert number > 10
+
+
+def test_a_correction_of_a_cost_goes_with_its_call(tmp_path: Path):
+    write_segment(tmp_path, [_secret(1), _comment(COLD, KIND_COST), *_intents(COLD)])
+    write_segment(tmp_path, [exchange(2)])
+    deletion.apply(open_lake(tmp_path))
+    assert PLANTED.encode() not in all_bytes(tmp_path)
+    kinds = [frame.kind for frame in journal(tmp_path)]
+    assert kinds == [KIND_ERASED, KIND_ERASED, KIND_DELETION, KIND_EXCHANGE]
 
 
 def test_a_piece_of_a_frame_goes_too(tmp_path: Path):
