@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,10 +130,27 @@ class Engine:
         arguments = {"BASE": BASE, "SOURCE_DATE_EPOCH": moment, "REVISION": revision}
         for name, value in arguments.items():
             options += ["--build-arg", f"{name}={value}"]
-        self.podman(
-            "build", "--pull=never", "--network", "host", "--format", "docker", "--quiet",
+        self._steps([
+            "build", "--pull=never", "--network", "host", "--format", "docker",
             "--timestamp", moment, *options, "-f", "build/Containerfile", "-t", tag, ".",
-        )  # fmt: skip
+        ])  # fmt: skip
+
+    def _steps(self, arguments: Sequence[str]) -> None:
+        """Tells each step of a build as it begins. Raises SystemExit with what was said last."""
+        began_s, said_last = time.monotonic(), deque[str](maxlen=40)
+        with subprocess.Popen(
+            [*self._podman, *arguments], cwd=ROOT, env=self._environ, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        ) as build:  # fmt: skip
+            assert build.stdout is not None
+            for line in build.stdout:
+                said_last.append(line)
+                if line.startswith(("STEP", "[")) and "STEP" in line:
+                    print(
+                        f"   {time.monotonic() - began_s:4.0f} s  {line.strip()[:100]}", flush=True
+                    )
+        if build.returncode:
+            raise SystemExit(f"the build ended with {build.returncode}:\n{''.join(said_last)}")
 
     def files(self, image: str) -> list[tarfile.TarInfo]:
         """All that is in an image."""

@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import container_engine
 import image
+import locked
 import older_state
 import sbom
 import system_packages
@@ -107,6 +109,18 @@ def test_what_is_locked_is_installed_by_its_hashes() -> None:
     runs = [rest for word, rest in instructions() if word == "RUN"]
     assert [rest for rest in runs if "pip install" in rest and "--require-hashes" in rest]
     assert all("--require-hashes" in rest for rest in runs if "pip install" in rest)
+
+
+def test_what_is_left_out_is_of_the_tools_alone() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    before, after = (sbom.LOCKED.findall(text) for text in (lock, locked.kept(lock)))
+    names = {sbom.normal(name) for name, _ in before} - {sbom.normal(name) for name, _ in after}
+    assert names == set(locked.LEFT_OUT)
+    assert lock.count("--hash=") > locked.kept(lock).count("--hash=") > 500
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = {sbom.normal(re.split("[<>=]", text)[0]) for text in own["dependencies"]}
+    for name in wanted | {"mypy", "pyinstaller", "hatchling", "setuptools"}:
+        assert name in {sbom.normal(name) for name, _ in after}
 
 
 @pytest.mark.parametrize(
