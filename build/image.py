@@ -57,11 +57,13 @@ def main() -> None:
 
 def loaded(folder: Path) -> set[str]:
     """The system's libraries that some file of the folder asks for: the C library and its loader,
-    which no program brings along. Raises SystemExit where one is found nowhere."""
+    which no program brings along, and what the program asks for before it has told where its own
+    lie. Raises SystemExit where one is found nowhere."""
     within = str(folder.resolve())
-    environ = {**os.environ, "LD_LIBRARY_PATH": f"{within}/_internal", "LC_ALL": "C"}
     found: set[str] = set()
     for path in _programs(folder):
+        own = "" if path.parent == folder else f"{within}/_internal"
+        environ = {**os.environ, "LD_LIBRARY_PATH": own, "LC_ALL": "C"}
         told = subprocess.run(
             ["ldd", str(path.resolve())], env=environ, capture_output=True, text=True
         ).stdout
