@@ -20,6 +20,7 @@ BASE, SUITE = "localhost/base:debian", "bookworm"
 ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 ROOTS_INSIDE = "/run/roots.crt"
 SOCKET_S = 20.0
+COMMAND_S = 600.0  # none but the build takes longer
 # Where nobody may raise limits, podman must not ask for more than there is; and without systemd
 # groups are made in the file system.
 SETTINGS = """
@@ -66,7 +67,17 @@ class Engine:
     def tried(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """For what is to fail."""
         command = [*self._docker, *map(str, arguments)]
-        return subprocess.run(command, env=self._environ, capture_output=True, text=True)
+        return subprocess.run(
+            command, env=self._environ, capture_output=True, text=True, timeout=COMMAND_S
+        )
+
+    def logs(self, name: str) -> str:
+        """Both streams of a container, in which order they came."""
+        done = subprocess.run(
+            [*self._podman, "logs", name], env=self._environ, timeout=COMMAND_S, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return done.stdout
 
     def inspect(self, kind: str, name: str) -> dict[str, Any]:
         """Of podman, which says more."""
@@ -176,8 +187,9 @@ def commit() -> tuple[str, str]:
 def said(command: Sequence[str], environ: Any) -> str:  # noqa: ANN401 - os.environ or a dict
     """What it printed. Raises SystemExit with what it complained of."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+        command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=COMMAND_S,
+    )  # fmt: skip
     if done.returncode:
         told = (done.stdout + done.stderr).strip()[-4000:]
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{told}")

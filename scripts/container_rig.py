@@ -105,7 +105,7 @@ class Box:
         return Path(self._engine.inspect("volume", self.name)["Mountpoint"])
 
     def logs(self) -> str:
-        return self._engine.podman("logs", self.name)
+        return self._engine.logs(self.name)
 
     def execute(self, *arguments: str) -> str:
         """A command in the container, by its name alone. What it printed."""

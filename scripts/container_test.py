@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -267,18 +268,19 @@ class Checks:
         self._report.note("a volume of a newer version, by format or migration: one line, exit 1")
 
     def _refuses(self, words: str) -> None:
-        name = f"{self._box.name}-older"
-        volume = f"{self._box.name}:/data"
+        name, volume = f"{self._box.name}-older", f"{self._box.name}:/data"
         try:
-            done = self._engine.tried(
-                "run", "--no-healthcheck", "--name", name, "-v", volume, self._image
-            )
-            code = self._engine.inspect("container", name)["State"]["ExitCode"]
+            self._engine.docker("run", "-d", "--name", name, "-v", volume, self._image)
+            wait(lambda: self._state(name)["Status"] == "exited", "its end", 30)
+            code = self._state(name)["ExitCode"]
+            lines = self._engine.logs(name).strip().splitlines()
         finally:
             self._engine.tried("rm", "-f", name)
-        lines = (done.stdout + done.stderr).strip().splitlines()
         must(code == 1 and len(lines) == 1, f"it ended with {code}: {lines}")
         must(words in lines[0], lines[0])
+
+    def _state(self, name: str) -> dict[str, Any]:
+        return dict(self._engine.inspect("container", name)["State"])
 
     def _quick(self) -> None:
         """From `docker run` to the first reply of a provider, each in a volume of its own."""
