@@ -54,7 +54,7 @@ class Box:
 
     def on_host(self, provider_port: int) -> None:
         """In this machine's network, where a provider waits already: how long until a first 200."""
-        self.key = f"sk-helicone-{secrets.token_hex(4)}-{secrets.token_hex(4)}"
+        self.key = "sk-helicone-" + "-".join(secrets.token_hex(4)[:7] for _ in range(4))
         own = {
             "HOST": "127.0.0.1", "PORT": str(self._address[1]), "ACCESS": "keys",
             "BOOTSTRAP_KEY": self.key,
@@ -68,7 +68,8 @@ class Box:
             )  # fmt: skip
             wait(self._answers, "a first 200", READY_S)
             self.first_s = time.monotonic() - began_s
-            self.first_of_process_s = age_s(self.pid)
+            now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+            self.first_of_process_s = now_s - began_at_s(self.pid)
 
     def _answers(self) -> bool:
         with suppress(OSError, HTTPException):
@@ -239,7 +240,7 @@ def resident_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1000
 
 
-def age_s(pid: int) -> float:
-    """Since a process began."""
+def began_at_s(pid: int) -> float:
+    """When a process began, on the clock that counts since the machine did."""
     started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+    return started / os.sysconf("SC_CLK_TCK")
