@@ -230,6 +230,22 @@ def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson 
 
 
 @app.command()
+def healthcheck(
+    data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False
+) -> None:
+    """Say in one line whether a server takes calls, for containers. Exit code 1 unless it does; a
+    degraded one does."""
+    raise typer.Exit(told_health(option_flags(data_dir, config), as_json=as_json))
+
+
+def told_health(flags: dict[str, str], *, as_json: bool) -> int:
+    """The exit code."""
+    from appliance.commands_run import run_healthcheck
+
+    return 0 if run_healthcheck(flags, as_json=as_json) else 1
+
+
+@app.command()
 def selftest(as_json: AsJson = False) -> None:
     """Check this installation by using it: a server of its own, on loopback, in a directory of its
     own. Exit code 1 when something failed.
@@ -290,6 +306,8 @@ def _run(given: list[str]) -> object:
         flags = plain_flags(given[1:])
         if flags is not None:
             return run_server(flags)
+    if given == ["healthcheck"]:  # asked twice a minute, it need not load what typer does
+        return told_health({}, as_json=False)
     command = typer.main.get_command(app)
     if cli_shell.COMPLETE in os.environ:  # a shell asks what could stand here
         cli_shell.answer_shells()

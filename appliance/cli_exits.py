@@ -7,6 +7,7 @@ FAILED: Final = "it failed, and says why in one line"
 # What 1 means where it means more than that.
 ONE: Final = {
     "doctor": "a check has failed",
+    "healthcheck": "it does not serve",
     "import": "some rows were refused, or it failed",
     "restore": "it failed, or what was restored is damaged",
     "selftest": "a check has failed",

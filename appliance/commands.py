@@ -77,10 +77,11 @@ def open_source(config: Config, region: str = "us") -> Iterator[Source]:
         yield LiveSource(client, region)
 
 
-def connect(config: Config, region: str) -> ControlClient | None:
-    """The server of a region. One process holds both regions; its socket may lie in either root."""
+def connect(config: Config, region: str, *, reply_s: float | None = None) -> ControlClient | None:
+    """The server of a region. One process holds both regions; its socket may lie in either root.
+    `reply_s`: the longest wait for a piece of an answer, None for as long as it takes."""
     roots = dict.fromkeys((config.root(region), config.data_dir))
-    found = (ControlClient.connect(root) for root in roots)
+    found = (ControlClient.connect(root, reply_s=reply_s) for root in roots)
     return next((client for client in found if client is not None), None)
 
 

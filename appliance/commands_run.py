@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 Flags = Mapping[str, str]
+SERVING = ("healthy", "degraded")
+HEALTH_S = 5.0  # a server whose loop stands still for longer is not well
 IMPORT_BYTES_MAX = REQUEST_BYTES_MAX - (64 << 10)  # it travels in one message
 
 
@@ -115,6 +117,27 @@ def run_status(flags: Flags, *, as_json: bool) -> bool:
     else:
         print_sections(found)
     return bool(found.get("ok"))
+
+
+def run_healthcheck(flags: Flags, *, as_json: bool) -> bool:
+    """Whether a server takes calls; one line that says so. A degraded server does, as
+    `/healthcheck` has it: ending it would mend nothing and lose what it holds in memory. Asked over
+    its socket, as the first call of the REST API would have it load 16 MB. Raises ControlError."""
+    config = load_config(flags)
+    client = connect(config, "us", reply_s=HEALTH_S)
+    if client is None:
+        found: dict[str, Any] = {"ok": False, "status": f"no server runs on {config.root('us')}"}
+    else:
+        with client:
+            told = LiveSource(client, "us").call("status", {}, lambda _: None)
+        assert isinstance(told, dict), "status is a map"
+        parts = [f"{row['part']}: {row['detail']}" for row in told["degraded"]]
+        found = {"ok": told["status"] in SERVING, "status": told["status"], "degraded": parts}
+    if as_json:
+        print_value(found, as_json=True)
+    else:
+        print(visible("; ".join([found["status"], *found.get("degraded", [])])))
+    return bool(found["ok"])
 
 
 def run_version(program: str, *, as_json: bool) -> None:

@@ -41,8 +41,9 @@ class ControlClient:
         self._socket = connection
 
     @classmethod
-    def connect(cls, root: Path) -> "ControlClient | None":
-        """Connect to the server that holds `root`; None when there is none."""
+    def connect(cls, root: Path, *, reply_s: float | None = None) -> "ControlClient | None":
+        """Connect to the server that holds `root`; None when there is none. `reply_s`: the longest
+        wait for a piece of an answer; None waits as long as the server works."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(CONNECT_S)
         try:
@@ -54,7 +55,7 @@ class ControlClient:
         except OSError as error:
             connection.close()
             raise ControlError("unreachable", f"control socket in {root}: {error}") from None
-        connection.settimeout(None)
+        connection.settimeout(reply_s)
         return cls(connection)
 
     def replies(self, command: str, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:

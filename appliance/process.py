@@ -54,6 +54,7 @@ from appliance.reloading import reload
 from appliance.services import Gauges, RecordsOf, services_of
 from appliance.services_links import LinksOf
 from appliance.status import live_status
+from storage.state import refuse_newer
 
 POOL_SWEEP_S = 15.0
 REST_S = 15.0
@@ -108,6 +109,8 @@ async def serve(
 async def open_region(config: Config, name: str, parts: Parts) -> Region:
     """Raises OSError that names the directory, and what Region raises."""
     options = assembly.region_options(config, name)
+    # Keys and money of a newer version are not to be guessed at: without them it would serve on.
+    await trio.to_thread.run_sync(refuse_newer, options.directory / "state.sqlite")
     try:
         return await trio.to_thread.run_sync(Region, options, parts.derive)
     except OSError as error:

@@ -23,6 +23,7 @@ HQL: Final = "/v1/helicone-sql/execute"
 HQL_EVERY_S: Final = 1.0  # it sees calls that are two seconds old
 HQL_TRIES: Final = 20
 MANUAL: Final = "/ui/manual/"
+PYTESTS: Final = "appliance.pytest_plugin"  # which pytest loads, and nobody needs without it
 PATHS_MIN: Final = 100
 # HTTP/2's preface, and settings that say nothing (RFC 9113 3.4); the answer's first frame too.
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -242,6 +243,8 @@ def modules() -> str:
     for package in ("appliance", "storage"):
         place = import_module(package).__path__
         for module in pkgutil.walk_packages(place, f"{package}."):
+            if module.name == PYTESTS:
+                continue
             found += 1
             try:
                 import_module(module.name)

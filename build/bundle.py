@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import platform
 import re
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,8 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, distribution, distributions, version
 from importlib.util import find_spec
 from pathlib import Path
+
+from system_packages import owners
 
 Entry = tuple[str, str, str]  # where it goes, where it lies, what it is
 
@@ -30,6 +31,7 @@ LICENCE = re.compile(r"(licen[cs]e|copying|notice|authors)", re.IGNORECASE)
 # Imported by name alone, from C or through a variable: DuckDB asks for pytz with the first
 # TIMESTAMPTZ, a lake that is encrypted for the last two.
 NAMED = ("pytz", "pyarrow.parquet", "pyarrow.parquet.encryption", "pyarrow._parquet_encryption")
+PYTESTS = "appliance.pytest_plugin"  # for other people's tests, in their own Python
 METADATA = ("genai-prices", DISTRIBUTION)
 
 # What some library would like to have, and does without.
@@ -100,6 +102,8 @@ def hidden_imports() -> list[str]:
     nobody can see in them."""
     found = {*NAMED}
     for name, source in modules():
+        if name == PYTESTS:
+            continue
         found.add(name)
         if is_compiled(source):
             found.add(GROUP)
@@ -172,9 +176,10 @@ def licences(pure: Iterable[Entry], binaries: Iterable[Entry], work: str) -> lis
         lines.append(f"{name} {of.version}")
     found.append(("licences/Python/LICENSE.txt", str(_python_licence()), "DATA"))
     lines.append(f"Python {platform.python_version()}")
-    for package, path in _system_licences(source for _, source, _ in binaries):
-        found.append((f"licences/{package}/copyright", path, "DATA"))
-        lines.append(f"{package} (Debian)")
+    for package in owners(source for _, source, _ in binaries):
+        if package.copyright.exists():
+            found.append((f"licences/{package.name}/copyright", str(package.copyright), "DATA"))
+        lines.append(str(package))
     listing = Path(work, "licences.txt")
     listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [*found, ("licences/contents.txt", str(listing), "DATA")]
@@ -205,27 +210,6 @@ def _python_licence() -> Path:
         Path("/usr/share/doc/python3.11/copyright"),
     )
     return next(path for path in places if path.exists())
-
-
-def _system_licences(sources: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Of libraries that the system has by package; elsewhere than on Debian none are told."""
-    packages = set()
-    for source in sources:
-        real = str(Path(source).resolve())
-        if not real.startswith(("/lib/", "/usr/lib/")):
-            continue
-        for path in (real, real.removeprefix("/usr")):
-            try:
-                done = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True)
-            except OSError:
-                return
-            if done.returncode == 0:
-                packages.add(done.stdout.partition(":")[0])
-                break
-    for package in sorted(packages):
-        path = Path("/usr/share/doc", package, "copyright")
-        if path.exists():
-            yield package, str(path)
 
 
 def check(pure: Iterable[Entry], binaries: Iterable[Entry], files: Iterable[Entry]) -> None:

@@ -41,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/binary", description=__doc__)
     parser.add_argument("forms", nargs="*", metavar="form", help="folder, file; both without any")
     parser.add_argument("--only-check", action="store_true", help="what lies in dist/ already")
+    parser.add_argument("--no-check", action="store_true", help="build, and no more")
     parser.add_argument("--goals", action="store_true", help="a missed goal is a failure")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -52,6 +53,8 @@ def main() -> int:
     tree = compiled()
     if not args.only_check:
         build(tree, args.forms)
+    if args.no_check:
+        return 0
     environ = {**os.environ, "PYTHONPATH": f"{tree}:{ROOT / 'scripts'}", "PYTHONSAFEPATH": "1"}
     command = [*without_network(), sys.executable, __file__, "--here", *args.forms]
     return subprocess.run([*command, *(["--goals"] * args.goals)], env=environ).returncode
@@ -76,6 +79,8 @@ def build(tree: Path, forms: list[str]) -> None:
     for old in DIST.glob(f"{NAME}-*"):  # of another version
         old.unlink()
     subprocess.run([*command, str(ROOT / "build" / "appliance.spec")], env=environ, check=True)
+    environ.pop("PYTHONSAFEPATH")
+    subprocess.run([sys.executable, ROOT / "build" / "sbom.py", DIST], env=environ, check=True)
     print(f"built in {time.monotonic() - began_s:.0f} s", flush=True)
 
 

@@ -13,7 +13,7 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 70
 TOP_LEVEL = {
     "pyproject.toml", "appliance", "storage", "ui", "tests", "build", "scripts", "README.md",
-    "LICENSE", "CHANGELOG.md", "requirements.lock", ".ci", ".gitignore",
+    "LICENSE", "CHANGELOG.md", "requirements.lock", ".ci", ".dockerignore", ".gitignore",
 }  # fmt: skip
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError")
 HOOK = pathlib.Path("build/compile.py")

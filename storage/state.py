@@ -343,10 +343,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, noted: Noted) -> None:
         "CREATE TABLE IF NOT EXISTS migrations "
         "(name TEXT PRIMARY KEY, applied_at_us INTEGER NOT NULL) STRICT"
     )
-    applied = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    newer = applied - {step.__name__ for step in MIGRATIONS}
-    if newer:
-        raise StateTooNew(f"{path} was written by a later version ({min(newer)})")
+    applied = _refuse_newer(connection, path)
     for step in MIGRATIONS:
         if step.__name__ in applied:
             continue
@@ -361,6 +358,25 @@ def _migrate(connection: sqlite3.Connection, path: Path, noted: Noted) -> None:
                 connection.execute("ROLLBACK")
             raise
         noted(step.__name__, time.monotonic() - began_s)
+
+
+def refuse_newer(path: Path) -> None:
+    """Raises StateTooNew. A file that is missing or broken is for whoever opens it."""
+    with suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+        try:
+            _refuse_newer(connection, path)
+        finally:
+            connection.close()
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> set[str]:
+    """What was applied."""
+    applied = {str(name) for (name,) in connection.execute("SELECT name FROM migrations")}
+    newer = applied - {step.__name__ for step in MIGRATIONS}
+    if newer:
+        raise StateTooNew(f"{path} was written by a later version ({min(newer)})")
+    return applied
 
 
 @contextmanager

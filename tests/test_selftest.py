@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,16 @@ def test_what_fails_is_told_and_the_rest_is_tried(
     assert cli.main(["selftest", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], [check["ok"] for check in told["checks"]]) == (False, [False, True, True])
+
+
+def test_every_module_is_there_where_the_tools_of_tests_are_not() -> None:
+    """As users have it; the plugin for pytest is pytest's to load."""
+    code = (
+        "import sys; sys.modules['pytest'] = None; from appliance import selftest_checks as checks;"
+        "print(checks.modules())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("all "), done.stderr
 
 
 def test_without_checks_nothing_is_well() -> None:

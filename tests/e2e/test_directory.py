@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,18 @@ def test_a_second_server_waits_and_names_the_first(tmp_path: Path, provider: Pro
         assert told.stderr.count("\n") == 1
         assert f"is in use by process {appliance.pid} (waited 10 s)" in told.stderr
         Traffic(appliance).send()
+
+
+def test_a_state_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    """As an old program finds it after an upgrade that is taken back."""
+    with Appliance(tmp_path) as appliance:
+        pass
+    path = appliance.data / "state.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO migrations VALUES ('m999_later', 1)")
+    told = told_on_stderr(appliance.data, "serve", "--port", "0")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == f"error: {path} was written by a later version (m999_later)\n"
 
 
 def test_a_second_server_takes_over(tmp_path: Path, provider: Provider) -> None:

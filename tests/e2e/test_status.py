@@ -5,12 +5,19 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.starting import run
+import pytest
+
+from appliance import cli, commands_run
+from appliance.control_wire import socket_address
+from tests.e2e.starting import environment, run
 from tests.e2e.storage_kit import health, metric, reasons, told_on_stderr, wait_until
-from tests.fakes.appliance import CHAT, Appliance
+from tests.fakes.appliance import CHAT, ROOT, Appliance
 from tests.fakes.provider import Provider
 
 ASK: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "a secret"}]}
@@ -66,6 +73,43 @@ def test_with_a_server_and_without(tmp_path: Path, provider: Provider) -> None:
     assert us["state_bytes"] > 0
     assert us["database_bytes"] > 0
     assert "no server is running" in told_on_stderr(appliance.data, "status").stdout
+
+
+def healthcheck(appliance: Appliance, *options: str) -> tuple[int, str, str]:
+    """As an image asks, by the environment alone: exit code, standard output and error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance.cli", "healthcheck", *options],
+        env=environment(appliance.directory) | {"HELICONE_APPLIANCE_DATA_DIR": str(appliance.data)},
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_healthcheck_is_one_line_and_a_code(tmp_path: Path, provider: Provider) -> None:
+    with Appliance(tmp_path, provider) as appliance:
+        assert healthcheck(appliance) == (0, "healthy\n", "")
+        code, told, _ = healthcheck(appliance, "--json")
+        assert (code, json.loads(told)) == (0, {"ok": True, "status": "healthy", "degraded": []})
+        for path in appliance.data.glob("state.sqlite*"):
+            path.write_bytes(b"noise" * 4000)
+        wait_until(lambda: "provider-keys" in reasons(appliance))
+        code, told, _ = healthcheck(appliance)  # it goes on proxying: nobody is to end it
+        assert (code, told.count("\n")) == (0, 1)
+        assert told.startswith("degraded; ")
+        assert "provider-keys: " in told
+    assert healthcheck(appliance) == (1, f"no server runs on {appliance.data}\n", "")
+
+
+def test_a_healthcheck_of_a_server_that_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It takes the connection, as the kernel does for it, and says nothing."""
+    monkeypatch.setattr(commands_run, "HEALTH_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as listening, socket_address(tmp_path) as address:
+        listening.bind(address)
+        listening.listen()
+        assert cli.main(["healthcheck", "--data-dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_directory_that_is_held_or_missing(tmp_path: Path) -> None:
