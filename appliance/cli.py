@@ -234,7 +234,10 @@ def healthcheck(
     data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False
 ) -> None:
     """Say in one line whether a server takes calls, for containers. Exit code 1 unless it does; a
-    degraded one does."""
+    degraded one does.
+
+    Example: helicone-appliance healthcheck --data-dir /data
+    """
     raise typer.Exit(told_health(option_flags(data_dir, config), as_json=as_json))
 
 

@@ -179,7 +179,7 @@ def started(command: list[str], folder: Path, port: int, environ: dict[str, str]
     server = Running(process, f"http://127.0.0.1:{port}")
     try:
         wait_port(port, START_S)
-    except BaseException as error:
+    except SystemExit as error:
         server.stop()
         raise SystemExit(f"{error}: {(folder / 'log.txt').read_text()[-2000:]}") from None
     return server

@@ -58,5 +58,7 @@ async def test_an_answer_is_an_answer() -> None:
     ],
 )
 def test_who_needs_no_key_for_the_metrics(client: str, host: bytes, near: bool) -> None:
-    server = SimpleNamespace(config=SimpleNamespace(metrics_allow=("10.2.0.0/16",)))
-    assert AccessOf(cast(Any, server), AccessRules("keys")).is_near(client, host) is near
+    house = SimpleNamespace(gate=SimpleNamespace(rules=AccessRules("keys")))
+    config = SimpleNamespace(metrics_allow=("10.2.0.0/16",))
+    server = SimpleNamespace(config=config, house=house)
+    assert AccessOf(cast(Any, server)).is_near(client, host) is near

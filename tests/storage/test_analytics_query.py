@@ -29,7 +29,7 @@ def analytics():
         ("FROM requests", 5),
         ("VALUES (1), (2)", 2),
         ("DESCRIBE bodies", 8),
-        ("SHOW TABLES", 12),
+        ("SHOW TABLES", 13),
         ("SUMMARIZE SELECT 1 AS a", 1),
         ("EXPLAIN SELECT 1", 1),
         ("EXPLAIN ANALYZE SELECT 1", 1),
