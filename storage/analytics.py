@@ -73,6 +73,7 @@ class Analytics:
         # Batches with so much text did not fit the writer's memory: what is learned from one.
         self.room_from_bytes = ROOM_BYTES_USUAL
         self._owes_checkpoint = False
+        self._text_bytes = 0  # of bodies in memory
         # Counts up whenever hot rows go or are replaced: a copy of them is then to be made anew.
         self.edition = 0
         self._queries: dict[Reading, int] = {}
@@ -119,6 +120,7 @@ class Analytics:
         room = large or compared or gathers or much or many_ids
         try:
             self._take_in(batch, upto, room=room)
+            self._text_bytes += batch.text_bytes
         except AnalyticsFailed as failure:
             # How much text fits depends on how well it is compressed. Not tried again here: after
             # a commit that failed so DuckDB has been seen to find its own blocks corrupt.
@@ -211,6 +213,8 @@ class Analytics:
         generation stored. Queries that run keep the old files: see `oldest_generation`."""
         with self._transaction(room=True) as views:
             self._adopt(replace(views, lake=view), drop_upto_segment)
+            if self._place.in_memory:
+                self._text_bytes = self._rows.text_bytes()
         self.position = max(self.position, Position(drop_upto_segment + 1, 0))
 
     def hide(self, exchange_ids: Sequence[bytes]) -> None:
@@ -230,6 +234,12 @@ class Analytics:
     def is_read(self) -> bool:
         """Whether a query is in progress."""
         return bool(self._queries)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether bodies take so much of the memory that it is time for the lake to have them.
+        Never of a file."""
+        return self._place.in_memory and self._text_bytes > self._place.memory_bytes_max // 4
 
     @property
     def free_bytes(self) -> int:

@@ -100,6 +100,12 @@ class HotRows:
             self._run(f"DELETE FROM {hot(table)} WHERE segment <= {upto_segment:d}")
         self._run(f"DELETE FROM {STORE}.superseded WHERE segment <= {upto_segment:d}")
 
+    def text_bytes(self) -> int:
+        """Of all bodies that are there."""
+        size = "coalesce(strlen(request), 0) + coalesce(strlen(response), 0)"
+        found = self._run(f"SELECT coalesce(sum({size}), 0)::BIGINT FROM {hot('bodies')}")
+        return int(found.fetchall()[0][0])
+
     def forget_hidden(self, views: ViewState) -> None:
         """Ids of deleted exchanges are kept no longer than the lake holds their rows."""
         if not self.any(f"SELECT 1 FROM {STORE}.hidden"):

@@ -224,9 +224,12 @@ class Roller:
             log.info("blobs without a record removed", extra={"blobs": result["count"]})
 
     async def _rotate_old(self) -> None:
-        """A quiet journal would keep its segment open for ever: an hour is enough."""
+        """A quiet journal would keep its segment open for ever: an hour is enough. And bodies that
+        compress well fill the memory of an encrypted region long before they fill a segment."""
         found = await self._in_thread(segments, self._lake.root)
-        if found and not found[-1].closed and self._age_s(found[-1]) >= self._options.roll_age_s:
+        if not found or found[-1].closed:
+            return
+        if self._is_crowded() or self._age_s(found[-1]) >= self._options.roll_age_s:
             with trio.move_on_after(self._options.intent_s):
                 await self._journal.rotate()
 
@@ -250,8 +253,14 @@ class Roller:
         ready = rollable(found, self._lake.manifest.upto_segment, analytics.position)
         return list(ready) if force or self._is_due(ready) else []
 
+    def _is_crowded(self) -> bool:
+        analytics = self._hot.analytics
+        return analytics is not None and analytics.is_crowded
+
     def _is_due(self, ready: Sequence[SegmentInfo]) -> bool:
         options = self._options
+        if ready and self._is_crowded():
+            return True
         encrypted = self._lake.keys is not None
         enough = options.roll_bytes_encrypted if encrypted else options.roll_bytes
         if sum(segment.bytes for segment in ready) >= enough:

@@ -129,6 +129,26 @@ async def test_what_is_due_is_rolled_shown_and_removed(tmp_path: Path, keys: Seg
     assert stats.rolled_at_s == NOW_S
 
 
+async def test_bodies_that_fill_the_memory_go_long_before_they_fill_a_segment(tmp_path: Path):
+    """Of an encrypted region, whose hot rows lie there; what is little waits as ever."""
+    patient = replace(QUICK, roll_bytes_encrypted=2**30, roll_age_s=1e9)
+    write_segment(tmp_path, [exchange(1)], keys=KEYS)
+    house = House(tmp_path, keys=KEYS, options=patient)
+    await house.roller._look()
+    assert (segment_numbers(tmp_path), house.rotated) == ([1], 0)
+    large = [exchange(n, response="a" * 9 * 2**20) for n in (2, 3)]
+    write_segment(tmp_path, large, keys=KEYS)
+    write_segment(tmp_path, [exchange(4)], keys=KEYS, closed=False)
+    assert sum(one.bytes for one in segments(tmp_path)) < 2**20
+    house.ingest()
+    async with trio.open_nursery() as nursery:
+        await house.until(nursery, lambda: segment_numbers(tmp_path) == [3])
+    assert house.rotated >= 1
+    assert house.analytics is not None
+    assert not house.analytics.is_crowded
+    assert len(house.ids()) == 4
+
+
 @pytest.mark.parametrize("mode", ["dies", "fails", "hangs"])
 async def test_after_a_failure_it_is_tried_again(tmp_path: Path, mode: str):
     write_segment(tmp_path, [exchange(1), exchange(2)])
