@@ -9,8 +9,8 @@ from typing import Final
 import duckdb
 
 CHECKPOINT_BYTES = 5 * 2**20
-# Of threads that answer questions: a third of the share of those that serve calls.
-NICE: Final = 5
+# Of threads that answer questions: half the share of those that serve calls.
+NICE: Final = 3
 
 
 @dataclass(frozen=True)

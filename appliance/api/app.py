@@ -85,6 +85,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
+    app.state.newest = {}  # by region, what lists have shown (requests.py)
     app.state.live_streams = Streams()
     app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.state.dataset_streams = Streams(dataset_export.STREAMS_MAX)

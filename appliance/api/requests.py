@@ -4,8 +4,9 @@ the links under which their bodies can be fetched without a key.
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import trio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -48,6 +49,7 @@ from appliance.api.request_rows import (
 )
 from appliance.api.services import Records, Row
 from appliance.core.access import Identity
+from appliance.errors import Refusal
 
 EXCHANGE_ID: Final = COLUMNS.index("exchange_id")
 CREATED_AT: Final = COLUMNS.index("request_created_at")
@@ -68,13 +70,13 @@ async def query_requests(request: Request) -> Response:
     list_statement(body, identity.org)  # refused before anybody waits
     counting = count_statement(body, identity.org) if flag(body, "total") else None
     stale_by_ms = await records.caught_up(identity.region)
-    found = await page_of(records, identity, body)
+    page = await page_of(records, identity, body, request.app.state.newest)
     beside: dict[str, object] = {}
     if has_cursor(body):
-        beside["next_cursor"] = _next_cursor(found, body)
+        beside["next_cursor"] = _next_cursor(page.rows, body)
     if counting is not None:
         beside["total"] = (await records.query(identity.region, *counting)).rows[0][0]
-    return await _rows_reply(request, identity, records, found, stale_by_ms, beside)
+    return await _rows_reply(request, identity, page, stale_by_ms, beside)
 
 
 @router.post("/v1/request/query-ids", **openapi.BY_IDS)
@@ -85,7 +87,9 @@ async def query_ids(request: Request) -> Response:
     ids = uuids(await read_object(request), "requestIds", values_max=IDS_MAX)
     stale_by_ms = await records.caught_up(identity.region)
     rows = (await records.query(identity.region, *many_statement(ids, identity.org))).rows
-    return await _rows_reply(request, identity, records, rows, stale_by_ms, {})
+    keys = [id_text(values[EXCHANGE_ID]) for values in rows]
+    page = Page(rows, await texts_of(records, identity, keys, PAGE_BODY_BYTES_MAX))
+    return await _rows_reply(request, identity, page, stale_by_ms, {})
 
 
 @router.post("/v1/request/count/query", **openapi.COUNT)
@@ -135,27 +139,42 @@ async def signed_bodies(request: Request) -> Response:
     return bare({"request": bodies[0], "response": bodies[1]})
 
 
-async def page_of(records: Records, identity: Identity, body: dict[str, Any]) -> list[Row]:
-    """The rows of a page, found by as short a look back as fills it."""
+class Page(NamedTuple):
+    """Rows in their order, and what was said by exchange, as far as it fits."""
+
+    rows: Sequence[Row]
+    texts: dict[str, Row]
+
+
+async def page_of(
+    records: Records, identity: Identity, body: dict[str, Any], newest: dict[str, datetime]
+) -> Page:
+    """A page, found by as short a look back as fills it. `newest`: by region, the newest that any
+    page has shown; where nothing came since, a look begins there and not now."""
+    now = datetime.now(UTC).replace(tzinfo=None)
     if asks_for_bodies(body, identity.org):
-        return await rows_of(records, identity, await _ids_by_bodies(records, identity, body))
-    wanted = limit_of(body)
-    ids: Sequence[Row] = ()
-    for look in looks(body, datetime.now(UTC).replace(tzinfo=None)):
-        statement = list_statement(body, identity.org, look)
-        ids = (await records.query(identity.region, *statement)).rows
-        if len(ids) >= wanted:
-            break
-    return await rows_of(records, identity, ids)
+        ids = await _ids_by_bodies(records, identity, body, now)
+    else:
+        ids, wanted = (), limit_of(body)
+        for look in looks(body, min(now, newest.get(identity.region, now))):
+            statement = list_statement(body, identity.org, look)
+            ids = (await records.query(identity.region, *statement)).rows
+            if len(ids) >= wanted:
+                break
+    page = await _read_page(records, identity, [id_text(row[0]) for row in ids])
+    shown = [row[CREATED_AT] for row in page.rows if row[CREATED_AT] is not None]
+    if shown:
+        newest[identity.region] = max(*shown, newest.get(identity.region, shown[0]))
+    return page
 
 
 async def _ids_by_bodies(
-    records: Records, identity: Identity, body: dict[str, Any]
+    records: Records, identity: Identity, body: dict[str, Any], now: datetime
 ) -> Sequence[Row]:
     """Of a page whose bodies are to be read: of each look only those that it can be about."""
     wanted = limit_of(body)
     ids: list[Row] = []
-    for look in text_looks(body, datetime.now(UTC).replace(tzinfo=None)):
+    for look in text_looks(body, now):
         statement = within_statement(body, identity.org, look)
         first, last = (await records.query(identity.region, *statement)).rows[0]
         if first is None:
@@ -167,15 +186,33 @@ async def _ids_by_bodies(
     return ids[:wanted]
 
 
-async def rows_of(records: Records, identity: Identity, ids: Sequence[Row]) -> list[Row]:
-    """The rows of a page, in the order of its ids."""
-    keys = [id_text(row[0]) for row in ids]
-    if not keys:
-        return []
-    rows = (await records.query(identity.region, *rows_statement(keys))).rows
+async def _read_page(records: Records, identity: Identity, keys: list[str]) -> Page:
+    """Rows and bodies at once: to plan such a statement takes as long as to carry it out."""
+    rows: list[Row] = []
+    texts: dict[str, Row] = {}
+    refused: list[Refusal] = []
+
+    async def read_rows() -> None:
+        try:
+            rows.extend((await records.query(identity.region, *rows_statement(keys))).rows)
+        except Refusal as refusal:
+            refused.append(refusal)
+
+    async def read_texts() -> None:
+        try:
+            texts.update(await texts_of(records, identity, keys, PAGE_BODY_BYTES_MAX))
+        except Refusal as refusal:
+            refused.append(refusal)
+
+    if keys:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_rows)
+            nursery.start_soon(read_texts)
+    if refused:
+        raise refused[0]
     by_id = {id_text(row[EXCHANGE_ID]): row for row in rows}
     # One that was deleted between the two looks is left out.
-    return [by_id[key] for key in keys if key in by_id]
+    return Page([by_id[key] for key in keys if key in by_id], texts)
 
 
 def _next_cursor(rows: Sequence[Row], body: dict[str, Any]) -> str | None:
@@ -188,17 +225,15 @@ def _next_cursor(rows: Sequence[Row], body: dict[str, Any]) -> str | None:
 async def _rows_reply(
     request: Request,
     identity: Identity,
-    records: Records,
-    found: Sequence[Row],
+    page: Page,
     stale_by_ms: float | None,
     beside: dict[str, object],
 ) -> Response:
-    ids = [id_text(values[EXCHANGE_ID]) for values in found]
-    texts = await texts_of(records, identity, ids, PAGE_BODY_BYTES_MAX)
-    links = LinksTo(request, identity.region)
+    links, texts = LinksTo(request, identity.region), page.texts
 
     def rows() -> Iterator[dict[str, Any]]:
-        for key, values in zip(ids, found, strict=True):
+        for values in page.rows:
+            key = id_text(values[EXCHANGE_ID])
             *four, count = texts.get(key) or MISSING
             bodies = bodies_of(*four) if key in texts else (TOO_LARGE, TOO_LARGE)
             yield helicone_request(
