@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from appliance.api.request_query import Look, text_looks
+from appliance.api import requests
+from appliance.api.request_query import EVER, Look, list_statement, text_looks
 from tests.api.kit import ORG, OTHER_ORG, House, body_row, request_id, request_row
 
 LIST = "/v1/request/query-clickhouse"
@@ -96,3 +97,26 @@ def test_looks_do_not_overlap() -> None:
     assert last == Look(None, second.since)
     assert list(text_looks({"filter": ODD, "offset": 5}, now)) == [Look()]
     assert list(text_looks({"filter": ODD, "sort": {"cost": "desc"}}, now)) == [Look()]
+
+
+async def test_a_look_begins_where_the_newest_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a store at rest the first look finds a page; what comes later stands before it."""
+    asked: list[Look] = []
+
+    def noted(body: Any, org: bytes, look: Look = EVER, **more: Any) -> Any:
+        asked.append(look)
+        return list_statement(body, org, look, **more)
+
+    old_us = time.time_ns() // 1000 - 60 * DAY_US
+    house.add(*(request_row(n, request_created_at=old_us + n) for n in (1, 2, 3)))
+    monkeypatch.setattr(requests, "list_statement", noted)
+    assert await found(house, "all", limit=2) == [3, 2]
+    assert len(asked) == 3  # one to check it, a look at the last day, one at all
+    asked.clear()
+    assert await found(house, "all", limit=2) == [3, 2]
+    assert len(asked) == 2
+    house.add(request_row(4, request_created_at=old_us + 59 * DAY_US), request_row(5))
+    assert await found(house, "all", limit=2) == [4, 3]
+    assert await found(house, "all", limit=9) == [4, 3, 2, 1, 5][: len(NEWEST_FIRST)]
