@@ -54,6 +54,7 @@ from appliance.api import (
     webhooks,
 )
 from appliance.api.audited import Audited
+from appliance.api.look_back import LookBack
 from appliance.api.pages import PageHeaders
 from appliance.api.permissions import guard
 from appliance.api.reply import on_bug, on_client_gone, on_http_exception, on_refusal
@@ -85,7 +86,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.webhook_readers = trio.CapacityLimiter(stripe.READ_AT_ONCE)
-    app.state.newest = {}  # by region, what lists have shown (requests.py)
+    app.state.look_back = LookBack()
     app.state.live_streams = Streams()
     app.state.export_streams = Streams(request_export.STREAMS_MAX)
     app.state.dataset_streams = Streams(dataset_export.STREAMS_MAX)

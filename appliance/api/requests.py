@@ -15,6 +15,7 @@ from appliance.api.cursors import encode_cursor
 from appliance.api.fields import uuids
 from appliance.api.incoming import flag, path_uuid, query_flag, read_object
 from appliance.api.links import check_link
+from appliance.api.look_back import LookBack, look_key
 from appliance.api.permissions import identity_of
 from appliance.api.reply import bare, reply, reply_rows
 from appliance.api.request_find import (
@@ -27,6 +28,7 @@ from appliance.api.request_find import (
 )
 from appliance.api.request_links import LinksTo
 from appliance.api.request_query import (
+    EVER,
     asks_for_bodies,
     count_statement,
     has_cursor,
@@ -70,7 +72,7 @@ async def query_requests(request: Request) -> Response:
     list_statement(body, identity.org)  # refused before anybody waits
     counting = count_statement(body, identity.org) if flag(body, "total") else None
     stale_by_ms = await records.caught_up(identity.region)
-    page = await page_of(records, identity, body, request.app.state.newest)
+    page = await page_of(records, identity, body, request.app.state.look_back)
     beside: dict[str, object] = {}
     if has_cursor(body):
         beside["next_cursor"] = _next_cursor(page.rows, body)
@@ -147,25 +149,35 @@ class Page(NamedTuple):
 
 
 async def page_of(
-    records: Records, identity: Identity, body: dict[str, Any], newest: dict[str, datetime]
+    records: Records, identity: Identity, body: dict[str, Any], memory: LookBack
 ) -> Page:
-    """A page, found by as short a look back as fills it. `newest`: by region, the newest that any
-    page has shown; where nothing came since, a look begins there and not now."""
+    """A page, found by as short a look back as fills it."""
     now = datetime.now(UTC).replace(tzinfo=None)
     if asks_for_bodies(body, identity.org):
         ids = await _ids_by_bodies(records, identity, body, now)
     else:
-        ids, wanted = (), limit_of(body)
-        for look in looks(body, min(now, newest.get(identity.region, now))):
-            statement = list_statement(body, identity.org, look)
-            ids = (await records.query(identity.region, *statement)).rows
-            if len(ids) >= wanted:
-                break
+        ids = await _ids_by_columns(records, identity, body, now, memory)
     page = await _read_page(records, identity, [id_text(row[0]) for row in ids])
-    shown = [row[CREATED_AT] for row in page.rows if row[CREATED_AT] is not None]
-    if shown:
-        newest[identity.region] = max(*shown, newest.get(identity.region, shown[0]))
+    memory.note_shown(identity.region, (row[CREATED_AT] for row in page.rows))
     return page
+
+
+async def _ids_by_columns(
+    records: Records, identity: Identity, body: dict[str, Any], now: datetime, memory: LookBack
+) -> Sequence[Row]:
+    wanted = limit_of(body)
+    ids: Sequence[Row] = ()
+    key = look_key(identity, body)
+    for look in looks(body, memory.begin(identity.region, now)):
+        if look != EVER and memory.is_far(key):
+            continue
+        statement = list_statement(body, identity.org, look)
+        ids = (await records.query(identity.region, *statement)).rows
+        if len(ids) >= wanted:
+            break
+        if look != EVER:
+            memory.note_far(key)
+    return ids
 
 
 async def _ids_by_bodies(

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from appliance.api import requests
+from appliance.api.look_back import FAR_S, FILTERS_MAX, LookBack, look_key
 from appliance.api.request_query import EVER, Look, list_statement, text_looks
+from appliance.core.access import Identity
 from tests.api.kit import ORG, OTHER_ORG, House, body_row, request_id, request_row
 
 LIST = "/v1/request/query-clickhouse"
@@ -117,6 +119,37 @@ async def test_a_look_begins_where_the_newest_are(
     asked.clear()
     assert await found(house, "all", limit=2) == [3, 2]
     assert len(asked) == 2
+    asked.clear()
+    house.app.state.look_back.note_far(look_key(Identity(ORG), {"filter": "all", "limit": 9}))
+    assert await found(house, "all", limit=9) == [3, 2, 1]
+    assert asked[1:] == [EVER]  # a short look was not enough a moment ago
     house.add(request_row(4, request_created_at=old_us + 59 * DAY_US), request_row(5))
     assert await found(house, "all", limit=2) == [4, 3]
     assert await found(house, "all", limit=9) == [4, 3, 2, 1, 5][: len(NEWEST_FIRST)]
+
+
+def test_what_was_far_is_looked_for_again_after_a_while() -> None:
+    clock = [0.0]
+    memory = LookBack(lambda: clock[0])
+    assert not memory.is_far(1)
+    memory.note_far(1)
+    clock[0] = FAR_S - 1
+    assert memory.is_far(1)
+    clock[0] = FAR_S
+    assert not memory.is_far(1)
+    for key in range(FILTERS_MAX + 1):
+        memory.note_far(key)
+    assert not memory.is_far(0)
+    assert memory.is_far(1)
+
+
+def test_the_newest_that_was_shown_never_goes_back() -> None:
+    now, memory = datetime(2026, 9, 9), LookBack()
+    assert memory.begin("us", now) == now
+    for day in (3, 1):
+        memory.note_shown("us", [datetime(2026, 9, day), None])
+    memory.note_shown("us", [])
+    assert memory.begin("us", now) == datetime(2026, 9, 3)
+    memory.note_shown("us", [datetime(2027, 1, 1)])  # a client's clock
+    assert memory.begin("us", now) == now
+    assert memory.begin("eu", now) == now
