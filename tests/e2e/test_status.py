@@ -90,8 +90,10 @@ def test_a_healthcheck_is_one_line_and_a_code(tmp_path: Path, provider: Provider
         assert healthcheck(appliance) == (0, "healthy\n", "")
         code, told, _ = healthcheck(appliance, "--json")
         assert (code, json.loads(told)) == (0, {"ok": True, "status": "healthy", "degraded": []})
+        # Not of what SQLite shares in memory: who cuts that off ends any program that has it open.
         for path in appliance.data.glob("state.sqlite*"):
-            path.write_bytes(b"noise" * 4000)
+            if not path.name.endswith("-shm"):
+                path.write_bytes(b"noise" * 4000)
         wait_until(lambda: "provider-keys" in reasons(appliance))
         code, told, _ = healthcheck(appliance)  # it goes on proxying: nobody is to end it
         assert (code, told.count("\n")) == (0, 1)
