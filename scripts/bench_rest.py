@@ -163,6 +163,7 @@ def under_load(folder: Path, server: Running, args: Namespace, report: Report) -
     report.figure("of the proxy's half speed kept beside queries", beside / alone, "", at_least=0.9)
     for name, goal in GOALS_MS.items():
         tries = [times for (of, _), times in took.items() if of == name]
-        report.note(f"{name}: the longest of all {max(max(times) for times in tries):,.0f} ms")
-        worst = max(median(times) for times in tries)
+        slowest = max(median(times) for times in tries)
+        report.note(f"{name}: the slowest by the median of its tries {slowest:,.0f} ms")
+        worst = max(max(times) for times in tries)
         report.figure(f"{name}, the slowest, beside the proxy", worst, "ms", at_most=goal)
