@@ -6,6 +6,7 @@ open or closed (`core.access.identify`). Later trouble of the store (`failing`) 
 look-ups, since nobody else writes to it. Both are tried again.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar, cast
@@ -28,6 +29,7 @@ from appliance.errors import Refusal
 from storage.rate_policies import RatePolicyRow
 from storage.state import ApiKey, State, StateBroken
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_FIRST_S: Final = 1.0
@@ -220,6 +222,8 @@ class KeyRing:
         return await trio.to_thread.run_sync(work, limiter=self._limiter)
 
     def _fail(self, error: StateBroken) -> None:
+        if not self.failing:
+            log.warning("keys: the state store cannot be used: %s", error)
         self.failing = str(error)
         self.failures += 1
 

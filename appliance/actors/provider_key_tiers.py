@@ -217,6 +217,7 @@ class Tiers:
         try:
             known = self._snapshot_stamp == book.stamp
             if known and await self._in_file(self._snapshot.is_as_left, SNAPSHOT_S):
+                self.snapshot_trouble = ""  # it was slow once, and is what it should be
                 return
             self._snapshot_stamp = None
             await self._in_file(partial(self._snapshot.write, book), WRITE_S)

@@ -4,6 +4,7 @@ work is done in a thread, one piece at a time, and what breaks becomes a Refusal
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,6 +14,8 @@ import trio
 from appliance.errors import Refusal
 from storage.state import StateBroken
 from storage.state_tables import StateTables
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -60,6 +63,8 @@ class Tables:
         try:
             result = await trio.to_thread.run_sync(self._open_and, work, limiter=self._limiter)
         except StateBroken as error:
+            if not self.failing:
+                log.warning("the state store cannot be used: %s", error)
             self.failing = str(error)
             raise Refusal(
                 503, "state_broken", "The state store cannot be used; this server's log says why.",

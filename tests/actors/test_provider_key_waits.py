@@ -115,6 +115,22 @@ async def test_a_snapshot_that_hangs_is_not_waited_for(
     gate.opened.set()
 
 
+async def test_a_snapshot_that_was_slow_once_is_no_trouble_any_more(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = home.ring()
+    await stored(ring)
+    gate = Gate()
+    monkeypatch.setattr(Snapshot, "is_as_left", gate.before(Snapshot.is_as_left))
+    monkeypatch.setattr(module, "SNAPSHOT_S", 0.01)
+    await ring.check()
+    assert "provider_keys.snapshot: no answer in 10 ms" in ring.trouble
+    gate.opened.set()
+    monkeypatch.setattr(module, "SNAPSHOT_S", 30.0)
+    await ring.check()
+    assert ring.trouble == ""
+
+
 async def test_a_change_given_up_is_looked_up_before_anything_else(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from appliance.core.keys import parse_key
-from tests.e2e.storage_kit import metric, reasons, wait_healthy
+from tests.e2e.storage_kit import metric, noise_over_state, reasons, wait_healthy
 from tests.e2e.test_provider_keys import command
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.patience import PATIENCE_S
@@ -218,8 +218,7 @@ def test_noise_over_the_state_file_at_run_time_changes_no_limit(
     with Appliance(tmp_path, provider) as appliance:
         key = new_key(appliance, "--rate-limited")
         told(appliance, "limits", "set", "2;w=3600")
-        for path in appliance.data.glob("state.sqlite*"):
-            path.write_bytes(b"noise" * 4000)
+        noise_over_state(appliance)
         assert statuses(appliance, key, 3) == [200, 200, 429]
         said = command(appliance, "limits", "set", "9;w=3600", fails=True)
         assert "key store is broken" in said

@@ -16,7 +16,14 @@ import pytest
 from appliance import cli, commands_run
 from appliance.control_wire import socket_address
 from tests.e2e.starting import environment, run
-from tests.e2e.storage_kit import health, metric, reasons, told_on_stderr, wait_until
+from tests.e2e.storage_kit import (
+    health,
+    metric,
+    noise_over_state,
+    reasons,
+    told_on_stderr,
+    wait_until,
+)
 from tests.fakes.appliance import CHAT, ROOT, Appliance
 from tests.fakes.provider import Provider
 
@@ -90,10 +97,7 @@ def test_a_healthcheck_is_one_line_and_a_code(tmp_path: Path, provider: Provider
         assert healthcheck(appliance) == (0, "healthy\n", "")
         code, told, _ = healthcheck(appliance, "--json")
         assert (code, json.loads(told)) == (0, {"ok": True, "status": "healthy", "degraded": []})
-        # Not of what SQLite shares in memory: who cuts that off ends any program that has it open.
-        for path in appliance.data.glob("state.sqlite*"):
-            if not path.name.endswith("-shm"):
-                path.write_bytes(b"noise" * 4000)
+        noise_over_state(appliance)
         wait_until(lambda: "provider-keys" in reasons(appliance))
         code, told, _ = healthcheck(appliance)  # it goes on proxying: nobody is to end it
         assert (code, told.count("\n")) == (0, 1)
@@ -133,8 +137,7 @@ def test_a_directory_that_is_held_or_missing(tmp_path: Path) -> None:
 
 def test_what_is_degraded_is_told_with_its_reason(tmp_path: Path, provider: Provider) -> None:
     with Appliance(tmp_path, provider) as appliance:
-        for path in appliance.data.glob("state.sqlite*"):
-            path.write_bytes(b"noise" * 4000)
+        noise_over_state(appliance)
         wait_until(lambda: "provider-keys" in reasons(appliance))
         code, told = status(appliance)
         assert (code, told["ok"], told["running"], told["status"]) == (1, False, True, "degraded")

@@ -1,7 +1,8 @@
 """The program as tests want it on a machine that runs them, clients, a provider and others besides.
 
 Its journal takes no disk for slow: a write may be held up for 20 ms here, and replies would then go
-before their records are written, and say so. Its helper processes wait for no processor that others
+before their records are written, and say so. Nor do its provider keys, which would be told as a
+trouble for a minute. Its helper processes wait for no processor that others
 want. Both have tests of their own; no other must meet them by chance.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from appliance import assembly, cli
-from appliance.actors import batch_helper, lake_helper
+from appliance.actors import batch_helper, lake_helper, provider_key_tiers
 from appliance.actors.region import RegionOptions
 from appliance.config import Config
 
@@ -37,6 +38,8 @@ def eager(command: Callable[[], list[str]]) -> Callable[[], list[str]]:
 def be_patient() -> None:
     """Before the program runs."""
     assembly.region_options = patient_options
+    for limit in ("SQLITE_S", "SNAPSHOT_S", "WRITE_S"):
+        setattr(provider_key_tiers, limit, PATIENCE_S)
     batch_helper.helper_command = eager(batch_helper.helper_command)
     lake_helper.helper_command = eager(lake_helper.helper_command)
 
