@@ -28,6 +28,7 @@ from appliance.errors import Refusal
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.analytics_place import go_behind
 from storage.frames import Part
+from storage.manifest import Span
 from storage.query import Query, QueryCancelled, QueryFailed
 
 if TYPE_CHECKING:
@@ -98,9 +99,12 @@ async def run_query(
     sql: str,
     parameters: tuple[Any, ...],
     take: Take,
+    *,
+    created: Span | None = None,
 ) -> None:
     """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
-    interrupts DuckDB. Raises Refusal with DuckDB's own words, and what `take` raises."""
+    interrupts DuckDB. `created`: see Analytics.query. Raises Refusal with DuckDB's own words, and
+    what `take` raises."""
     told = False
 
     async def telling(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
@@ -110,22 +114,16 @@ async def run_query(
 
     analytics = analytics_of(region)
     try:
-        await _run_once(analytics, sql, parameters, telling)
+        await _drive(analytics.query(sql, parameters, created=created), telling)
     except FAILURES as error:
         if told or not analytics.broken:
             raise refusal_of(error) from None
         # It has just shown to be broken, and is opened again or made anew: asked once more.
         await region.ingest.caught_up(REOPEN_WAIT_S)
         try:
-            await _run_once(analytics_of(region), sql, parameters, take)
+            await _drive(analytics_of(region).query(sql, parameters), take)
         except FAILURES as again:
             raise refusal_of(again) from None
-
-
-async def _run_once(
-    analytics: Analytics, sql: str, parameters: tuple[Any, ...], take: Take
-) -> None:
-    await _drive(analytics.query(sql, parameters), take)
 
 
 async def run_copy(region: Region, sql: str, parameters: tuple[Any, ...], path: Path) -> None:
@@ -152,8 +150,9 @@ async def _drive(query: Query, take: Take) -> None:
             failure = error
         finally:
             ended.set()
-            with trio.CancelScope(shield=True):  # bounded: closing only gives the cursor back
-                await in_thread(query.close)
+            if not query.closed:
+                with trio.CancelScope(shield=True):  # bounded: closing only gives the cursor back
+                    await in_thread(query.close)
             nursery.cancel_scope.cancel()
     await trio.lowlevel.checkpoint_if_cancelled()
     if failure is not None:
@@ -161,12 +160,18 @@ async def _drive(query: Query, take: Take) -> None:
 
 
 async def _pages(query: Query, take: Take) -> None:
-    columns = await in_thread(lambda: query.columns)
-    while True:
-        rows = await in_thread(query.fetch, PAGE_ROWS)
+    while not query.closed:
+        columns, rows = await in_thread(_page, query)
         await take(columns, rows)
-        if not rows:
-            return
+
+
+def _page(query: Query) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
+    """In a reader's thread, and all that it has to do there at once: where calls are served beside
+    it, each hand-over waits for its turn."""
+    rows = query.fetch(PAGE_ROWS)
+    if query.ended:
+        query.close()
+    return query.columns, rows
 
 
 async def _interrupt_when_cancelled(query: Query, ended: trio.Event) -> None:

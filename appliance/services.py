@@ -45,6 +45,7 @@ from appliance.services_settings import SettingsOf
 from appliance.services_wallet import WalletsOf
 from appliance.services_webhooks import WebhooksOf
 from storage.frames import Position
+from storage.manifest import Span
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
@@ -196,7 +197,9 @@ class RecordsOf:
             return ingest.lag_s * 1000
         return await ingest.caught_up(FRESH_WAIT_S)
 
-    async def query(self, region: str, sql: str, parameters: Sequence[Any]) -> Rows:
+    async def query(
+        self, region: str, sql: str, parameters: Sequence[Any], created: Span | None = None
+    ) -> Rows:
         """All rows of one reading statement. The store's own words go to the log alone, and what
         they quote goes nowhere: it may be from a body of another organisation."""
         columns: list[tuple[str, str]] = []
@@ -207,7 +210,7 @@ class RecordsOf:
             rows.extend(page)
 
         try:
-            await run_query(self._regions[region], sql, tuple(parameters), take)
+            await run_query(self._regions[region], sql, tuple(parameters), take, created=created)
         except Refusal as refusal:
             if refusal.code not in STORES_OWN_WORDS:
                 raise

@@ -9,6 +9,7 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from storage.batch import Batch
 from storage.closing import close_connection
 from storage.frames import Position
 from storage.hot_rows import HotRows, id_text
-from storage.manifest import LakeView
+from storage.manifest import LakeView, Span
 from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
 from storage.query import (
     Moment,
@@ -29,7 +30,6 @@ from storage.query import (
     begin_reading,
     copying_statement,
     is_fatal,
-    reading_statement,
     translated,
 )
 from storage.rows import TABLES
@@ -40,7 +40,9 @@ from storage.schema import (
     create_tables,
     create_views,
     everything,
+    narrowed,
 )
+from storage.statements import Statements
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
@@ -76,6 +78,7 @@ class Analytics:
         self._text_bytes = 0  # of bodies in memory
         # Counts up whenever hot rows go or are replaced: a copy of them is then to be made anew.
         self.edition = 0
+        self._statements = Statements()
         self._queries: dict[Reading, int] = {}
         self._holds: dict[object, int] = {}
         self._connection = connect(place)
@@ -160,14 +163,16 @@ class Analytics:
         *,
         limit: int | None = None,
         into: Path | None = None,
+        created: Span | None = None,
     ) -> Query:
         """Checks that `sql` is one reading statement; it runs when the query is first read from.
-        `into`: its rows go into this Parquet file, their number is the answer. Raises
-        QueryFailed."""
+        `into`: its rows go into this Parquet file, their number is the answer. `created`, in µs:
+        it says itself that it is about exchanges of this span alone, and files without any are left
+        out. Raises QueryFailed."""
         with translated():
             cursor = self._connection.cursor()
         try:
-            statement = reading_statement(cursor, sql)
+            statement = self._statements.reading(cursor, sql)
             if into is not None:
                 statement = copying_statement(cursor, sql, into)
             with translated():
@@ -175,7 +180,10 @@ class Analytics:
         except BaseException:
             cursor.close()
             raise
-        query = Query(cursor, statement, parameters, limit=limit, on_close=self._forget)
+        narrow = None if created is None else partial(self._narrowed, sql, created)
+        query = Query(
+            cursor, statement, parameters, limit=limit, on_close=self._forget, narrow=narrow
+        )
         self._queries[query] = self._generation  # before it begins: it sees this one or a later
         try:
             begin_reading(cursor)
@@ -183,6 +191,20 @@ class Analytics:
             query.close()
             raise
         return query
+
+    def _narrowed(
+        self, sql: str, created: Span, cursor: duckdb.DuckDBPyConnection
+    ) -> duckdb.Statement | None:
+        """For whoever reads, in their transaction. None: the files changed since, or just now.
+
+        Asked in this order it is right: what is shown is noted before it is committed, so it is as
+        new as what the transaction sees, or newer; of the same files a newer one leaves out more
+        rows that were replaced or deleted, and joins edits where there were none."""
+        found = cursor.execute(f"SELECT lake_generation FROM {STORE}.ingest_state").fetchone()
+        views = self._views
+        if found is None or views.lake is None or found[0] != self._generation_of(views):
+            return None
+        return self._statements.reading(cursor, narrowed(views, sql, created))
 
     def moment(self) -> Moment:
         """All of it as it is now; what is written meanwhile is not seen. To be closed soon. Raises

@@ -40,8 +40,8 @@ def config_of(place: Place) -> dict[str, str | bool | int | float | list[str]]:
         # 2,048 rows at a time: 20 bodies of 1 MiB did not fit the writer's memory, and what is read
         # like that later does not fit a reader's. Groups without rows are dropped all the same.
         "max_vacuum_tasks": "0",
-        # To choose an order of joins DuckDB first adds up what each row group says of each column of
-        # a view: a third of what a page's statement takes. The views here are joined as written.
+        # To choose an order of joins DuckDB first adds up what row groups say of each column of a
+        # view: a third of what a page's statement takes. The views here are joined as written.
         "disabled_optimizers": "join_order",
         # Files are on this machine's disk: handing each read to another thread costs more.
         "async_threads": "0",

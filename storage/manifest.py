@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from storage.rows import ADDED_IN, ATTEMPT_TYPE, SCHEMA_VERSION, TABLES
 
@@ -99,6 +99,11 @@ class Manifest:
         return replace(self, generation=self.generation + 1, files=files)
 
 
+# Tables of exchanges, and the first and the last µs of a time.
+TIMED: Final = ("requests", "bodies")
+Span = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class LakeView:
     """What queries may read: the files of one generation, and the keys of the encrypted ones."""
@@ -109,6 +114,20 @@ class LakeView:
     epochs: dict[Path, int] = field(default_factory=dict)
     keys: dict[int, bytes] = field(default_factory=dict, repr=False)
     versions: dict[Path, int] = field(default_factory=dict)
+    # When the oldest and the newest exchange of a file were created, in µs. Not of all: who knows
+    # nothing of a file reads it.
+    created: dict[Path, Span] = field(default_factory=dict)
+
+    def within(self, created: Span) -> "LakeView":
+        """Without the files of which every exchange was created before or after this."""
+        first, last = created
+
+        def may_hold(path: Path) -> bool:
+            span = self.created.get(path)
+            return span is None or (span[0] <= last and span[1] >= first)
+
+        few = {table: list(filter(may_hold, self.files.get(table, ()))) for table in TIMED}
+        return replace(self, files={**self.files, **few})
 
     def key_statements(self) -> list[str]:
         """To run once on the connection before a view is read: DuckDB keeps the keys in memory."""
@@ -139,12 +158,17 @@ def view_of(directory: Path, manifest: Manifest, keys: dict[int, bytes]) -> Lake
     files: dict[str, list[Path]] = {table: [] for table in TABLES}
     epochs: dict[Path, int] = {}
     versions: dict[Path, int] = {}
+    created: dict[Path, Span] = {}
     for table in TABLES:
         for file in manifest.of(table):
             path = directory / file.name
             files[table].append(path)
             epochs[path], versions[path] = file.key_epoch, file.schema_version
-    return LakeView(manifest.generation, files, manifest.upto_segment, epochs, keys, versions)
+            if table in TIMED and file.created_max_us:  # 0: none of its exchanges has a time
+                created[path] = file.created_min_us, file.created_max_us
+    return LakeView(
+        manifest.generation, files, manifest.upto_segment, epochs, keys, versions, created
+    )
 
 
 def is_nested(kind: str) -> bool:

@@ -64,6 +64,11 @@ class Reading:
             except duckdb.Error:  # it is busy until the interruption takes effect
                 time.sleep(END_POLL_S)
 
+    @property
+    def closed(self) -> bool:
+        """Whether its cursor was given back."""
+        return self._closed
+
     def close(self) -> None:
         """Ends the transaction. By the thread that fetches."""
         if not self._closed:
@@ -95,9 +100,13 @@ class Query(Reading):
         *,
         limit: int | None,
         on_close: Callable[[Reading], None],
+        narrow: Callable[[duckdb.DuckDBPyConnection], duckdb.Statement | None] | None = None,
     ) -> None:
+        """`narrow` gives a better statement, within the transaction; None: there is none."""
         super().__init__(cursor, on_close)
         self.truncated = False
+        self.ended = False  # no more rows come
+        self._narrow = narrow
         self._statement = statement
         self._parameters = list(parameters)
         self._left = limit
@@ -107,11 +116,16 @@ class Query(Reading):
     def columns(self) -> list[tuple[str, str]]:
         """Name and DuckDB type of each column."""
         if self._columns is None:
-            parameters = self._parameters or None
-            self._guarded(lambda: self._cursor.execute(self._statement, parameters))
+            self._guarded(self._execute)
             described = self._cursor.description or []
             self._columns = [(str(column[0]), str(column[1])) for column in described]
         return self._columns
+
+    def _execute(self) -> None:
+        statement = self._statement
+        if self._narrow is not None:
+            statement = self._narrow(self._cursor) or statement
+        self._cursor.execute(statement, self._parameters or None)
 
     def fetch(self, rows_max: int = PAGE_ROWS_MAX) -> list[tuple[Any, ...]]:
         """The next rows, at most `rows_max` and at most a page; an empty list is the end."""
@@ -121,6 +135,7 @@ class Query(Reading):
             # one more is asked for, to know whether the limit cut anything off
             wanted = min(wanted, self._left + 1)
         rows: list[tuple[Any, ...]] = self._guarded(lambda: self._cursor.fetchmany(wanted))
+        self.ended = len(rows) < wanted
         if self._left is None:
             return rows
         if len(rows) > self._left:

@@ -5,10 +5,12 @@ Only text is made here; nothing is executed. Catalog `store` is written to; with
 """
 # ruff: noqa: S608 - every name put into SQL here is a constant of ours
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from storage.manifest import LakeView
+from storage.manifest import LakeView, Span
 from storage.rows import TABLES
 
 STORE, BASE = "store", "base"
@@ -62,20 +64,30 @@ class ViewState:
 
 
 def create_views(state: ViewState) -> Iterator[str]:
-    for name, select in (
-        ("requests", _requests(state)),
-        # For whoever asks for nothing that an edit could have changed, and is not to pay for it.
-        ("unedited_requests", _requests(replace(state, edited=False, repriced=False))),
-        # The same, for whoever asks for the oldest first.
-        ("oldest_requests", _requests(
-            replace(state, edited=False, repriced=False, oldest_first=True)
-        )),
-        # For whoever asks for costs, but for nothing else that is edited.
-        ("costed_requests", _requests(replace(state, edited=False))),
-        ("bodies", _bodies(state)),
-        ("frames", _frames(state)),
-    ):  # fmt: skip
-        yield f"CREATE OR REPLACE VIEW {STORE}.{name} AS {select}"
+    for name, select in _VIEWS.items():
+        yield f"CREATE OR REPLACE VIEW {STORE}.{name} AS {select(state)}"
+
+
+def narrowed(state: ViewState, sql: str, created: Span) -> str:
+    """The same statement over those files alone whose exchanges may have been created in a span:
+    what it selects from a view it selects from the view's own words. Most of what a statement for a
+    page costs is to look into each file, and planning for all of them. In place of the name, since
+    DuckDB takes twice as long to plan what a CTE says. What names a view as `store.…`, or one that
+    it defines itself, reads all files."""
+    if state.lake is None:
+        return sql
+    few = replace(state, lake=state.lake.within(created))
+
+    def said(found: re.Match[str]) -> str:
+        select = _VIEWS.get(found["name"])
+        if select is None or sql.startswith(f"WITH {found['name']} AS "):
+            return found[0]
+        return f"FROM ({select(few)}) AS {found['alias'] or found['name']}"
+
+    return _FROM.sub(said, sql)
+
+
+_FROM: Final = re.compile(r"\bFROM (?P<name>[a-z_]+)\b(?!\.)(?: AS (?P<alias>[a-z_]+))?")
 
 
 def everything(state: ViewState, table: str, columns: Sequence[str]) -> str:
@@ -234,3 +246,18 @@ def _frames(state: ViewState) -> str:
     """Where each exchange lies in the journal, for reads of one and for deletion."""
     names = "exchange_id", "request_id", "organization_id", "segment", "frame_offset"
     return everything(state, "requests", names)
+
+
+_VIEWS: Final[dict[str, Callable[[ViewState], str]]] = {
+    "requests": _requests,
+    # For whoever asks for nothing that an edit could have changed, and is not to pay for it.
+    "unedited_requests": lambda state: _requests(replace(state, edited=False, repriced=False)),
+    # The same, for whoever asks for the oldest first.
+    "oldest_requests": lambda state: _requests(
+        replace(state, edited=False, repriced=False, oldest_first=True)
+    ),
+    # For whoever asks for costs, but for nothing else that is edited.
+    "costed_requests": lambda state: _requests(replace(state, edited=False)),
+    "bodies": _bodies,
+    "frames": _frames,
+}

@@ -22,6 +22,7 @@ from appliance.api.request_rows import (
 from appliance.api.services import Records, Row
 from appliance.core.access import Identity
 from appliance.errors import Refusal
+from storage.manifest import Span
 
 # Bodies in one answer: a page of a list, and one request (two sides of at most 64 MiB decoded).
 PAGE_BODY_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -75,17 +76,22 @@ def id_bytes(value: UUID | bytes | str) -> bytes:
 
 
 async def texts_of(
-    records: Records, identity: Identity, exchange_ids: list[str], bytes_max: int
+    records: Records,
+    identity: Identity,
+    exchange_ids: list[str],
+    bytes_max: int,
+    created: Span | None = None,
 ) -> dict[str, Row]:
-    """Both bodies, their types and the number of assets, by exchange, as far as they fit."""
+    """Both bodies, their types and the number of assets, by exchange, as far as they fit.
+    `created`: when all of these were."""
     if not exchange_ids:
         return {}
     # Nearly always these are all: then they are read once, not a second time for their sizes.
     small = small_bodies_statement(exchange_ids, bytes_max)
-    found = await records.query(identity.region, *small)
+    found = await records.query(identity.region, *small, created)
     if len(found.rows) < len(exchange_ids):
         everything = bodies_statement(exchange_ids, bytes_max)
-        found = await records.query(identity.region, *everything)
+        found = await records.query(identity.region, *everything, created)
     return {id_text(key): tuple(texts) for key, *texts in found.rows}
 
 

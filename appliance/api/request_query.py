@@ -4,7 +4,7 @@ Pure. The organisation is always part of the condition; no other's rows can come
 """
 # ruff: noqa: S608 - text is put together from constants of ours; what was sent is a parameter
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -16,6 +16,7 @@ from appliance.api.filter_fields import CACHED, REQUEST_TABLES
 from appliance.api.incoming import flag, integer, invalid
 from appliance.api.request_rows import COLUMNS
 from appliance.core.filters import Parameters, compile_filter
+from storage.manifest import Span
 from storage.schema import STORE
 
 LIMIT_DEFAULT: Final = 10
@@ -64,6 +65,8 @@ EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
 
 Statement = tuple[str, list[Any]]
 Ids = tuple[UUID, UUID]
+EPOCH: Final = datetime(1970, 1, 1)  # as the store has its times: UTC, without saying so
+LONG_AGO_US, FAR_OFF_US = -(2**63), 2**63 - 1
 
 
 class Look(NamedTuple):
@@ -72,6 +75,14 @@ class Look(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
 
+    @property
+    def created(self) -> Span | None:
+        """The same in µs, for the store; None: all there is."""
+        if self == EVER:
+            return None
+        first = LONG_AGO_US if self.since is None else _us(self.since)
+        return first, FAR_OFF_US if self.until is None else _us(self.until)
+
 
 EVER: Final = Look()
 
@@ -79,10 +90,10 @@ EVER: Final = Look()
 def list_statement(
     body: dict[str, Any], org: bytes, look: Look = EVER, *, within: Ids | None = None
 ) -> Statement:
-    """The exchanges of one page, in its order; of those of a look, where one is given. Whole rows
-    are read for these alone: to sort a million of them with all their columns takes more memory
-    than a reader has. `within`: the first and the last id of which bodies are read. Raises
-    Refusal 422."""
+    """The exchanges of one page and when they were created, in its order; of those of a look, where
+    one is given. Whole rows are read for these alone: to sort a million of them with all their
+    columns takes more memory than a reader has. `within`: the first and the last id of which bodies
+    are read. Raises Refusal 422."""
     parameters = Parameters()
     where = _where(body, org, parameters)
     order = _order(body.get("sort"), parameters)
@@ -97,7 +108,8 @@ def list_statement(
         where += f" AND r.exchange_id BETWEEN {first} AND {last}"
         few = BODIES_WITHIN.format(first=first, last=last)
     return (
-        f"{few}SELECT r.exchange_id FROM {ids_source_of(where, order)}{join} WHERE {where}"
+        f"{few}SELECT r.exchange_id, r.request_created_at"
+        f" FROM {ids_source_of(where, order)}{join} WHERE {where}"
         f" ORDER BY {order} LIMIT {limit:d} OFFSET {offset:d}",
         parameters.values,
     )
@@ -113,6 +125,16 @@ def within_statement(body: dict[str, Any], org: bytes, look: Look) -> Statement:
         f"SELECT min(r.exchange_id), max(r.exchange_id) FROM {ids_source_of(where)} WHERE {where}",
         parameters.values,
     )
+
+
+def created_of(ids: Iterable[Sequence[Any]]) -> Span | None:
+    """When rows of `list_statement` were created, in µs. None: of some nobody knows."""
+    times = [created for _, created in ids]
+    return None if None in times or not times else (_us(min(times)), _us(max(times)))
+
+
+def _us(time: datetime) -> int:
+    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def asks_for_bodies(body: dict[str, Any], org: bytes) -> bool:

@@ -31,6 +31,7 @@ from appliance.api.request_query import (
     EVER,
     asks_for_bodies,
     count_statement,
+    created_of,
     has_cursor,
     limit_of,
     list_statement,
@@ -157,7 +158,7 @@ async def page_of(
         ids = await _ids_by_bodies(records, identity, body, now)
     else:
         ids = await _ids_by_columns(records, identity, body, now, memory)
-    page = await _read_page(records, identity, [id_text(row[0]) for row in ids])
+    page = await _read_page(records, identity, ids)
     memory.note_shown(identity.region, (row[CREATED_AT] for row in page.rows))
     return page
 
@@ -172,7 +173,7 @@ async def _ids_by_columns(
         if look != EVER and memory.is_far(key):
             continue
         statement = list_statement(body, identity.org, look)
-        ids = (await records.query(identity.region, *statement)).rows
+        ids = (await records.query(identity.region, *statement, look.created)).rows
         if len(ids) >= wanted:
             break
         if look != EVER:
@@ -188,31 +189,34 @@ async def _ids_by_bodies(
     ids: list[Row] = []
     for look in text_looks(body, now):
         statement = within_statement(body, identity.org, look)
-        first, last = (await records.query(identity.region, *statement)).rows[0]
+        first, last = (await records.query(identity.region, *statement, look.created)).rows[0]
         if first is None:
             continue
         statement = list_statement(body, identity.org, look, within=(first, last))
-        ids += (await records.query(identity.region, *statement)).rows
+        ids += (await records.query(identity.region, *statement, look.created)).rows
         if len(ids) >= wanted:
             break
     return ids[:wanted]
 
 
-async def _read_page(records: Records, identity: Identity, keys: list[str]) -> Page:
+async def _read_page(records: Records, identity: Identity, ids: Sequence[Row]) -> Page:
     """Rows and bodies at once: to plan such a statement takes as long as to carry it out."""
+    keys, created = [id_text(row[0]) for row in ids], created_of(ids)
     rows: list[Row] = []
     texts: dict[str, Row] = {}
     refused: list[Refusal] = []
 
     async def read_rows() -> None:
         try:
-            rows.extend((await records.query(identity.region, *rows_statement(keys))).rows)
+            statement = rows_statement(keys)
+            rows.extend((await records.query(identity.region, *statement, created)).rows)
         except Refusal as refusal:
             refused.append(refusal)
 
     async def read_texts() -> None:
         try:
-            texts.update(await texts_of(records, identity, keys, PAGE_BODY_BYTES_MAX))
+            found = await texts_of(records, identity, keys, PAGE_BODY_BYTES_MAX, created)
+            texts.update(found)
         except Refusal as refusal:
             refused.append(refusal)
 

@@ -23,6 +23,7 @@ from appliance.core.ledger_credits import CreditState
 from appliance.core.signed_url import Pairs
 from appliance.errors import Refusal
 from storage.frames import Position
+from storage.manifest import Span
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -112,8 +113,11 @@ class Records(Protocol):
         """Waits until every exchange that ended before this call can be queried, at most 1 s. None
         when it is so, else how many milliseconds the answer may lack."""
 
-    async def query(self, region: str, sql: str, parameters: Sequence[Any]) -> Rows:
-        """All rows of one reading statement. Cancelling the caller interrupts it."""
+    async def query(
+        self, region: str, sql: str, parameters: Sequence[Any], created: Span | None = None
+    ) -> Rows:
+        """All rows of one reading statement. Cancelling the caller interrupts it. `created`: it is
+        about exchanges of this span alone, in µs, which saves a look into files without any."""
 
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
         """The newest exchange of this id that was written and is not in the database yet. It is

@@ -40,6 +40,7 @@ from appliance.services_edits import KINDS, payload_of
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.frames import Frame, Position
+from storage.manifest import Span
 from storage.notice_tables import Notice
 from storage.report_tables import ReportRow
 from storage.state_tables import StateTables
@@ -131,9 +132,11 @@ class FakeRecords:
         self.asked.append(f"caught up {region}")
         return self.stale_by_ms
 
-    async def query(self, region: str, sql: str, parameters: Any) -> Rows:
+    async def query(
+        self, region: str, sql: str, parameters: Any, created: Span | None = None
+    ) -> Rows:
         self.asked.append(sql)
-        with self.analytics.query(sql, parameters) as query:
+        with self.analytics.query(sql, parameters, created=created) as query:
             rows = []
             while page := query.fetch():
                 rows += page
