@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Annotated, Literal
 
@@ -34,7 +33,11 @@ from appliance.cli_options import (
     Asked,
     ConfigFile,
     DataDir,
+    Form,
+    Output,
     Region,
+    Since,
+    Until,
     asking,
     option_flags,
     plain_flags,
@@ -58,10 +61,6 @@ for group, title in GROUPS.items():
     app.add_typer(group, name=title)
 app.command()(cli_users.audit)
 app.command()(cli_users.delete)
-
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-]
 
 
 @app.command(
@@ -107,10 +106,7 @@ def query(
     data_dir: DataDir = None,
     config: ConfigFile = None,
     region: Region = "us",
-    form: Annotated[
-        Literal["table", "csv", "json", "ndjson", "parquet"],
-        typer.Option("--format", "-f", help="How to write the result."),
-    ] = "table",
+    form: Form = "table",
     output: Output = None,
     as_json: AsJson = False,
 ) -> None:
@@ -144,12 +140,8 @@ def export(
     data_dir: DataDir = None,
     config: ConfigFile = None,
     region: Region = "us",
-    since: Annotated[
-        str | None, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
-    ] = None,
+    since: Since = "",
+    until: Until = "",
     with_bodies: Annotated[
         bool, typer.Option("--with-bodies", help="With requests and responses.")
     ] = False,

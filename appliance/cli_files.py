@@ -10,6 +10,7 @@ from appliance.cli_options import (
     ConfigFile,
     DataDir,
     Org,
+    Output,
     Region,
     asking,
     command_group,
@@ -122,9 +123,7 @@ def datasets_export(
     skip: Annotated[
         bool, typer.Option("--skip", help="Leave out rows that make no example.")
     ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    output: Output = None,
     org: Org = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,

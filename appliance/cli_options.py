@@ -25,6 +25,17 @@ ConfigFile = Annotated[
 Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Org = Annotated[str, typer.Option("--org", metavar="ORG", help="An organisation's id or name.")]
+Since = Annotated[str, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")]
+Until = Annotated[
+    str, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
+]
+Form = Annotated[
+    Literal["table", "csv", "json", "ndjson", "parquet"],
+    typer.Option("--format", "-f", help="How to write it."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+]
 # Behind the options of a command's own.
 COMMON = (
     ("data_dir", DataDir, None),

@@ -5,16 +5,23 @@ from typing import Annotated, Literal
 
 import typer
 
-from appliance.cli_options import AsJson, ConfigFile, DataDir, Org, Region, option_flags
+from appliance.cli_options import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    Form,
+    Org,
+    Output,
+    Region,
+    Since,
+    Until,
+    option_flags,
+)  # fmt: skip
 
 
 def reprice(
-    since: Annotated[
-        str, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")
-    ],
-    until: Annotated[
-        str, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
-    ] = "",
+    since: Since,
+    until: Until = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would change, and write nothing.")
     ] = False,
@@ -49,20 +56,11 @@ def what_if(
     by: Annotated[
         Literal["model", "user"], typer.Option("--by", help="Whose sums, for costs.")
     ] = "model",
-    since: Annotated[
-        str, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")
-    ] = "",
-    until: Annotated[
-        str, typer.Option("--until", metavar="TIME", help="Before this time (default now).")
-    ] = "",
+    since: Since = "",
+    until: Until = "",
     org: Org = "",
-    form: Annotated[
-        Literal["table", "csv", "json", "ndjson", "parquet"],
-        typer.Option("--format", "-f", help="How to write it."),
-    ] = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    form: Form = "table",
+    output: Output = None,
     data_dir: DataDir = None,
     config: ConfigFile = None,
     region: Region = "us",

@@ -1,11 +1,20 @@
 """`report`, `doctor` and `mcp`, as a person types them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from appliance.cli_options import AsJson, ConfigFile, DataDir, Org, Region, option_flags
+from appliance.cli_options import (
+    AsJson,
+    ConfigFile,
+    DataDir,
+    Form,
+    Org,
+    Output,
+    Region,
+    option_flags,
+)  # fmt: skip
 
 
 def report(
@@ -16,13 +25,8 @@ def report(
         str, typer.Option("--by", metavar="WHAT", help="user, key, model, provider, property:NAME.")
     ] = "model",
     org: Org = "",
-    form: Annotated[
-        Literal["table", "csv", "json", "ndjson", "parquet"],
-        typer.Option("--format", "-f", help="How to write it."),
-    ] = "table",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
-    ] = None,
+    form: Form = "table",
+    output: Output = None,
     compare: Annotated[
         Path | None,
         typer.Option("--compare", metavar="CSV", help="A provider's usage, to put beside ours."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.commands_orgs import organization_id
-from appliance.commands_prompts import iso_time
+from appliance.commands_prompts import iso_time, the_one
 from appliance.errors import Refusal
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show_rows(state: "State", vault: "Vault", given: Given) -> dict[str, Any]:
     wanted, after = str(given.get("dataset") or ""), int(given.get("after") or 0)
 
     def work(connection: sqlite3.Connection) -> "tuple[Dataset, list[Copy]]":
-        dataset = _found(tables.find_datasets(connection, org), wanted)
+        dataset = the_one("dataset", tables.find_datasets(connection, org), wanted)
         copies = tables.copies_after(connection, org, dataset.id, after, PAGE_BYTES_MAX)
         return dataset, copies
 
@@ -73,20 +73,6 @@ def _opened(vault: "Vault", copy: "Copy") -> dict[str, Any]:
         "request": document.get("request"),
         "response": document.get("response"),
     }
-
-
-def _found(datasets: "list[Dataset]", wanted: str) -> "Dataset":
-    found = [one for one in datasets if one.id == wanted] or [
-        one for one in datasets if one.name == wanted
-    ]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        ids = ", ".join(one.id for one in found[:20])
-        raise Refusal(409, "dataset_ambiguous", f'several datasets are called "{wanted}": {ids}')
-    raise Refusal(
-        404, "dataset_unknown", f'there is no dataset "{wanted}": datasets list shows them'
-    )
 
 
 DATASET_COMMANDS = {"datasets.list": list_datasets}

@@ -3,9 +3,9 @@
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from appliance.commands_orgs import organization_id
 from appliance.errors import Refusal
@@ -53,7 +53,7 @@ def show_prompt(state: "State", given: Given) -> dict[str, Any]:
     wanted, version = str(given.get("prompt") or ""), str(given.get("version") or "")
 
     def work(connection: sqlite3.Connection) -> dict[str, Any]:
-        prompt = _found(tables.find_prompts(connection, org), wanted)
+        prompt = the_one("prompt", tables.find_prompts(connection, org), wanted)
         versions = tables.find_versions(connection, org, prompt.id)
         if given.get("whole"):
             return {
@@ -105,16 +105,31 @@ def number_of(version: "Version") -> str:
     return f"{version.major}.{version.minor}"
 
 
-def _found(prompts: "list[Prompt]", wanted: str) -> "Prompt":
-    found = [one for one in prompts if one.id == wanted] or [
-        one for one in prompts if one.name == wanted
+class Named(Protocol):
+    """What somebody may ask for by its id or by its name."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def the_one(kind: str, things: Sequence[N], wanted: str) -> N:
+    """That of this id, else the one of this name. Raises Refusal 404, and 409 where several have
+    it. `kind` is what one of them is called."""
+    found = [one for one in things if one.id == wanted] or [
+        one for one in things if one.name == wanted
     ]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(one.id for one in found[:20])
-        raise Refusal(409, "prompt_ambiguous", f'several prompts are called "{wanted}": {ids}')
-    raise Refusal(404, "prompt_unknown", f'there is no prompt "{wanted}": prompts list shows them')
+        raise Refusal(409, f"{kind}_ambiguous", f'several {kind}s are called "{wanted}": {ids}')
+    raise Refusal(404, f"{kind}_unknown", f'there is no {kind} "{wanted}": {kind}s list shows them')
 
 
 def _shown(version: "Version") -> dict[str, Any]:

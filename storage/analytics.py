@@ -22,7 +22,7 @@ from storage.closing import close_connection
 from storage.frames import Position
 from storage.hot_rows import HotRows, id_text
 from storage.manifest import LakeView, Span
-from storage.memory_limit import WRITING_ROW_BYTES_MAX, MemoryLimit
+from storage.memory_limit import MemoryLimit
 from storage.query import (
     Moment,
     Query,
@@ -43,20 +43,9 @@ from storage.schema import (
     narrowed,
 )
 from storage.statements import Statements
+from storage.writing_room import ROOM_BYTES_USUAL, ROW_GROUP_ROWS, needs_room, room_after
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
-
-# DuckDB's smallest. A batch of as many rows goes to the file at once, compressed; a smaller one
-# goes into the log, and there once more at a checkpoint: twice the time, twice the bytes.
-ROW_GROUP_ROWS = 2048
-# Less text than this fits whatever it is.
-ROOM_BYTES_MIN = 512 * 1024
-# And of so much it is known that it does not: where whole row groups go to the file at once, and
-# where smaller ones gather in the log.
-ROOM_BYTES_USUAL = 4608 * 1024
-ROOM_BYTES_IN_LOG = 2560 * 1024
-# A row group of rows that each have three ids of their own does not fit either, whatever its text.
-ROOM_SPANS = ROW_GROUP_ROWS // 4
 
 
 class Analytics:
@@ -115,12 +104,7 @@ class Analytics:
         if not batch.blocks:
             for _ in batch.pack():
                 pass
-        large = batch.largest_bytes > WRITING_ROW_BYTES_MAX
-        compared = bool(batch.rewritten or batch.superseding or batch.deletions)
-        gathers = len(batch) < ROW_GROUP_ROWS and batch.text_bytes >= ROOM_BYTES_IN_LOG
-        much = len(batch) > ROW_GROUP_ROWS or batch.text_bytes >= self.room_from_bytes
-        many_ids = batch.spans >= ROOM_SPANS
-        room = large or compared or gathers or much or many_ids
+        room = needs_room(batch, self.room_from_bytes)
         try:
             self._take_in(batch, upto, room=room)
             self._text_bytes += batch.text_bytes
@@ -128,7 +112,7 @@ class Analytics:
             # How much text fits depends on how well it is compressed. Not tried again here: after
             # a commit that failed so DuckDB has been seen to find its own blocks corrupt.
             if failure.wants_memory and not room:
-                self.room_from_bytes = max(batch.text_bytes // 2, ROOM_BYTES_MIN)
+                self.room_from_bytes = room_after(batch)
             raise
 
     def _take_in(self, batch: Batch, upto: Position, *, room: bool) -> None:

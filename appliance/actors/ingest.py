@@ -25,11 +25,12 @@ from appliance.actors.ingest_parts import (
     bytes_between,
     warm,
 )
-from storage.analytics import ROOM_BYTES_USUAL, Analytics, AnalyticsFailed
+from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch, FrameRows
 from storage.frames import Position
 from storage.reader import Damage, read_frames
 from storage.vault import SegmentKeys
+from storage.writing_room import ROOM_BYTES_USUAL
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from typing import Protocol
 import trio
 
 from appliance.actors.frame_rows import LARGE_BYTES
-from storage.analytics import ROW_GROUP_ROWS
 from storage.batch import Batch
 from storage.frames import Position
 from storage.journal import JournalStats
 from storage.segment import segment_path
+from storage.writing_room import ROW_GROUP_ROWS
 
 WARM_BYTES = 8 * 2**20
 
