@@ -66,7 +66,7 @@ EDITED: Final = ("r.properties", "r.scores", "r.boolean_scores", "r.feedback")
 Statement = tuple[str, list[Any]]
 Ids = tuple[UUID, UUID]
 EPOCH: Final = datetime(1970, 1, 1)  # as the store has its times: UTC, without saying so
-LONG_AGO_US, FAR_OFF_US = -(2**63), 2**63 - 1
+FAR_OFF_US: Final = 2**63 - 1
 
 
 class Look(NamedTuple):
@@ -77,11 +77,11 @@ class Look(NamedTuple):
 
     @property
     def created(self) -> Span | None:
-        """The same in µs, for the store; None: all there is."""
-        if self == EVER:
+        """The same in µs, for the store; None where it is about all there is. So is one without a
+        begin: rows without a time are found by it, and may be in any file."""
+        if self.since is None:
             return None
-        first = LONG_AGO_US if self.since is None else _us(self.since)
-        return first, FAR_OFF_US if self.until is None else _us(self.until)
+        return _us(self.since), FAR_OFF_US if self.until is None else _us(self.until)
 
 
 EVER: Final = Look()

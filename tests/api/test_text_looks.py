@@ -97,6 +97,11 @@ def test_looks_do_not_overlap() -> None:
     assert first == Look(now - timedelta(days=1), None)
     assert second == Look(now - timedelta(days=8), first.since)
     assert last == Look(None, second.since)
+    day_us = 24 * 3600 * 1_000_000
+    now_us = 1_790_726_400_000_000
+    assert first.created == (now_us - day_us, 2**63 - 1)
+    assert second.created == (now_us - 8 * day_us, now_us - day_us)
+    assert last.created is EVER.created is None  # rows without a time may be in any file
     assert list(text_looks({"filter": ODD, "offset": 5}, now)) == [Look()]
     assert list(text_looks({"filter": ODD, "sort": {"cost": "desc"}}, now)) == [Look()]
 
