@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from appliance import __version__
 from appliance.commands import connect
-from appliance.commands_run import progress_bar
 from appliance.config import Config, load_config
 from appliance.errors import Refusal
 from appliance.output import OutputError, open_output
 from appliance.output_lines import print_value
+from appliance.waiting import progress_bar
 from storage import backup
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from appliance.commands import Source, open_source
-from appliance.commands_run import Flags, progress_bar
+from appliance.commands_run import Flags
 from appliance.config import load_config
 from appliance.control_client import ControlError
 from appliance.core.prompt_diff import difference
 from appliance.errors import Refusal
 from appliance.output import OutputError, open_output
 from appliance.output_lines import print_note, print_value
+from appliance.waiting import progress_bar
 
 FILE_BYTES_MAX = 256 * 2**20
 SUFFIX = ".prompt.json"

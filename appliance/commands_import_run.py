@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 
 from appliance.commands import open_source
-from appliance.commands_run import Flags, progress_bar
+from appliance.commands_run import Flags
 from appliance.config import load_config
 from appliance.errors import Refusal
 from appliance.output import OutputError
 from appliance.output_lines import print_note, print_value
+from appliance.waiting import progress_bar
 
 BATCH_ROWS = 200
 BATCH_BYTES = 4 * 1024 * 1024  # the control socket takes 16 MiB

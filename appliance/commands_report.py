@@ -14,6 +14,7 @@ from appliance.core import usage_report
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows, write_result
 from appliance.output_lines import print_note
+from appliance.waiting import waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ def run_report(flags: Mapping[str, str], region: str, wanted: Wanted) -> None:
     month = usage_report.month_of(wanted.month, datetime.now(UTC))
     with open_source(load_config(flags), region) as source:
         sql = usage_report.statement(month, wanted.by, organization_of(source, wanted.org))
-        with source.query(sql) as result:
+        with waiting("report"), source.query(sql) as result:
             rows = [usage_report.row_of(row) for row in all_rows(result)]
             stale_ms = result.ending.get("stale_by_ms")
         names = _key_names(source) if wanted.by == "key" else {}

@@ -5,9 +5,10 @@ from typing import Any
 
 from appliance.commands import open_source
 from appliance.commands_export import parse_moment
-from appliance.commands_run import Flags, progress_bar
+from appliance.commands_run import Flags
 from appliance.config import load_config
 from appliance.output_lines import print_note, print_value
+from appliance.waiting import progress_bar
 
 UNKNOWN_SHOWN = 20
 

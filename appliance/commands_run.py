@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from appliance import __version__
 from appliance.column_types import visible
@@ -16,9 +17,7 @@ from appliance.control_wire import REQUEST_BYTES_MAX
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows, write_result
 from appliance.output_lines import TailPrinter, print_note, print_sections, print_value
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+from appliance.waiting import progress_bar, waiting
 
 Flags = Mapping[str, str]
 SERVING = ("healthy", "degraded")
@@ -27,8 +26,11 @@ IMPORT_BYTES_MAX = REQUEST_BYTES_MAX - (64 << 10)  # it travels in one message
 
 
 def run_query(flags: Flags, region: str, sql: str, form: str, output: Path | None) -> None:
-    with open_source(load_config(flags), region) as source, source.query(sql) as result:
-        write_result(result.columns, all_rows(result), form, output)
+    with open_source(load_config(flags), region) as source, ExitStack() as stack:
+        with waiting("query"):
+            result = stack.enter_context(source.query(sql))
+            columns = result.columns  # known when the first rows are
+        write_result(columns, all_rows(result), form, output)
         stale_ms = result.ending.get("stale_by_ms")
         if stale_ms:
             print_note(f"note: calls of the last {stale_ms} ms may be missing")
@@ -87,13 +89,8 @@ def run_value(
     flags: Flags, region: str, command: str, arguments: dict[str, Any], *, as_json: bool
 ) -> bool:
     """Print the value of a command; False when it says that something is not well."""
-    with open_source(load_config(flags), region) as source, progress_bar() as bar:
-        task = bar.add_task(command, total=None, visible=command in ("verify", "rebuild"))
-
-        def advanced(told: dict[str, Any]) -> None:
-            bar.update(task, completed=told.get("done"), total=told.get("total"))
-
-        value = source.call(command, arguments, advanced)
+    with open_source(load_config(flags), region) as source, waiting(command) as bar:
+        value = source.call(command, arguments, bar.advance)
     print_value(value, as_json=as_json)
     checks = value if isinstance(value, list) else [value]
     return not any(isinstance(check, dict) and check.get("ok") is False for check in checks)
@@ -217,18 +214,6 @@ def read_import(file: Path) -> str:
     if len(data) > IMPORT_BYTES_MAX:
         raise OutputError(f"{file} is larger than 16 MiB: split it")
     return data.decode("utf-8", "replace")
-
-
-def progress_bar() -> "Bar":
-    """On stderr, only for a person, gone when done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-    )  # fmt: skip
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def expected(error: Exception) -> str | None:

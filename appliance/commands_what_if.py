@@ -11,7 +11,7 @@ from typing import Any
 from appliance.commands import Source, open_source
 from appliance.commands_export import parse_moment
 from appliance.commands_report import organization_of
-from appliance.commands_run import Flags, progress_bar
+from appliance.commands_run import Flags
 from appliance.config import Config, load_config
 from appliance.core import what_if
 from appliance.core.derive import PriceOf
@@ -20,6 +20,7 @@ from appliance.core.repriced import SELECTED, as_recorded, within
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows, write_result
 from appliance.output_lines import print_note
+from appliance.waiting import progress_bar
 
 TABLES_MAX_BYTES = 16 * 2**20
 

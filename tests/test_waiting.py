@@ -1,0 +1,84 @@
+"""The bar of work that takes long: for a person, after a second, and gone when it is done."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+import pytest
+
+from appliance import waiting as module
+from appliance.waiting import waiting
+
+PATIENCE_S = 20.0
+
+
+class Terminal:
+    """A real one, read all the time; what is shown on it can be waited for."""
+
+    def __init__(self) -> None:
+        self._ours, theirs = pty.openpty()
+        self.stderr = open(theirs, "w", encoding="utf-8")  # noqa: SIM115 - closed by `rest`
+        self._seen = b""
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        with suppress(OSError):  # so a terminal ends
+            while data := os.read(self._ours, 4096):
+                with self._more:
+                    self._seen += data
+                    self._more.notify_all()
+
+    def wait_for(self, text: bytes) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: text in self._seen, PATIENCE_S)
+
+    def rest(self) -> bytes:
+        """Everything, once nobody writes any more."""
+        self.stderr.close()
+        self._reader.join(PATIENCE_S)
+        os.close(self._ours)
+        return self._seen
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    found = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    return found
+
+
+def test_it_shows_how_far_the_work_is(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHOWN_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal.stderr)
+    with waiting("verify") as bar:
+        terminal.wait_for(b"verify")
+        bar.advance({"done": 7, "total": 41})
+        terminal.wait_for(b"7/41")
+    monkeypatch.undo()
+    assert terminal.rest().endswith(b"\x1b[2K")  # the line is wiped
+
+
+def test_who_is_done_sooner_sees_none(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal.stderr)
+    with waiting("verify") as bar:
+        bar.advance({"done": 1})
+    bar.show()  # the timer was about to
+    monkeypatch.undo()
+    assert terminal.rest() == b""
+
+
+def test_a_quick_command_loads_nothing_for_it() -> None:
+    code = (
+        "import sys; from appliance.waiting import waiting\n"
+        "with waiting('query'): pass\n"
+        "print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
