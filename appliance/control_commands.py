@@ -169,7 +169,7 @@ def _page(query: Query) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
     """In a reader's thread, and all that it has to do there at once: where calls are served beside
     it, each hand-over waits for its turn."""
     rows = query.fetch(PAGE_ROWS)
-    if query.ended:
+    if query.ended or not rows:
         query.close()
     return query.columns, rows
 
