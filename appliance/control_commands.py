@@ -8,9 +8,8 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -25,8 +24,8 @@ from appliance.commands_vault import rotate_vault
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.door.control import Command, ControlReply
 from appliance.errors import Refusal
+from appliance.readers import in_thread
 from storage.analytics import Analytics, AnalyticsFailed
-from storage.analytics_place import go_behind
 from storage.frames import Part
 from storage.manifest import Span
 from storage.query import Query, QueryCancelled, QueryFailed
@@ -60,21 +59,6 @@ SEGMENT_WAIT_S = 10.0  # for the current segment of the journal to be closed
 Maintenance = Callable[["Region"], Awaitable[object]]
 # With what was given, and for progress the reply.
 RegionWork = Callable[["Region", Mapping[str, Any], ControlReply], Awaitable[object]]
-
-READERS: Final = 4
-_threads = trio.CapacityLimiter(READERS)
-# A thread that went behind others cannot come back, so these are apart from trio's.
-_readers = ThreadPoolExecutor(READERS, "reader", initializer=go_behind)
-
-
-async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """DuckDB's calls of readers: a few threads, apart from those of ingest, and behind the loop:
-    who asks must not hold up who calls."""
-
-    def wait() -> T:
-        return _readers.submit(work, *arguments).result()
-
-    return await trio.to_thread.run_sync(wait, limiter=_threads)
 
 
 def analytics_of(region: Region) -> Analytics:

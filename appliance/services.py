@@ -17,7 +17,7 @@ from appliance import __version__
 from appliance.actors.metrics import Sample
 from appliance.actors.supervisor import Report
 from appliance.api.services import Health, Reason, Row, Rows, Services
-from appliance.control_commands import in_thread, run_query
+from appliance.control_commands import run_query
 from appliance.core.access import (
     AccessRules,
     Identity,
@@ -34,6 +34,7 @@ from appliance.core.forwarded import address_of
 from appliance.core.urls import is_loopback
 from appliance.core.web_authorization import with_authorization
 from appliance.errors import Refusal
+from appliance.readers import in_thread
 from appliance.services_accounts import COOKIE_PURPOSE, AccountsOf
 from appliance.services_datasets import CopiesOf
 from appliance.services_edits import EditsOf

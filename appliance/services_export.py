@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import trio
 
-from appliance.control_commands import in_thread, run_copy
+from appliance.control_commands import run_copy
 from appliance.errors import Refusal
+from appliance.readers import in_thread
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
