@@ -1,10 +1,12 @@
-"""Where the frozen executable begins (build/appliance.spec): as the command, or a helper process.
+"""Where the command begins, installed or frozen (build/appliance.spec).
 
-It has no `-m`: what the server starts beside itself is the same executable with one argument, which
-is looked at before anything of weight is imported. The names must agree with the helpers' own.
+Frozen it has no `-m`: what the server starts beside itself is the same executable with one
+argument, which is looked at before anything of weight is imported. The names must agree with the
+helpers' own.
 """
 
 import ctypes
+import gc
 import os
 import shutil
 import signal
@@ -13,6 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+# Modules are loaded by the hundred and stay: Python's own 700 would have the collector look through
+# all of them again and again, a tenth of the start.
+COLLECTOR_WHILE_LOADING = 50_000
 
 
 def main() -> int:
@@ -39,10 +44,11 @@ def _command() -> int:
     it must leave neither a server behind that holds the port, nor its files. It passes signals on,
     which a terminal sends to both: a server takes a second one for haste, so it leaves the group
     that the terminal knows."""
+    gc.set_threshold(COLLECTOR_WHILE_LOADING, *gc.get_threshold()[1:])
     from appliance.cli import main as command
 
-    unpacker = os.getppid()
-    if not _is_ourselves(unpacker):
+    place, unpacker = _unpacked(), os.getppid()
+    if place is None or not _is_ourselves(unpacker):
         return command()
     end_with_parent()
     if sys.argv[1:2] == ["serve"]:
@@ -50,7 +56,7 @@ def _command() -> int:
     try:
         return command()
     finally:
-        if os.getppid() != unpacker and (place := _unpacked()):
+        if os.getppid() != unpacker:
             shutil.rmtree(place, ignore_errors=True)
 
 

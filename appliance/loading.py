@@ -25,17 +25,17 @@ class OnDemand(Generic[T]):
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
         self._loading = trio.Lock()
-        self._made: T | None = None
+        self.made: T | None = None  # once somebody asked for it
 
     async def __call__(self) -> T:
         """The thing itself. Raises what making it raises, and then tries again the next time."""
-        if self._made is None:
+        if self.made is None:
             async with self._loading:
-                if self._made is None:
-                    self._made = await trio.to_thread.run_sync(self._gently)
+                if self.made is None:
+                    self.made = await trio.to_thread.run_sync(self._gently)
                     # It stays: the collector need not look at it, as at all that the start made.
                     gc.freeze()
-        return self._made
+        return self.made
 
     def _gently(self) -> T:
         with _one:

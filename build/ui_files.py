@@ -49,7 +49,7 @@ def make(target: Path) -> str:
         place = Path(temporary, "packages")
         if target == UI or (UI / "node_modules").is_dir():
             place = UI
-        problem = fetch(place) or bundle(place / "node_modules", Path(temporary, "built"))
+        problem = fetch(place) or bundle(place, Path(temporary, "built"))
         if problem:
             return problem
         take(place / "node_modules", target / "vendor")
@@ -73,14 +73,19 @@ def fetch(place: Path) -> str:
     return problem
 
 
-def bundle(packages: Path, built: Path) -> str:
+def bundle(place: Path, built: Path) -> str:
     """The pages from `ui/web` into `built`, with the page itself and, for each page of it, what it
-    loads: a browser asks for all of that at once."""
+    loads: a browser asks for all of that at once. `place` has the packages."""
     sum_before = made_from()
+    # Where a module lies, as seen from where esbuild runs, goes into the names of what it makes:
+    # pages and packages lie beside each other, so that everybody's files have the same names.
+    if place != UI:
+        shutil.copytree(UI / "web", place / "web")
     outline = built / "outline.json"
+    packages = place / "node_modules"
     command = (str(packages / ".bin" / "esbuild"), *ENTRIES, *BUNDLE, f"--outdir={built}")
     environ = {"NODE_PATH": str(packages)}
-    problem = _run((*command, f"--metafile={outline}"), UI, BUNDLE_S, environ)
+    problem = _run((*command, f"--metafile={outline}"), place, BUNDLE_S, environ)
     if problem:
         return problem
     found = Outline(json.loads(outline.read_text()))

@@ -146,3 +146,21 @@ def test_another_parent_may_go(tmp_path: Path) -> None:
         until(place.with_suffix(".ended").exists)
     finally:
         until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_what_nobody_unpacked_is_nobodys(tmp_path: Path) -> None:
+    """Installed, or as a folder: a program in Python that starts it is no other half of it."""
+    place = tmp_path / "_internal"
+    place.mkdir()
+    with subprocess.Popen([sys.executable, "-c", UNPACKER, SERVER, "serve", str(place)]) as program:
+        until((place / "pid").exists)
+        until(lambda: (place / "pid").read_text())
+        pid = int((place / "pid").read_text())
+        assert os.getpgid(pid) == os.getpgid(program.pid)
+        program.kill()
+        program.wait(PATIENCE_S)
+    try:
+        assert "ShdPnd:\t0000000000000000" in Path(f"/proc/{pid}/status").read_text()
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not Path(f"/proc/{pid}").exists())

@@ -28,9 +28,6 @@ class AppOnDemand:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "lifespan":
-            await _live(receive, send)
-            return
         app = await self._app()
         await app(scope, receive, send)
 
@@ -39,10 +36,3 @@ def _load(services: Services) -> ASGIApp:
     from appliance.api.app import create_app
 
     return create_app(services)
-
-
-async def _live(receive: Receive, send: Send) -> None:
-    """The app has nothing to do at start and end; the server wants an answer all the same."""
-    for phase in ("startup", "shutdown"):
-        await receive()
-        await send({"type": f"lifespan.{phase}.complete"})

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from appliance.column_types import visible
@@ -124,5 +125,15 @@ def _call(row: Mapping[str, Any]) -> Call:
         None if cost is None else Decimal(str(cost)),
         float(row.get("latency_ms") or 0),
         failed,
-        shown(row.get("error")) or outcome,
+        shown(row.get("error")) or _in_words(outcome, int(status or 0)),
     )
+
+
+def _in_words(outcome: str, status: int) -> str:
+    """A reply that came whole failed by its status alone."""
+    if outcome != "complete":
+        return outcome
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"{status} has no name" if status else "no status"

@@ -76,18 +76,3 @@ async def test_one_that_cannot_be_loaded_is_tried_again(
     with pytest.raises(MemoryError):
         await house.get("/healthcheck")
     assert (await house.get("/healthcheck")).status == 200
-
-
-async def test_start_and_end_are_answered_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_demand, "_load", lambda services: pytest.fail("loaded"))
-    said: list[str] = []
-    heard = iter(["lifespan.startup", "lifespan.shutdown"])
-
-    async def receive() -> Any:
-        return {"type": next(heard)}
-
-    async def send(message: Any) -> None:
-        said.append(message["type"])
-
-    await AppOnDemand(None)({"type": "lifespan"}, receive, send)  # type: ignore[arg-type]
-    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

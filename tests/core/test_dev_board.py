@@ -41,9 +41,13 @@ def test_what_counts_as_an_error() -> None:
         {"http_status": 404, "error": "no such model"},
         {"outcome": "cut"},
         {"http_status": None},
+        {"http_status": 429},
+        {"http_status": 599},
         {},
     )
-    assert [call.why for call in board.errors] == ["no such model", "cut", "complete"]
+    assert [call.why for call in board.errors] == [
+        "no such model", "cut", "no status", "Too Many Requests", "599 has no name",
+    ]  # fmt: skip
 
 
 def test_sessions_are_trees_of_their_paths() -> None:

@@ -1,8 +1,7 @@
-"""The full lane alone, over a socket pair: the app's lifespan, its exceptions, slow clients."""
+"""The full lane alone, over a socket pair: when it is loaded, exceptions, slow clients."""
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ import pytest
 import trio
 
 from appliance.door.asgi import FullLane
+from appliance.door.asgi_hypercorn import Hypercorn
 from appliance.door.own_app import Receive, Scope, Send
 from appliance.door.route_types import Kind, Route
 from appliance.errors import Refusal
@@ -29,20 +29,6 @@ class App:
         self.seen: list[str] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.lifespan(receive, send)
-        else:
-            await self.http(receive, send)
-
-    async def lifespan(self, receive: Receive, send: Send) -> None:
-        if self.how == "no lifespan":
-            raise NotImplementedError
-        for word in ("startup", "shutdown"):
-            message = await receive()
-            self.seen.append(message["type"])
-            await send({"type": f"lifespan.{word}.complete"})
-
-    async def http(self, receive: Receive, send: Send) -> None:
         if self.how == "raises first":
             raise RuntimeError("a bug")
         if self.how == "reads":
@@ -87,10 +73,7 @@ async def lane(app: App) -> AsyncIterator[FullLane]:
         body_bytes_max=1000,
     )
     with trio.fail_after(30):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(made.run)
-            yield made
-            nursery.cancel_scope.cancel()
+        yield made
 
 
 @asynccontextmanager
@@ -118,22 +101,32 @@ async def read_all(stream: trio.SocketStream) -> bytes:
     return data
 
 
-async def test_the_lifespan_begins_before_and_ends_after_everything() -> None:
-    app = App()
-    async with lane(app) as made:
-        assert app.seen == ["lifespan.startup"]
-        async with connection(made, GET) as client:
-            assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
-        assert app.seen == ["lifespan.startup"]
-    assert app.seen == ["lifespan.startup", "lifespan.shutdown"]
-
-
-async def test_an_app_without_lifespan_serves_all_the_same(
-    caplog: pytest.LogCaptureFixture,
+async def test_hypercorn_is_loaded_by_the_first_connections_together(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caplog.set_level(logging.CRITICAL)
-    async with lane(App("no lifespan")) as made, connection(made, GET) as client:
-        assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+    loads: list[FullLane] = []
+    load = FullLane._load
+
+    def counted(made: FullLane) -> Hypercorn:
+        loads.append(made)
+        return load(made)
+
+    monkeypatch.setattr(FullLane, "_load", counted)
+    async with lane(App()) as made:
+        assert not loads
+        async with connection(made, GET) as one, connection(made, GET) as other:
+            for client in (one, other):
+                assert (await client.receive_some()).startswith(b"HTTP/1.1 200")
+    assert len(loads) == 1
+
+
+async def test_a_connection_that_waits_for_it_at_the_end_is_told_to_go() -> None:
+    async with lane(App()) as made:
+        await made.drain()
+        async with connection(made, GET) as client:
+            reply = await read_all(client)
+    assert reply.startswith(b"HTTP/1.1 200")
+    assert reply.endswith(b"good")
 
 
 async def test_a_bug_before_the_reply_is_a_500_and_a_log_line(
@@ -156,7 +149,7 @@ async def test_a_request_body_that_stops_coming_is_408(caplog: pytest.LogCapture
     post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
     async with lane(app) as made, connection(made, post) as client:
         assert (await client.receive_some()).startswith(b"HTTP/1.1 408")
-    assert app.seen[1] == "body_too_slow"
+    assert app.seen == ["body_too_slow"]
     assert not caplog.records
 
 

@@ -63,6 +63,23 @@ def test_it_is_made_again_after_a_change(tree: Any) -> None:
     assert {name for name in before if name.endswith(".js")} <= set(after)
 
 
+def test_names_do_not_tell_where_the_packages_lay(tree: Any, tmp_path: Path) -> None:
+    """Or two builds of one commit would differ."""
+    packages = tree.UI / "node_modules"
+    real = packages.resolve()
+    packages.unlink()
+    shutil.copytree(real, packages, symlinks=True)
+    shutil.copytree(real, tmp_path / "elsewhere" / "deep" / "node_modules", symlinks=True)
+    assert tree.bundle(tree.UI, tmp_path / "one") == ""
+    assert tree.bundle(tmp_path / "elsewhere" / "deep", tmp_path / "other") == ""
+    one, other = (
+        {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+        for name in ("one", "other")
+    )
+    assert len(one) > 5
+    assert one == other
+
+
 def test_a_page_lists_what_it_loads_but_not_what_it_loads_later(tree: Any) -> None:
     assert tree.make(tree.UI) == ""
     [(page, names)] = json.loads(built(tree)["preloads.json"]).items()
