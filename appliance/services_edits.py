@@ -24,13 +24,11 @@ class EditsOf:
 
     def __init__(self, regions: Mapping[str, Region]) -> None:
         self._regions = regions
-        self._last_us = 0
 
     async def add(self, region: str, org: bytes, edits: Sequence[Edit]) -> float | None:
         """Append all, then wait for the disk as a reply does, and for ingest."""
         kept = self._regions[region]
-        # The newest edit counts, by its time: which goes on also where the clock steps back.
-        self._last_us = at_us = max(time.time_ns() // 1000, self._last_us + 1)
+        at_us = time.time_ns() // 1000
         tickets = [kept.append(KINDS[edit.kind], org, payload_of(edit, at_us)) for edit in edits]
         for ticket in tickets:
             if ticket is not None:

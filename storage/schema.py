@@ -199,12 +199,13 @@ def _requests(state: ViewState) -> str:
 
 
 def _edited(state: ViewState) -> str:
-    """One row per edited exchange: the newest edit of each name counts, NULL takes it away."""
+    """One row per edited exchange: the newest edit of each name counts, NULL takes it away. The
+    newest is the last in the journal: the clock may have stepped back between two starts."""
     edits = everything(state, "edits", _names("edits"))
     newest = (
-        "SELECT exchange_id, kind, name, max(edited_at) AS edited_at,"
-        " arg_max(struct_pack(t := text, n := number),"
-        " struct_pack(a := edited_at, b := segment, c := frame_offset)) AS value"
+        "SELECT exchange_id, kind, name,"
+        " arg_max(struct_pack(t := text, n := number, at := edited_at),"
+        " struct_pack(b := segment, c := frame_offset)) AS value"
         f" FROM ({edits}) WHERE exchange_id IS NOT NULL AND kind <> 'cost' GROUP BY ALL"
     )
     return (
@@ -215,7 +216,7 @@ def _edited(state: ViewState) -> str:
         " FILTER (kind = 'property' AND value.t IS NOT NULL)) AS properties,"
         " list(name) FILTER (kind = 'property' AND value.t IS NULL) AS removed,"
         " any_value(value.n <> 0) FILTER (kind = 'feedback') AS feedback,"
-        " any_value(edited_at) FILTER (kind = 'feedback') AS feedback_at,"
+        " any_value(value.at) FILTER (kind = 'feedback') AS feedback_at,"
         " list(name) FILTER (kind = 'score' AND value.t = 'boolean') AS boolean_scores"
         f" FROM ({newest}) GROUP BY exchange_id"
     )

@@ -57,6 +57,29 @@ def test_edits_show_at_once_and_after_a_kill(tmp_path: Path, provider: Provider)
         assert appliance.call(one, method="GET").json["data"]["feedback_rating"] is False
 
 
+def test_the_last_edit_counts_though_the_clock_went_back(
+    tmp_path: Path, provider: Provider
+) -> None:
+    """Killed a day ahead, it begins anew with the clock set right."""
+    appliance = Appliance(
+        tmp_path, provider, program="tests.fakes.leaping_program",
+        environ={"HELICONE_TEST_CLOCK_S": "86400"},
+    )  # fmt: skip
+    with appliance:
+        assert appliance.call(CHAT, ASK, {"Helicone-Request-Id": V7}).status == 200
+        one = f"/v1/request/{V7}"
+        seen = []
+        for rating, value in ((True, 0.25), (False, 0.75)):
+            edited = appliance.call(f"{one}/score", {"scores": {"quality": value}})
+            assert edited.status == 200
+            assert appliance.call(f"{one}/feedback", {"rating": rating}).status == 200
+            row = appliance.call(one, method="GET").json["data"]
+            seen.append((row["scores"]["quality"], row["feedback_rating"]))
+            appliance.environ["HELICONE_TEST_CLOCK_S"] = "0"
+            appliance.restart()
+        assert seen == [(0.25, True), (0.75, False)]
+
+
 def test_an_export_of_everything_and_of_the_rest(appliance: Appliance) -> None:
     session = {"Helicone-Session-Id": "export me"}
     ids = [appliance.call(CHAT, ASK, session).id for _ in range(5)]

@@ -175,11 +175,12 @@ def test_edits_show_and_the_newest_wins(analytics: Analytics) -> None:
     assert ask(analytics, "SELECT DISTINCT scores, feedback FROM requests") == [({}, None)]
     analytics.ingest(
         edits_of(
-            edit_row(1, "score", "good", 0.25, at=5),
-            edit_row(1, "score", "good", 0.75, at=9),
-            edit_row(1, "score", "good", 0.5, at=7),
-            edit_row(1, "score", "gone", 1.0, at=1),
-            edit_row(1, "score", "gone", None, at=2),
+            # As the journal has them: the clock may have stepped back in between.
+            edit_row(1, "score", "good", 0.25, at=5, offset=5),
+            edit_row(1, "score", "good", 0.75, at=5, segment=2),
+            edit_row(1, "score", "good", 0.5, at=7, offset=7),
+            edit_row(1, "score", "gone", 1.0, at=2, offset=1),
+            edit_row(1, "score", "gone", None, at=1, offset=2),
             edit_row(1, "property", "Environment", "dev"),
             edit_row(1, "property", "New", "x"),
             edit_row(2, "property", "Environment", None),
