@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import trio
 
-from appliance.core.headers import REPLY_NOT_APPLIED
+from appliance.core.headers import REPLY_ERROR, REPLY_NOT_APPLIED
 from appliance.errors import Refusal, UpstreamFailed
 from appliance.exchange import Exchange, monotonic
 from appliance.wire import Woken
@@ -149,4 +149,5 @@ def closed(x: Exchange, feature: str, error: Exception) -> Refusal:
         500, f"{feature}_failed",
         f"A part of this server failed ({feature}), so the call was not made. Its log has the "
         "details; the request was not at fault.",
+        headers={REPLY_ERROR.decode(): "true"},  # proxy.md 3.3
     )  # fmt: skip

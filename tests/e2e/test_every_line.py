@@ -317,6 +317,8 @@ def check_reply(line: Line, way: str, reply: Reply, usual: Reply | None, called:
         if line.feature != "answer" and line.scene not in ("gateway", "credits"):
             code = reply.json["error"]["code"]
             assert code.startswith((line.feature, "wallet_failed")), said
+            if code == f"{line.feature}_failed" and reply.status == 500:
+                assert (b"helicone-error", b"true") in reply.headers, said
         assert line.gets != "closed" or not called
 
 

@@ -42,8 +42,6 @@ NO_HEADING = {
     "helicone-",
     # Named by the table of a provider's credentials under Authorization.
     "api-key", "x-goog-api-key",
-    # Reserved, set nowhere.
-    "helicone-error",
 }  # fmt: skip
 FENCE = re.compile(r"^```")
 HEADING = re.compile(r"^(#{1,4}) (.+?)\s*$")
