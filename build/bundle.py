@@ -11,6 +11,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import Distribution, distribution, distributions, version
 from importlib.util import find_spec
@@ -145,6 +146,19 @@ def datas() -> list[tuple[str, str]]:
         place = _place(distribution(name))
         found.append((str(place / "METADATA"), place.name))
     return found
+
+
+@contextmanager
+def uncompressed() -> Iterator[None]:
+    """While it lasts, modules are stored as they are; PyInstaller has no option for one archive."""
+    from PyInstaller.archive.writers import ZlibArchiveWriter
+
+    usual = ZlibArchiveWriter._COMPRESSION_LEVEL
+    ZlibArchiveWriter._COMPRESSION_LEVEL = 0
+    try:
+        yield
+    finally:
+        ZlibArchiveWriter._COMPRESSION_LEVEL = usual
 
 
 def is_wanted(name: str, source: str, kind: str) -> bool:
