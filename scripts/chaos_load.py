@@ -226,7 +226,7 @@ class Worker(threading.Thread):
         if self.weather.window == before == 0:
             if status == 200:
                 self.seen.edits[name] = mark
-            elif had is not None:
+            elif had is not None and 400 <= status < 500:  # a 5xx leaves open what became of it
                 self.seen.edits[name] = had
 
     def _erase_one(self, _mark: str) -> None:
