@@ -17,7 +17,7 @@ from appliance.control_client import ControlError
 from appliance.core.base_urls import program_environment
 from appliance.output import OutputError
 from appliance.output_lines import print_error, print_note
-from appliance.program_child import find_program, run_program
+from appliance.program_child import ended_in_order, find_program, run_program
 from appliance.program_server import Reached, reach
 from appliance.program_summary import Summary, lines_of, plain_usd, summed_up
 
@@ -69,6 +69,7 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
     config = load_config(flags)
     find_program(wish.command[0], wish.environ)  # before a server is started for it
     with (
+        ended_in_order(),
         reach(config, flags, wish.options(), strict=wish.strict) as server,
         key_of_run(server, wish) as (key, key_id),
     ):

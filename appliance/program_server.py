@@ -21,8 +21,9 @@ from appliance.config import Config
 from appliance.control_client import ControlClient
 from appliance.core.base_urls import elsewhere
 from appliance.errors import Refusal
+from appliance.ourselves import own_command
 from appliance.output import OutputError
-from appliance.program_child import self_command
+from appliance.program_child import ENDING
 
 START_S = 60.0
 STOP_S = 45.0  # more than `grace_s`, which open replies may take
@@ -120,23 +121,45 @@ def own_server(
     with tempfile.TemporaryDirectory(prefix="helicone-start-") as place:
         ready, log = Path(place, "ready.json"), Path(place, "log.txt")
         options = {**flags, "host": "127.0.0.1", "port": "0", "ready_file": str(ready), **extra}
-        command = [*self_command(), "serve"]
+        command = [*own_command("appliance.cli"), "serve"]
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value == "true" else [flag, value]
+        with _running_process(command, _environment(config), log) as process:
+            yield Reached(_wait(process, ready, log), root, own=True)
+
+
+@contextmanager
+def _running_process(
+    command: list[str], environ: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """It is ended behind this. A signal that ends us waits until there is somebody to do so."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDING})
+    process = None
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def begin() -> None:
+        _end_with_us()
+        unblock()
+
+    try:
         with log.open("wb") as told:
             process = subprocess.Popen(
                 command,
-                env=_environment(config),
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=told,
                 start_new_session=True,  # Ctrl-C is for the program
-                preexec_fn=_end_with_us,
+                preexec_fn=begin,
             )
-        try:
-            yield Reached(_wait(process, ready, log), root, own=True)
-        finally:
+        unblock()
+        yield process
+    finally:
+        unblock()
+        if process is not None:
             _stop(process)
 
 

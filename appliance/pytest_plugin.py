@@ -78,7 +78,9 @@ class Runner:
 
     def _start(self) -> None:
         mode = self._config.getoption("--helicone-cassettes")
-        command = [sys.executable, "-m", "appliance.cli", "run", f"--{mode}", str(self.root)]
+        # `-m` alone would take a module of the tests' own directory for ours.
+        safe = [] if Path(__file__).resolve().parents[1] == Path.cwd() else ["-P"]
+        command = [sys.executable, *safe, "-m", "appliance.cli", "run", f"--{mode}", str(self.root)]
         command += [*self._config.getini("helicone_run_options"), "--", sys.executable, "-c", TELL]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

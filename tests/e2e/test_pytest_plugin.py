@@ -77,6 +77,7 @@ def theirs(
 
 def test_recorded_once_and_replayed_everywhere(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
+    (tmp_path / "storage.py").write_text("raise RuntimeError('theirs was taken for ours')\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  trio\n")
     (tmp_path / "tests" / "test_theirs.py").write_text(THEIRS)
     with Provider() as provider:

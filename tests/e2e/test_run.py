@@ -133,6 +133,20 @@ def worst_of_a_call(provider: Provider, tmp_path: Path, program: str) -> Decimal
     return Decimal(words.partition(". It begins")[0])
 
 
+def test_a_directory_with_modules_of_our_names(
+    provider: Provider, tmp_path: Path, program: str
+) -> None:
+    """A project may have a `storage` of its own; it is not ours to import."""
+    (tmp_path / "storage.py").write_text("raise RuntimeError('theirs was taken for ours')\n")
+    command = [sys.executable, "-P", "-m", "appliance.cli", "run", "--data-dir", "data"]
+    environ = environment(tmp_path, {**sends_to(provider), "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [*command, "--", sys.executable, "-P", program], cwd=tmp_path, env=environ, input="Hello\n",
+        capture_output=True, text=True, timeout=2 * PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+
+
 def test_a_running_server_is_used(provider: Provider, tmp_path: Path, program: str) -> None:
     with Appliance(tmp_path / "server", provider) as server:
         arguments = ("--data-dir", str(server.data), "--json")
@@ -184,6 +198,19 @@ def test_signals_and_how_it_ends(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (out, process.returncode) == ("told\n", 9), err
     assert ": 0 calls in " in err
+
+
+def test_ended_before_the_program_begins_it_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "appliance.cli", "run", "--record", str(tmp_path / "tapes")]
+    process = subprocess.Popen(
+        [*command, "--", "sleep", "60"], cwd=ROOT,
+        env=environment(tmp_path, {"TMPDIR": str(tmp_path / "tmp")}),
+    )  # fmt: skip
+    until(lambda: children_of(process.pid))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_where_it_is_killed_the_server_ends_too(tmp_path: Path) -> None:
