@@ -82,6 +82,8 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
         took_s = round(time.monotonic() - began_s, 3)
         try:
             wait_for_calls(server)
+            if wish.record is not None:
+                tell_of_holes(server)
             summary = summed_up(
                 server, f"api_key_id = '{key_id}'", duration_s=took_s, exit_code=code,
                 session_id=session_id, session_name=wish.name, mode=wish.mode,
@@ -118,6 +120,13 @@ def wait_for_calls(server: Reached) -> None:
     until_s = time.monotonic() + UNDER_WAY_S
     while server.value("status")["calls_under_way"] and time.monotonic() < until_s:
         time.sleep(POLL_S)
+
+
+def tell_of_holes(server: Reached) -> None:
+    """What could not be recorded. Raises ControlError, OutputError."""
+    for part in server.value("status")["degraded"]:
+        if part["part"] == "cassettes":
+            print_error(f"not all is recorded: {part['detail']}")
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:

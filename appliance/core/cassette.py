@@ -33,6 +33,7 @@ def write_cassette(takes: Sequence[Take]) -> str:
         {"request": take.asked.as_map(), "reply": take.told.as_map()} for take in in_order(takes)
     ]
     text = json.dumps({"cassette": VERSION, "exchanges": exchanges}, ensure_ascii=False, indent=1)
+    text = text.encode("utf-8", "backslashreplace").decode()  # halves of emoji are no UTF-8
     return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 

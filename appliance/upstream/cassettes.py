@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.,=+@ \[\]()-]{0,199}")
 PARTS_MAX: Final = 16
 CASSETTES_MAX: Final = 1_000  # open at once: the one that was asked for least recently goes
 FAULTS_COUNTED_MAX: Final = 10_000
+REPLY_BYTES_MAX: Final = 32 * 1024 * 1024  # as much as of a request
 ACCEPT: Final = re.compile(rb"\r\naccept-encoding:[^\r\n]*", re.IGNORECASE)
 
 EXCHANGE: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
@@ -218,6 +220,8 @@ class RecordDial:
         self._directory = directory
         self._scrubber = scrubber
         self._takes: dict[tuple[str, str], list[Take]] = {}
+        self._unwritten: dict[Path, str] = {}  # until they are
+        self._missed = ""
 
     async def __call__(self, key: PoolKey) -> Wire:
         x = EXCHANGE.get()
@@ -248,7 +252,27 @@ class RecordDial:
             temporary.write_text(write_cassette(takes), encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
-            self._failed(f"{path} cannot be written: {error.strerror or error}")
+            with suppress(OSError):
+                temporary.unlink()
+            if len(self._unwritten) < CASSETTES_MAX:
+                self._unwritten[path] = f"{path} cannot be written: {error.strerror or error}"
+            self._failed(self._unwritten.get(path, "cassettes cannot be written"))
+        except RecursionError:
+            takes.pop()
+            self.missed(f"{path}: a call that is nested too deeply was left out")
+        else:
+            self._unwritten.pop(path, None)
+
+    def missed(self, why: str) -> None:
+        """A call will be on no cassette: that is told as long as this server runs."""
+        self._missed = self._missed or why
+        self._failed(why)
+
+    def troubles(self) -> Iterator[tuple[str, str]]:
+        """For `status`: a recording with holes in it is not found out only when it is played."""
+        told = [*islice(self._unwritten.values(), 1), *([self._missed] if self._missed else [])]
+        if told:
+            yield "cassettes", "; ".join(told)
 
     def taken(self, key: PoolKey, request: bytes, heard: _Recording) -> None:
         """A call has ended: what of it is kept."""
@@ -272,6 +296,7 @@ class _Recording:
         self._dial = dial
         self._key = key
         self._dialect = dialect
+        self._bytes = 0
 
     def begins(self, data: bytes) -> bytes:
         """The request's head: what is answered is to be readable."""
@@ -285,7 +310,12 @@ class _Recording:
         return ACCEPT.sub(b"", head) + b"\r\naccept-encoding: identity" + end + body
 
     def heard(self, data: bytes) -> bytes:
-        if not self.end:
+        self._bytes += len(data)
+        if not self.end and self._bytes > REPLY_BYTES_MAX:
+            self.end, self.reader = LEFT, ReplyReader(b"")
+            name = f"{self.cassette[0]}{SUFFIX}"
+            self._dial.missed(f"{name}: a reply of more than 32 MiB was left out")
+        elif not self.end:
             if data:
                 self.reader.feed(data, int((time.monotonic() - self.began_s) * 1000))
             else:

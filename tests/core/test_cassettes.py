@@ -207,6 +207,68 @@ def test_a_secret_that_two_events_share_is_found() -> None:
     assert PLAIN.texts(texts, (SECRET,)) == found
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+def test_a_secret_that_json_writes_otherwise_is_found(kind: str) -> None:
+    """`\\/` and `\\u002d` are the same text, and the file would have it in clear."""
+    secret = "tok/en-0123456789/abcdef"
+    begin, end = ("data: ", "\n\n") if kind.startswith("text") else ("", "")
+    escaped = secret.replace("/", "\\/").replace("-", "\\u002d")
+    body = f'{begin}{{"note": "it is {escaped}"}}{end}'.encode()
+    headers = {**JSON_HEAD, b"authorization": f"Bearer {secret}".encode()}
+    asked = asked_of("POST", URL, headers, f'{{"note": "it is {escaped}"}}'.encode(), PLAIN)
+    reader = ReplyReader(b"POST")
+    reader.feed(http(body, kind), 1)
+    told = told_of(reader, "complete", PLAIN, (secret,))
+    text = write_cassette([Take(asked, told)])
+    assert text.count("it is REDACTED") == 2
+    assert "0123456789" not in text
+
+
+def test_a_secret_beside_what_is_no_text_is_found() -> None:
+    """One byte that is no UTF-8, or a stream that was cut within a letter."""
+    for kind in ("application/octet-stream", "text/event-stream"):
+        told = reply_of(http(f"data: {SECRET}\n\ndata: ".encode() + b"\xc3", kind))
+        body = b"".join(told.pieces)
+        assert body == b"data: REDACTED\n\ndata: \xc3"
+        assert read_cassette(write_cassette([Take(ask({}), told)]))[0].told.pieces == told.pieces
+
+
+def test_headers_that_are_named_are_hidden_on_both_sides() -> None:
+    scrubber = Scrubber(["X-Account", "openai-beta"])
+    told = reply_of(http(b"{}", more="X-Account: acme\r\nX-Other: stays\r\n"), scrubber)
+    assert told.headers["x-account"] == "REDACTED"
+    assert told.headers["x-other"] == "stays"
+    assert ask({}, scrubber=scrubber, openai_beta="v1").headers["openai-beta"] == "REDACTED"
+
+
+def test_half_of_an_emoji_is_kept_and_told() -> None:
+    """Of a prompt that was cut: it is JSON, and no UTF-8."""
+    asked = ask(b'{"content":"cut \\ud83d"}')
+    body = b'{"said":"cut \\ud83d"}'
+    player = Player("x", read_cassette(write_cassette([Take(asked, reply_of(http(body)))])))
+    told = player.play(asked)
+    assert told is not None
+    assert b"".join(told.pieces) == body
+    player.why_not(ask(b'{"content":"\\ud83d other"}')).encode()
+    hidden = reply_of(http(b'{"said":"\\ud83d","user":"me"}'), Scrubber(["user"]))
+    assert b"".join(hidden.pieces) == b'{"said": "\\ud83d", "user": "REDACTED"}'
+
+
+def test_what_is_nested_without_end_is_kept_as_text() -> None:
+    deep = b"[" * 5000 + b'"\\/"' + b"]" * 5000
+    assert ask(deep).kind == "text"
+    told = reply_of(http(deep), Scrubber(["user"]))
+    assert told.as_map()["text"] == deep.decode()
+    events = reply_of(http(b"data: " + deep + b"\n\n", "text/event-stream"), Scrubber(["user"]))
+    assert b"".join(events.pieces) == b"data: " + deep + b"\n\n"
+
+
+def test_a_status_line_that_is_none() -> None:
+    reader = ReplyReader(b"POST")
+    reader.feed(b"HTTP/1.1 " + b"9" * 5000 + b" what\r\n\r\n", 1)
+    assert reader.status == 0
+
+
 def test_ordinary_words_stay() -> None:
     text = "a task-management-system-for-everybody, sk-short, and replayed"
     assert PLAIN.text(text, PLAIN.credentials({b"authorization": b"Bearer replayed"})) == text

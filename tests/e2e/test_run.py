@@ -277,6 +277,19 @@ def test_the_options_behind_the_program_are_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
+def test_what_could_not_be_recorded_is_said(
+    provider: Provider, tmp_path: Path, program: str
+) -> None:
+    (tmp_path / "tapes" / "calls.json").mkdir(parents=True)
+    done = run(
+        tmp_path, "--record", str(tmp_path / "tapes"), "--", sys.executable, program,
+        environ=sends_to(provider),
+    )  # fmt: skip
+    assert done.returncode == 7
+    assert "error: not all is recorded: " in done.stderr
+    assert "calls.json cannot be written" in done.stderr
+
+
 def test_recorded_and_replayed_with_nobody_listening(tmp_path: Path, program: str) -> None:
     tapes = str(tmp_path / "tapes")
     with Provider() as provider:
