@@ -43,8 +43,10 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """Of the session, where none was given."""
-        return self.session or Path(self.command[0]).name
+        """Of the session: where none was given, that of the program, which a file system lets be
+        of any characters."""
+        plain = (char if char.isprintable() else "_" for char in Path(self.command[0]).name)
+        return self.session or "".join(plain)
 
     @property
     def mode(self) -> str:

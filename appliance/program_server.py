@@ -20,6 +20,7 @@ from appliance.commands import connect
 from appliance.config import Config
 from appliance.control_client import ControlClient
 from appliance.core.base_urls import elsewhere
+from appliance.core.urls import scrub
 from appliance.errors import Refusal
 from appliance.ourselves import own_command
 from appliance.output import OutputError
@@ -107,8 +108,9 @@ def _running(config: Config, told: Mapping[str, Any], *, strict: bool) -> Reache
         if not base_url.startswith(url):
             raise Refusal(
                 409, "base_url_elsewhere",
-                f"the environment sends calls of {provider} to {base_url}, which the running "
-                f"server does not know: unset it, or set base_url in [providers.{provider}]",
+                f"the environment sends calls of {provider} to {scrub(base_url)}, which the "
+                "running server does not know: unset it, or set base_url in "
+                f"[providers.{provider}]",
             )  # fmt: skip
     return Reached(url, config.data_dir, own=False)
 

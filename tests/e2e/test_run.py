@@ -253,6 +253,11 @@ def children_of(pid: int) -> dict[str, int]:
         (("--strict", "--", "true"), 2, "--strict is about a budget"),
         (("--record", "a", "--replay", "b", "--", "true"), 2, "give one of them"),
         (("--replay-timing", "--", "true"), 2, "--replay-timing is about --replay"),
+        (("--budget", "", "--", "true"), 2, "--budget is empty"),
+        (("--budget", " ", "--strict", "--", "true"), 2, "--budget is empty"),
+        (("--session", "a\nb", "--", "true"), 2, "--session is a name of"),
+        (("--session", "x" * 201, "--", "true"), 2, "--session is a name of"),
+        (("--session", "\udcff", "--", "true"), 2, "--session is a name of"),
         (("--budget", "much", "--", "true"), 1, "limit: 'much' is not a decimal number"),
         (("--replay", "/nowhere", "--", "true"), 1, "/nowhere is not a directory"),
         ((), 2, "COMMAND"),
@@ -265,6 +270,18 @@ def test_what_cannot_be_run(
     assert (done.returncode, done.stdout) == (code, "")
     assert why in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_program_of_any_name_and_variables_that_are_none(tmp_path: Path) -> None:
+    odd = tmp_path / "odd\udcff\nname"
+    odd.write_text("#!/bin/sh\nexit 4\n")
+    odd.chmod(0o755)
+    done = run(tmp_path, "--json", "--data-dir", str(tmp_path / "data"), "--", str(odd))
+    assert done.returncode == 4, done.stderr
+    assert told(done)["session_name"] == "odd__name"
+    done = run(tmp_path, "--", "true", environ={"OLLAMA_HOST": "gpu:many"})
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "OLLAMA_HOST has no valid port" in done.stderr
 
 
 def test_the_options_behind_the_program_are_its_own(tmp_path: Path) -> None:
