@@ -96,6 +96,26 @@ def test_a_program_s_calls_are_its_session(
     assert provider.find("Bearer sk-test")
 
 
+def test_a_key_that_the_program_sends_itself_is_no_way_around_it(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """As every program does that was written for Helicone: known here or not."""
+    with Appliance(tmp_path / "server", provider) as server:
+        own = server.command("keys.create", name="own")["key"]
+        for key in (own, "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyzab"):
+            auth = f'default_headers={{"Helicone-Auth": "Bearer {key}"}}'
+            script = PROGRAM.replace("max_retries=0", f"max_retries=0, {auth}")
+            (tmp_path / "program.py").write_text(script)
+            done = run(
+                tmp_path, "--budget", "0.0001", "--json", "--data-dir", str(server.data), "--",
+                sys.executable, str(tmp_path / "program.py"), asks="Hello\nHello\n",
+                environ={"OPENAI_API_KEY": "sk-test"},
+            )  # fmt: skip
+            assert done.stdout.splitlines()[1:] == ["429 budget_exceeded"]
+            summary = told(done)
+            assert (summary["calls"], summary["cost_usd"]) == (2, str(CALL_COST))
+
+
 @pytest.mark.parametrize("short_pico", [0, 1])
 def test_a_strict_budget_refuses_to_the_last_digit(
     provider: Provider, tmp_path: Path, program: str, short_pico: int
