@@ -22,6 +22,7 @@ BOUNDARY: Final = "boundary"
 DIFFERENCES_SHOWN: Final = 12
 SHOWN_CHARACTERS_MAX: Final = 120
 COMPARED_CHARACTERS_MAX: Final = 20_000
+COMPARED_MAX: Final = 100  # of the same address and of nearly the same length
 DEPTH_MAX: Final = 64
 
 
@@ -186,15 +187,19 @@ def _shown(value: Any) -> str:  # noqa: ANN401
 
 def nearest(recorded: Sequence[Asked], asked: Asked) -> int:
     """The place of the one that is most like it. `recorded` has one at least."""
+    wanted = _comparable(asked)
     matcher = SequenceMatcher(autojunk=False)
-    matcher.set_seq2(_comparable(asked))  # what is dear is done for it once
+    matcher.set_seq2(wanted)  # what is dear is done for it once
+    texts = [_comparable(one) for one in recorded]
+
+    def rough(at: int) -> tuple[bool, int]:
+        return recorded[at].line != asked.line, abs(len(texts[at]) - len(wanted))
 
     def likeness(at: int) -> tuple[bool, float]:
-        one = recorded[at]
-        matcher.set_seq1(_comparable(one))
-        return one.line == asked.line, matcher.quick_ratio()
+        matcher.set_seq1(texts[at])
+        return recorded[at].line == asked.line, matcher.quick_ratio()
 
-    return max(range(len(recorded)), key=likeness)
+    return max(sorted(range(len(recorded)), key=rough)[:COMPARED_MAX], key=likeness)
 
 
 def _comparable(asked: Asked) -> str:

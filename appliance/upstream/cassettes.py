@@ -17,7 +17,7 @@ from typing import Final
 
 from appliance.core import headers as names
 from appliance.core.asks import parse_asks
-from appliance.core.cassette import SUFFIX, Player, Take, read_cassette, write_cassette
+from appliance.core.cassette import SUFFIX, Player, Take, read_cassette, take_text, write_cassette
 from appliance.core.cassette_asked import Asked, asked_of
 from appliance.core.cassette_reply import COMPLETE, CUT, LEFT, ReplyReader, told_of, wire_pieces
 from appliance.core.cassette_scrub import Scrubber
@@ -257,9 +257,6 @@ class RecordDial:
             if len(self._unwritten) < CASSETTES_MAX:
                 self._unwritten[path] = f"{path} cannot be written: {error.strerror or error}"
             self._failed(self._unwritten.get(path, "cassettes cannot be written"))
-        except RecursionError:
-            takes.pop()
-            self.missed(f"{path}: a call that is nested too deeply was left out")
         else:
             self._unwritten.pop(path, None)
 
@@ -278,7 +275,13 @@ class RecordDial:
         """A call has ended: what of it is kept."""
         asked, secrets = read_request(key, request, self._scrubber)
         told = told_of(heard.reader, heard.end, self._scrubber, secrets)
-        self.keep(heard.cassette, Take(asked, told, heard.began_s, time.monotonic()))
+        name = f"{heard.cassette[0]}{SUFFIX}"
+        try:
+            text = take_text(asked, told)
+        except RecursionError:
+            self.missed(f"{name}: a call that is nested too deeply was left out")
+            return
+        self.keep(heard.cassette, Take(asked, told, heard.began_s, time.monotonic(), text))
 
 
 class _Recording:

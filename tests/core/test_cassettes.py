@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.cassette import Player, Take, in_order, read_cassette, write_cassette
-from appliance.core.cassette_asked import Asked, asked_of, differences
+from appliance.core.cassette import (
+    Player,
+    Take,
+    in_order,
+    read_cassette,
+    take_text,
+    write_cassette,
+)  # fmt: skip
+from appliance.core.cassette_asked import Asked, asked_of, differences, nearest
 from appliance.core.cassette_reply import CUT, ReplyReader, Told, told_of, wire_pieces
 from appliance.core.cassette_scrub import Scrubber
 from appliance.core.chunked import encode_chunk
@@ -286,6 +295,38 @@ def test_the_order_is_that_of_the_calls_and_the_same_for_those_at_once() -> None
     expected = ["z", "a", "b", "c", "a"]
     assert [one.asked.body["name"] for one in in_order(takes)] == expected
     assert [one.asked.body["name"] for one in in_order(takes[::-1])] == expected
+
+
+def test_a_file_is_written_as_json_is_with_an_indent() -> None:
+    takes = [
+        Take(ask({"a": [1, {"b": "line\nend"}]}), reply_of(http(b'{"c":[]}'))),
+        Take(ask({}), reply_of(http(EVENTS[0] + EVENTS[2], "text/event-stream"))),
+    ]
+    text = write_cassette(takes)
+    assert json.dumps(json.loads(text), indent=1) + "\n" == text
+    known = [replace(take, text=take_text(take.asked, take.told)) for take in takes]
+    assert write_cassette(known) == text
+
+
+def test_what_was_written_once_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a recording of a thousand calls would hold up each of them for a second."""
+    takes = [replace(take(str(at), at, at + 0.5), text="{}") for at in range(3)]
+    monkeypatch.setattr(Asked, "as_map", None)
+    assert write_cassette(takes).count("{}") == 3
+
+
+def test_the_nearest_of_many_is_found_among_those_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    ratio = SequenceMatcher.quick_ratio
+    monkeypatch.setattr(
+        SequenceMatcher, "quick_ratio", lambda self: compared.append(1) or ratio(self)
+    )
+    words = ["x" * (at * 7) for at in range(500)]
+    recorded = [
+        ask({"a": word}, URL + ("/other" if at % 2 else "")) for at, word in enumerate(words)
+    ]
+    assert nearest(recorded, ask({"a": words[300][:-1] + "y"})) == 300
+    assert len(compared) <= 100
 
 
 def test_each_reply_is_given_once_and_in_order() -> None:
