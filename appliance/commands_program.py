@@ -85,7 +85,9 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
             f"/helicone-property-{MARK}={session_id}"
         )
         base = f"{server.url}/{key}/{tags}"
-        environ = program_environment(wish.environ, base, wish.mode)
+        directory = wish.record or wish.replay
+        place = str(directory.absolute()) if directory else ""
+        environ = program_environment(wish.environ, base, wish.mode, place)
         began_s = time.monotonic()
         code = run_program(wish.command, environ)
         took_s = round(time.monotonic() - began_s, 3)

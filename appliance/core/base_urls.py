@@ -51,6 +51,7 @@ NO_KEY: Final = "replayed"
 # Where everything below /v1 of this server begins, for programs that know it.
 OWN_VARIABLE: Final = "HELICONE_RUN_URL"
 MODE_VARIABLE: Final = "HELICONE_RUN_MODE"
+DIRECTORY_VARIABLE: Final = "HELICONE_RUN_DIR"
 
 
 def base_urls(base: str) -> dict[str, str]:
@@ -59,11 +60,14 @@ def base_urls(base: str) -> dict[str, str]:
 
 
 def program_environment(
-    environ: Mapping[str, str], base: str, mode: str = "live"
+    environ: Mapping[str, str], base: str, mode: str = "live", directory: str = ""
 ) -> dict[str, str]:
     """The environment of the program that is run. In the mode `replay` keys that it misses are
-    made up."""
+    made up. `directory`: of the cassettes, where there are any."""
     found = {**environ, **base_urls(base), OWN_VARIABLE: base, MODE_VARIABLE: mode}
+    found.pop(DIRECTORY_VARIABLE, None)  # of a `run` around this one
+    if directory:
+        found[DIRECTORY_VARIABLE] = directory
     if mode == "replay":
         for name in KEYS:
             found.setdefault(name, NO_KEY)
