@@ -12,13 +12,15 @@ from appliance.config import Config, load_config
 from appliance.config_options import ConfigError
 from appliance.control_client import ControlError
 from appliance.core.budgets import EACH
+from appliance.core.rate_reply import PROPERTY_STATUS
 from appliance.doctor import Check, examine
 from appliance.errors import Refusal
 from appliance.output import all_rows
 from appliance.output_lines import print_value
 
-RATE_LIMITED: Final = "rate_limited"
 BUDGET_SIGNS: Final = ("budget", "credit", "wallet")
+# Through the gateway a refusal is told in its own words, behind those for all attempts.
+BUDGET_WORDS: Final = ("The budget of ", "Insufficient credits", "The wallet is ")
 # As the refusal says it (core/rate_reply.py).
 POLICY: Final = re.compile(r"\(policy ([^()\s]{1,500})\)")
 SHOWN: Final = (
@@ -106,11 +108,13 @@ def _message(body: str | None) -> str:
 
 
 def _why(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[str, str]]:
-    limited = row["properties"].get("Helicone-Rate-Limit-Status")
-    if limited is not None or row["error"] == RATE_LIMITED:
+    if PROPERTY_STATUS in row["properties"]:  # not by its code: a provider's 429 has that too
         yield "stopped_by", "a rate limit, before any provider was called"
         yield from _rate_limit(source, row, answer)
-    elif row["outcome"] == "refused" and any(sign in str(row["error"]) for sign in BUDGET_SIGNS):
+    elif row["outcome"] == "refused" and (
+        any(sign in str(row["error"]) for sign in BUDGET_SIGNS)
+        or any(words in answer for words in BUDGET_WORDS)
+    ):
         yield "stopped_by", "a budget or the wallet, before any provider was called"
         yield from _budgets(source, row)
     elif row["outcome"] == "refused":
@@ -136,6 +140,9 @@ def _rate_limit(source: Source, row: Mapping[str, Any], answer: str) -> Iterator
     if named and named[1] != found.get("policy"):
         found = _explained(source, {**asked, "policy": named[1]})
         why = "of the call's own header, or of a stored rule that was changed since"
+    if not found.get("policy") and named:
+        yield "rule", f"{named[1]} (of a proxy key: proxy-keys list shows them)"
+        return
     if not found.get("policy"):
         yield "rule", "a policy of the call's own header: the organisation has none for it"
         return

@@ -131,6 +131,23 @@ def test_a_provider_s_words_about_credit_are_the_provider_s(tmp_path: Path) -> N
     assert "credit balance" in told["answer"]
 
 
+def test_through_the_gateway_too(tmp_path: Path, provider: Provider) -> None:
+    """A provider's own 429 is no limit of ours, and an empty wallet is one."""
+    environ = {"OPENAI_API_KEY": "sk-env-openai"}
+    with Appliance(tmp_path, provider, lends=True, environ=environ) as appliance:
+        limited = appliance.call("/v1/chat/completions", {**ASK, "model": "fake-error-429/openai"})
+        assert limited.status == 429, limited.body
+        appliance.command("budgets.set", scope="user", limit="0", period="day", value="", org="")
+        poor = appliance.call("/v1/chat/completions", ASK, {"Helicone-User-Id": "u-1"})
+        assert poor.status == 429, poor.body
+        on_record(appliance, 2)
+        given = ("--data-dir", str(appliance.data), "--request")
+        told = doctor(tmp_path, *given, limited.id)
+        assert not told["stopped_by"].startswith("a rate limit"), told
+        told = doctor(tmp_path, *given, poor.id)
+        assert told["stopped_by"].startswith("a budget"), told
+
+
 def openai_at(port: int) -> str:
     return f'[providers.openai]\nbase_url = "http://127.0.0.1:{port}"\nauth = "none"\n'
 
