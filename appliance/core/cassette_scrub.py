@@ -20,11 +20,14 @@ CREDENTIAL_HEADERS: Final = (
     names.AUTHORIZATION, names.X_API_KEY, names.API_KEY, names.X_GOOG_API_KEY,
     b"x-amz-security-token", b"cookie",
 )  # fmt: skip
-# Keys as providers write them, and JSON Web Tokens.
+# Keys as providers write them (ek_: OpenAI's for browsers, which stand in replies), those that
+# tools are given in prompts most often, and JSON Web Tokens.
 LOOKS_SECRET: Final = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[sp]k-[A-Za-z0-9_-]{20,}|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9._-]{20,}"
     r"|gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{20,}"
     r"|pplx-[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|A[KS]IA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,}"
+    r"|csk-[A-Za-z0-9]{20,}|(?:e|s)k_[A-Za-z0-9]{20,}|(?:fw|jina|tgp_v1)_[A-Za-z0-9_-]{20,}"
+    r"|[spr]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[abeprs]-[A-Za-z0-9-]{16,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
 )
 

@@ -278,8 +278,19 @@ def test_a_status_line_that_is_none() -> None:
     assert reader.status == 0
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "csk-" + "a1" * 12, "ek_" + "a1" * 12, "sk_" + "a1" * 12, "fw_" + "a1" * 12,
+        "tgp_v1_" + "a-1" * 8, "rk_live_" + "a1" * 8, "xoxb-" + "1234-" * 4,
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_key_is_hidden(secret: str) -> None:
+    assert PLAIN.text(f'"{secret}"') == '"REDACTED"'
+
+
 def test_ordinary_words_stay() -> None:
-    text = "a task-management-system-for-everybody, sk-short, and replayed"
+    text = "a task-management-system-for-everybody, sk-short, pk_customer_orders_history, replayed"
     assert PLAIN.text(text, PLAIN.credentials({b"authorization": b"Bearer replayed"})) == text
 
 
