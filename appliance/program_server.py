@@ -24,6 +24,7 @@ from appliance.core.urls import scrub
 from appliance.errors import Refusal
 from appliance.ourselves import own_command
 from appliance.output import OutputError
+from appliance.output_lines import print_note
 from appliance.program_child import ENDING
 
 START_S = 60.0
@@ -127,6 +128,12 @@ def own_server(
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value == "true" else [flag, value]
+        if config.tls_cert is not None:
+            given = config.sources.get("tls_cert", "the configuration")
+            print_note(
+                "speaks TLS with the certificate of tls_cert "
+                f"(from {given}): programs have to trust it for 127.0.0.1"
+            )
         with _running_process(command, _environment(config), log) as process:
             yield Reached(_wait(process, ready, log), root, own=True)
 

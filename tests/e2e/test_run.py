@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from appliance.control_client import ControlClient
+from tests.certificates import Authority
 from tests.e2e.starting import environment, until
 from tests.fakes.appliance import ROOT, Appliance
 from tests.fakes.patience import PATIENCE_S
@@ -165,6 +166,17 @@ def test_a_directory_with_modules_of_our_names(
         capture_output=True, text=True, timeout=2 * PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 7, done.stderr
+
+
+def test_a_certificate_of_the_configuration_is_told(tmp_path: Path) -> None:
+    """A server of the program's own has it too, and few programs trust it for 127.0.0.1."""
+    certificate, key = Authority().issue("example.com").write(tmp_path, "server")
+    file = tmp_path / "tls.toml"
+    file.write_text(f'tls_cert = "{certificate}"\ntls_key = "{key}"\n')
+    data = str(tmp_path / "data")
+    done = run(tmp_path, "--config", str(file), "--data-dir", data, "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert "speaks TLS with the certificate of tls_cert (from " in done.stderr.splitlines()[0]
 
 
 def test_a_running_server_is_used(provider: Provider, tmp_path: Path, program: str) -> None:
