@@ -6,12 +6,16 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPException
 from typing import Any, Final
 
 from appliance.banner import local_url
-from appliance.config import load_config
+from appliance.commands import connect
+from appliance.commands_run import HEALTH_S
+from appliance.config import Config, load_config
 from appliance.config_options import ConfigError
+from appliance.control_client import ControlError
 from appliance.core.mcp import Ask, answer
 from appliance.errors import Refusal
 
@@ -26,8 +30,7 @@ def run_mcp(flags: Mapping[str, str], url: str) -> None:
     """Until the assistant closes the pipe. Raises ConfigError."""
     base = (url or os.environ.get(URL, "")).rstrip("/")
     if not base:
-        config = load_config(flags)
-        base = local_url(config, config.port)
+        base = _own_url(load_config(flags))
     if not base.startswith(("http://", "https://")):
         raise ConfigError(f"{base}: the server's address begins with http:// or https://")
     ask = asking(base, os.environ.get(KEY, ""))
@@ -37,6 +40,19 @@ def run_mcp(flags: Mapping[str, str], url: str) -> None:
     while line := sys.stdin.readline(LINE_CHARACTERS_MAX):
         if line.strip() and (reply := answer(line, ask)) is not None:
             print(reply, flush=True)
+
+
+def _own_url(config: Config) -> str:
+    """Of the server that runs on the directory, whatever port it was given; else where one would
+    listen by this configuration."""
+    with suppress(ControlError):
+        client = connect(config, "us", reply_s=HEALTH_S)
+        if client is not None:
+            with client:
+                told = client.value("status", {"region": "us"})
+            if isinstance(told, dict) and told.get("url"):
+                return str(told["url"])
+    return local_url(config, config.port)
 
 
 def asking(base: str, key: str) -> Ask:

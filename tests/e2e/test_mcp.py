@@ -56,10 +56,11 @@ class Assistant:
 
 
 @contextmanager
-def assistant(url: str, key: str = "") -> Iterator[Assistant]:
+def assistant(url: str, key: str = "", *arguments: str) -> Iterator[Assistant]:
     environ = {"PATH": os.environ["PATH"], "HELICONE_BASE_URL": url, "HELICONE_API_KEY": key}
+    command = [sys.executable, "-m", "appliance.cli", "mcp", *arguments]
     with subprocess.Popen(
-        [sys.executable, "-m", "appliance.cli", "mcp"], cwd=ROOT, env=environ, text=True,
+        command, cwd=ROOT, env=environ, text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     ) as process:  # fmt: skip
         yield Assistant(process)
@@ -203,6 +204,15 @@ def test_with_keys_and_without(tmp_path: Path, provider: Provider) -> None:
             assert "HELICONE_API_KEY" in one.calls("query_requests", fails=True)
         with assistant(appliance.url, key) as one:
             until(lambda: len(one.calls("query_requests")) == 1)
+
+
+def test_the_server_of_the_directory_is_found(tmp_path: Path, provider: Provider) -> None:
+    """On whatever port it listens."""
+    with (
+        Appliance(tmp_path, provider) as appliance,
+        assistant("", "", "--data-dir", str(appliance.data)) as one,
+    ):
+        assert one.calls("query_requests") == []
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:8585"])
