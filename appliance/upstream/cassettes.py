@@ -35,6 +35,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.,=+@ \[\]()-]{0,199}")
 PARTS_MAX: Final = 16
 CASSETTES_MAX: Final = 1_000  # open at once: the one that was asked for least recently goes
 FAULTS_COUNTED_MAX: Final = 10_000
+SESSION_BYTES_MAX: Final = 200
 REPLY_BYTES_MAX: Final = 32 * 1024 * 1024  # as much as of a request
 ACCEPT: Final = re.compile(rb"\r\naccept-encoding:[^\r\n]*", re.IGNORECASE)
 
@@ -84,10 +85,17 @@ def cassette_name() -> tuple[str, str]:
     return name, said(names.CASSETTE_TAKE).decode("latin-1")
 
 
-class Faults:
-    """The fault that a call asks for, as long as it is due."""
+def session_name() -> tuple[str, str]:
+    """The session of the call that dials: `run` makes one for each program."""
+    return said(names.SESSION_ID)[:SESSION_BYTES_MAX].decode("latin-1"), ""
 
-    def __init__(self) -> None:
+
+class Faults:
+    """The fault that a call asks for, as long as it is due. `whose` names among which calls its
+    `times` are counted."""
+
+    def __init__(self, whose: Callable[[], tuple[str, str]]) -> None:
+        self._whose = whose
         self._made: dict[tuple[str, str, str], int] = {}
 
     def due(self) -> Fault | None:
@@ -97,7 +105,7 @@ class Faults:
             return None
         fault = parse_fault(value)
         if fault.times:
-            counted = (*cassette_name(), fault.text)
+            counted = (*self._whose(), fault.text)
             made = self._made.get(counted, 0)
             if made >= fault.times:
                 return None
@@ -112,7 +120,7 @@ class FaultyDial:
 
     def __init__(self, dial: DialWire) -> None:
         self._dial = dial
-        self._faults = Faults()
+        self._faults = Faults(session_name)
 
     async def __call__(self, key: PoolKey) -> Wire:
         fault = self._faults.due()
@@ -161,7 +169,7 @@ class ReplayDial:
         self._scrubber = scrubber
         self._timed = timed
         self._players: dict[tuple[str, str], Player] = {}
-        self._faults = Faults()
+        self._faults = Faults(cassette_name)
 
     async def __call__(self, key: PoolKey) -> Wire:
         if EXCHANGE.get() is None:  # a webhook, which nobody recorded

@@ -241,7 +241,10 @@ def test_it_listens_on_loopback_whatever_was_configured(provider: Provider, tmp_
 
 def test_faults_may_be_asked_for(provider: Provider, tmp_path: Path) -> None:
     with Dev(tmp_path, provider) as dev:
-        assert dev.call(ASK, {"Helicone-Fault": "status=503; times=1"}).status == 503
+        fault = {"Helicone-Fault": "status=503; times=1"}
+        assert [dev.call(ASK, fault).status for _ in range(2)] == [503, 200]
+        again = {**fault, "Helicone-Session-Id": "s-2"}  # as of a program that is run again
+        assert [dev.call(ASK, again).status for _ in range(2)] == [503, 200]
         dev.process.send_signal(signal.SIGINT)
         assert dev.ended() == 0
 
