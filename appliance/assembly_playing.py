@@ -5,6 +5,7 @@ itself, and nothing of this is loaded.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from appliance.config import Config, ConfigError
 from appliance.core import headers as names
@@ -33,12 +34,26 @@ def dialled(config: Config, dial: Dial, log: Log) -> Dial:
             raise ConfigError(f"replay: {config.replay} is not a directory")
         return ReplayDial(config.replay, scrubber, timed=config.replay_timing)
     if config.record is not None:
+        _check_room(config.record)
 
         def failed(reason: str) -> None:
             log.error("cassette", reason=reason)
 
         return RecordDial(dial, config.record, scrubber, failed)
     return FaultyDial(dial)
+
+
+def _check_room(directory: Path) -> None:
+    """Before the first call is made, and paid, for nothing. Raises ConfigError."""
+    import tempfile  # no other server needs it
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(f"record: {directory} cannot be written to: {why}") from None
 
 
 def told_whose(config: Config, handle: Handle) -> Handle:

@@ -8,6 +8,7 @@ import typer
 
 from appliance.cli_options import AsJson, ConfigFile, DataDir, option_flags
 
+SESSION_CHARACTERS_MAX = 200
 Command = Annotated[
     list[str],
     typer.Argument(metavar="COMMAND…", help="The program and its arguments, best behind --."),
@@ -16,7 +17,8 @@ Session = Annotated[
     str, typer.Option("--session", metavar="NAME", help="Name of the session that its calls make.")
 ]
 Budget = Annotated[
-    str, typer.Option("--budget", metavar="USD", help="What its calls may cost, such as 0.50.")
+    str | None,
+    typer.Option("--budget", metavar="USD", help="What its calls may cost, such as 0.50."),
 ]
 Strict = Annotated[
     bool, typer.Option("--strict", help="No call may pass the budget, whatever it may cost.")
@@ -35,7 +37,7 @@ Timing = Annotated[
 def run(
     command: Command,
     session: Session = "",
-    budget: Budget = "",
+    budget: Budget = None,
     strict: Strict = False,
     record: Record = None,
     replay: Replay = None,
@@ -54,12 +56,17 @@ def run(
 
     if record and replay:
         raise typer.BadParameter("--record and --replay: give one of them")
+    if budget is not None and not budget.strip():
+        # As --budget "$LIMIT" is where nobody has set it: not the same as no limit.
+        raise typer.BadParameter("--budget is empty: give USD such as 0.50, or leave it out")
+    if len(session) > SESSION_CHARACTERS_MAX or not session.isprintable():
+        raise typer.BadParameter("--session is a name of at most 200 printable characters")
     if strict and not budget:
         raise typer.BadParameter("--strict is about a budget: give --budget USD too")
     if replay_timing and not replay:
         raise typer.BadParameter("--replay-timing is about --replay DIR: give it too")
     wish = Wish(
-        command, os.environ, session, budget, strict, record, replay, replay_timing, as_json
+        command, os.environ, session, budget or "", strict, record, replay, replay_timing, as_json
     )  # fmt: skip
     try:
         code = run_wished(option_flags(data_dir, config), wish)

@@ -19,6 +19,7 @@ from appliance.core.dev_board import Board
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows
 from appliance.output_lines import TailPrinter, print_error, print_note
+from appliance.program_child import ended_in_order
 from appliance.program_server import Reached, own_server
 from appliance.program_summary import summed_up
 
@@ -42,7 +43,10 @@ def run_dev(flags: Mapping[str, str], *, as_json: bool) -> None:
     if not is_loopback(config.host):
         given = config.sources.get("host", "the configuration")
         print_note(f"listens on {HOST} alone, not on {config.host} (from {given})")
-    with own_server(config, flags, options_of(config), config.data_dir) as server:
+    with (
+        ended_in_order(),
+        own_server(config, flags, options_of(config), config.data_dir) as server,
+    ):
         newest = server.rows(NEWEST)[0]["newest"]
         began_s = time.monotonic()
         with stopped_by_signals():
@@ -71,9 +75,12 @@ def options_of(config: Config) -> dict[str, str]:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what is inside, and nothing else."""
+    """Ctrl-C and SIGTERM end what is inside, and nothing else: once, since another one must not
+    keep the terminal from being given back."""
 
     def stop(_: int, __: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -112,4 +119,5 @@ def draw(url: str, names: list[str], rows: Iterator[Any]) -> None:
     screen = Screen(board, url)
     with Live(screen, console=Console(), screen=True, refresh_per_second=REFRESHES_PER_S):
         for row in rows:
-            board.add(dict(zip(names, row, strict=True)))
+            with screen.lock:
+                board.add(dict(zip(names, row, strict=True)))

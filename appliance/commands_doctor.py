@@ -1,21 +1,28 @@
 """What `doctor` does: the checks of `doctor.py`, or one call on record and why it was stopped."""
 
 import json
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from appliance.commands import LiveSource, Source, connect, open_source
+from appliance.commands_run import HEALTH_S
 from appliance.config import Config, load_config
 from appliance.config_options import ConfigError
+from appliance.control_client import ControlError
 from appliance.core.budgets import EACH
+from appliance.core.rate_reply import PROPERTY_STATUS
 from appliance.doctor import Check, examine
 from appliance.errors import Refusal
 from appliance.output import all_rows
 from appliance.output_lines import print_value
 
-RATE_LIMITED: Final = "rate_limited"
 BUDGET_SIGNS: Final = ("budget", "credit", "wallet")
+# Through the gateway a refusal is told in its own words, behind those for all attempts.
+BUDGET_WORDS: Final = ("The budget of ", "Insufficient credits", "The wallet is ")
+# As the refusal says it (core/rate_reply.py).
+POLICY: Final = re.compile(r"\(policy ([^()\s]{1,500})\)")
 SHOWN: Final = (
     "exchange_id", "request_id", "organization_id", "request_created_at", "model", "provider",
     "status", "http_status", "outcome", "error", "user_id", "api_key_id",
@@ -34,12 +41,16 @@ def run_doctor(flags: Mapping[str, str], *, offline: bool, as_json: bool) -> boo
     return not any(check.state == "failed" for check in checks)
 
 
-def _live(config: Config) -> Mapping[str, Any] | None:
-    client = connect(config, "us")
-    if client is None:
-        return None
-    with client:
-        found = LiveSource(client, "us").call("status", {}, lambda _: None)
+def _live(config: Config) -> Mapping[str, Any] | ControlError | None:
+    """A server that hangs is what a doctor is called for: it is told, and waited for no longer."""
+    try:
+        client = connect(config, "us", reply_s=HEALTH_S)
+        if client is None:
+            return None
+        with client:
+            found = LiveSource(client, "us").call("status", {}, lambda _: None)
+    except ControlError as error:
+        return error
     return found if isinstance(found, Mapping) else None
 
 
@@ -88,7 +99,7 @@ def _message(body: str | None) -> str:
     """The words of an error's body, "" for any other."""
     try:
         found = json.loads(body or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     error = found.get("error") if isinstance(found, dict) else None
     if isinstance(error, dict):
@@ -97,11 +108,13 @@ def _message(body: str | None) -> str:
 
 
 def _why(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[str, str]]:
-    limited = row["properties"].get("Helicone-Rate-Limit-Status")
-    if limited is not None or row["error"] == RATE_LIMITED:
+    if PROPERTY_STATUS in row["properties"]:  # not by its code: a provider's 429 has that too
         yield "stopped_by", "a rate limit, before any provider was called"
-        yield from _rate_limit(source, row)
-    elif any(sign in f"{row['error']} {answer}".lower() for sign in BUDGET_SIGNS):
+        yield from _rate_limit(source, row, answer)
+    elif row["outcome"] == "refused" and (
+        any(sign in str(row["error"]) for sign in BUDGET_SIGNS)
+        or any(words in answer for words in BUDGET_WORDS)
+    ):
         yield "stopped_by", "a budget or the wallet, before any provider was called"
         yield from _budgets(source, row)
     elif row["outcome"] == "refused":
@@ -114,26 +127,43 @@ def _why(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[
         yield "stopped_by", f"nothing of ours: it ended as {row['outcome']}"
 
 
-def _rate_limit(source: Source, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The rule as it stands now: it may have been changed since."""
+def _rate_limit(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[str, str]]:
+    """The rule that the answer names, and how its counter stands now. Where no answer was kept, the
+    stored rule as it stands now: it may have been changed since."""
     asked = {
         "org": row["organization_id"], "user": row["user_id"] or "",
         "properties": row["properties"], "key": "", "policy": "",
     }  # fmt: skip
-    found = source.call("limits.explain", asked, lambda _: None)
-    assert isinstance(found, Mapping), "explain gives a map"
+    found = _explained(source, asked)
+    named = POLICY.search(answer)
+    why = found["why"]
+    if named and named[1] != found.get("policy"):
+        found = _explained(source, {**asked, "policy": named[1]})
+        why = "of the call's own header, or of a stored rule that was changed since"
+    if not found.get("policy") and named:
+        yield "rule", f"{named[1]} (of a proxy key: proxy-keys list shows them)"
+        return
     if not found.get("policy"):
         yield "rule", "a policy of the call's own header: the organisation has none for it"
         return
-    yield "rule", f"{found['policy']} ({found['why']})"
+    yield "rule", f"{found['policy']} ({why})"
     yield "counter", f"{found['remaining']} of {found['limit']} left now, {found['bucket']}"
     yield "reset", str(found["full_at"])
 
 
+def _explained(source: Source, asked: dict[str, Any]) -> Mapping[str, Any]:
+    found = source.call("limits.explain", asked, lambda _: None)
+    assert isinstance(found, Mapping), "explain gives a map"
+    return found
+
+
 def _budgets(source: Source, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Those that count such a call, as they stand now."""
     asked = {"org": row["organization_id"]}
     found = source.call("budgets.list", asked, lambda _: None)
-    values = {row["user_id"], row["api_key_id"], *row["properties"].values(), EACH}
+    spends = {"user": row["user_id"], "key": row["api_key_id"]}
+    spends |= {f"property:{name.lower()}": value for name, value in row["properties"].items()}
     lines = found if isinstance(found, list) else []
-    for number, line in enumerate((one for one in lines if one["value"] in values), start=1):
+    own = (one for one in lines if one["value"] in (spends.get(one["scope"]) or "", EACH))
+    for number, line in enumerate(own, start=1):
         yield f"budget_{number}", ", ".join(f"{name} {value}" for name, value in line.items())

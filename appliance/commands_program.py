@@ -17,7 +17,7 @@ from appliance.control_client import ControlError
 from appliance.core.base_urls import program_environment
 from appliance.output import OutputError
 from appliance.output_lines import print_error, print_note
-from appliance.program_child import find_program, run_program
+from appliance.program_child import ended_in_order, find_program, run_program
 from appliance.program_server import Reached, reach
 from appliance.program_summary import Summary, lines_of, plain_usd, summed_up
 
@@ -25,6 +25,10 @@ from appliance.program_summary import Summary, lines_of, plain_usd, summed_up
 UNDER_WAY_S = 2.0
 POLL_S = 0.05
 KEY_NAME_CHARACTERS_MAX = 64
+# The property that the run's calls bear. Not its key: programs that were written for Helicone send
+# one of their own, which goes before the one in the path (proxy.md 3), and must not cost more.
+MARK = "helicone-run"
+CALLS_OF = f"map_extract_value(properties, '{MARK}') = '{{}}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,10 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """Of the session, where none was given."""
-        return self.session or Path(self.command[0]).name
+        """Of the session: where none was given, that of the program, which a file system lets be
+        of any characters."""
+        plain = (char if char.isprintable() else "_" for char in Path(self.command[0]).name)
+        return self.session or "".join(plain)
 
     @property
     def mode(self) -> str:
@@ -68,21 +74,29 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
     it has begun; afterwards what fails is said, and its code is given all the same."""
     config = load_config(flags)
     find_program(wish.command[0], wish.environ)  # before a server is started for it
+    session_id = str(uuid.uuid4())
     with (
+        ended_in_order(),
         reach(config, flags, wish.options(), strict=wish.strict) as server,
-        key_of_run(server, wish) as (key, key_id),
+        key_of_run(server, wish, session_id) as key,
     ):
-        session_id = str(uuid.uuid4())
-        tags = f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
+        tags = (
+            f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
+            f"/helicone-property-{MARK}={session_id}"
+        )
         base = f"{server.url}/{key}/{tags}"
-        environ = program_environment(wish.environ, base, wish.mode)
+        directory = wish.record or wish.replay
+        place = str(directory.absolute()) if directory else ""
+        environ = program_environment(wish.environ, base, wish.mode, place)
         began_s = time.monotonic()
         code = run_program(wish.command, environ)
         took_s = round(time.monotonic() - began_s, 3)
         try:
             wait_for_calls(server)
+            if wish.record is not None:
+                tell_of_holes(server)
             summary = summed_up(
-                server, f"api_key_id = '{key_id}'", duration_s=took_s, exit_code=code,
+                server, CALLS_OF.format(session_id), duration_s=took_s, exit_code=code,
                 session_id=session_id, session_name=wish.name, mode=wish.mode,
                 budget_usd=plain_usd(wish.budget) if wish.budget else None,
             )  # fmt: skip
@@ -94,17 +108,19 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
 
 
 @contextmanager
-def key_of_run(server: Reached, wish: Wish) -> Iterator[tuple[str, str]]:
-    """A Helicone key for this run alone, with its budget; text and id. Both are taken out of use
-    behind it. Raises ControlError for what the server refuses, such as a budget that is none."""
+def key_of_run(server: Reached, wish: Wish, session_id: str) -> Iterator[str]:
+    """A Helicone key for this run alone, and its budget, which counts whatever bears the run's
+    mark. Both are taken out of use behind it. Raises ControlError for what the server refuses, such
+    as a budget that is none."""
     name = f"run {wish.name}"[:KEY_NAME_CHARACTERS_MAX]
     made = server.value("keys.create", name=name)
     budget = ""
     try:
         if wish.budget:
-            given = {"scope": "key", "value": made["id"], "period": "month", "limit": wish.budget}
+            given = {"scope": f"property:{MARK}", "value": session_id, "period": "month"}
+            given["limit"] = wish.budget
             budget = server.value("budgets.set", **given)["id"]
-        yield made["key"], made["id"]
+        yield made["key"]
     finally:
         with suppress(OutputError, ControlError):  # the server is gone, and all of it with it
             if budget:
@@ -117,6 +133,13 @@ def wait_for_calls(server: Reached) -> None:
     until_s = time.monotonic() + UNDER_WAY_S
     while server.value("status")["calls_under_way"] and time.monotonic() < until_s:
         time.sleep(POLL_S)
+
+
+def tell_of_holes(server: Reached) -> None:
+    """What could not be recorded. Raises ControlError, OutputError."""
+    for part in server.value("status")["degraded"]:
+        if part["part"] == "cassettes":
+            print_error(f"not all is recorded: {part['detail']}")
 
 
 def print_summary(summary: Summary, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ Draws what the board knows and decides nothing. Texts are `Text`, never rich's m
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
+from threading import Lock
 from typing import Final
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -26,14 +27,21 @@ WIDE_COLUMNS: Final = 110  # from here on sessions stand beside the calls
 
 
 class Screen:
-    """Drawn anew, as large as the terminal is then."""
+    """Drawn anew, as large as the terminal is then, by a thread of rich's: whoever adds to the
+    board holds `lock` meanwhile, since a deque that grows while it is read ends its reader."""
 
     def __init__(self, board: Board, url: str) -> None:
+        self.lock = Lock()
         self._board = board
         self._url = url
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """All of it."""
+        with self.lock:
+            whole = self._drawn(console)
+        yield whole
+
+    def _drawn(self, console: Console) -> Layout:
         room = console.height - HEAD_LINES - ERROR_LINES - FRAME_LINES
         calls = Layout(Panel(self._calls(max(1, room - 1)), title="calls", style="dim"), ratio=3)
         sessions = Layout(Panel(self._sessions(), title="sessions", style="dim"), ratio=2)
@@ -48,7 +56,7 @@ class Screen:
             middle,
             Layout(Panel(self._errors(), title="errors", style="dim"), size=ERROR_LINES),
         )
-        yield whole
+        return whole
 
     def _head(self) -> Text:
         board = self._board

@@ -14,19 +14,17 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from appliance.assembly import regions_of
 from appliance.banner import local_url
 from appliance.config import Config
 from appliance.config_kinds import show_size
 from appliance.config_limits import cgroup_memory_limit, file_limit
+from appliance.control_client import ControlError
 from appliance.status import hints_of
 
 State = Literal["ok", "warning", "failed"]
@@ -38,7 +36,6 @@ SYNCS: Final = 5
 SYNC_BYTES: Final = 4096
 SYNC_SLOW_MS: Final = 50.0
 CLOCK_OFF_S: Final = 30.0
-REACH_S: Final = 5.0
 EXPIRES_SOON_DAYS: Final = 14
 # Locks and the order of writes are only as good as the server behind them.
 NETWORK_FILE_SYSTEMS: Final = (
@@ -51,7 +48,6 @@ NETWORK_FILE_SYSTEMS: Final = (
     "ceph",
     "glusterfs",
 )
-USUAL_PROVIDERS: Final = ("openai", "anthropic")
 
 
 class Check(NamedTuple):
@@ -63,23 +59,24 @@ class Check(NamedTuple):
     fix: str = ""
 
 
-class Reached(NamedTuple):
-    """A provider's answer: its clock in seconds since the epoch, None where it told none."""
-
-    took_ms: float
-    at_s: float | None
-
-
-def examine(config: Config, live: Mapping[str, Any] | None, *, offline: bool) -> Iterator[Check]:
+def examine(
+    config: Config, live: Mapping[str, Any] | ControlError | None, *, offline: bool
+) -> Iterator[Check]:
     """All of it, in an order that goes from the cause to what follows from it. `live` is what a
-    running server says of itself; `offline` asks nobody else."""
+    running server says of itself, or why it did not; `offline` asks nobody else."""
     yield from _configuration(config)
     yield from _limits(config)
     for region in regions_of(config):
         yield from _directory(region, config.root(region))
     if config.tls_cert is not None:
         yield _certificate(config.tls_cert, config.tls_key)
-    yield from _server(config, live) if live is not None else _port(config)
+    if isinstance(live, ControlError):
+        yield Check(
+            "server", "failed", f"one holds the directory and does not answer: {live}",
+            "see its log, and the load of this machine; if that tells nothing, start it anew",
+        )  # fmt: skip
+    else:
+        yield from _server(live) if live is not None else _port(config)
     yield from () if offline else _outside(config)
 
 
@@ -195,7 +192,7 @@ def _certificate(certificate: Path, key: Path | None) -> Check:
     )
 
 
-def _server(config: Config, live: Mapping[str, Any]) -> Iterator[Check]:
+def _server(live: Mapping[str, Any]) -> Iterator[Check]:
     uptime_s, pid = live.get("uptime_s", 0), live.get("pid", 0)
     yield Check("server", "ok", f"runs as process {pid} for {uptime_s} s")
     for part in live.get("degraded", ()):
@@ -232,22 +229,24 @@ def _port(config: Config) -> Iterator[Check]:
 
 def _outside(config: Config) -> Iterator[Check]:
     """All providers at once; the clock by what they say."""
-    urls = _provider_urls(config)
+    from appliance.doctor_reach import reach_all  # what dials is slow to import
+
     began_s = time.time()
-    with ThreadPoolExecutor(max(1, min(len(urls), 16))) as pool:
-        results = {name: pool.submit(reach, url) for name, url in urls.items()}
+    try:
+        results = reach_all(config)
+    except ValueError as error:
+        yield Check("providers", "failed", str(error), "mend this option or variable")
+        return
     away = []
-    for name, result in results.items():
-        try:
-            reached = result.result()
-        except OSError as error:
+    for name, reached in results.items():
+        if reached.failed:
             # One that nobody configured may not be wanted here.
             state: State = "failed" if name in config.providers else "warning"
-            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            fix = "check name, network and firewall, or providers.NAME.base_url"
-            yield Check(f"provider {name}", state, f"{urls[name]}: {words}", fix)
+            fix = "check name, network, proxy and firewall, or providers.NAME.base_url"
+            yield Check(f"provider {name}", state, f"{reached.url}: {reached.failed}", fix)
             continue
-        yield Check(f"provider {name}", "ok", f"{urls[name]} answers in {reached.took_ms:.0f} ms")
+        detail = f"{reached.url} answers in {reached.took_ms:.0f} ms"
+        yield Check(f"provider {name}", "ok", detail)
         if reached.at_s is not None:
             away.append(reached.at_s - began_s)
     if away:
@@ -258,44 +257,3 @@ def _outside(config: Config) -> Iterator[Check]:
             f"{abs(off_s):.0f} s {'behind' if off_s > 0 else 'ahead of'} that of the providers",
             "set it by NTP: signatures, limits and reports depend on it" if wrong else "",
         )  # fmt: skip
-
-
-def _provider_urls(config: Config) -> dict[str, str]:
-    from appliance.providers.table import ProviderTable
-
-    given = {name: options.given() for name, options in config.providers.items()}
-    rows = ProviderTable.from_config(given).rows
-    wanted = dict.fromkeys((*USUAL_PROVIDERS, *config.providers))
-    return {
-        name: rows[name].in_region("") for name in wanted if name in rows and rows[name].base_url
-    }
-
-
-def reach(url: str) -> Reached:
-    """Connect, TLS as the certificate demands, and one HEAD without any key. Raises OSError."""
-    parts = urlsplit(url)
-    host, secure = parts.hostname or "", parts.scheme == "https"
-    began_s = time.monotonic()
-    with socket.create_connection((host, parts.port or (443 if secure else 80)), REACH_S) as plain:
-        plain.settimeout(REACH_S)
-        sock = (
-            ssl.create_default_context().wrap_socket(plain, server_hostname=host)
-            if secure
-            else plain
-        )
-        with sock:
-            sock.sendall(
-                f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
-                "User-Agent: helicone-appliance\r\n\r\n".encode("ascii", "replace")
-            )
-            head = sock.recv(16_384).decode("latin-1")
-    took_ms = (time.monotonic() - began_s) * 1000
-    if not head.startswith("HTTP/"):
-        raise OSError("what answers does not speak HTTP")
-    at_s = None
-    for line in head.split("\r\n")[1:]:
-        name, _, value = line.partition(":")
-        if name.lower() == "date":
-            with suppress(ValueError):
-                at_s = parsedate_to_datetime(value.strip()).timestamp()
-    return Reached(took_ms, at_s)

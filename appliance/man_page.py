@@ -52,7 +52,10 @@ def _command(name: str, command: Any) -> Iterator[str]:  # noqa: ANN401
     arguments = [item for item in command.params if item.param_type_name == "argument"]
     shown = [item.metavar if item.required else f"[{item.metavar}]" for item in arguments]
     told, _, example = (command.help or "").partition("Example: ")
-    yield f".SS {text(' '.join([name, *shown, '[OPTIONS]']))}"
+    # What stands behind the program of `run` is the program's own.
+    takes_rest = any(item.nargs == -1 for item in arguments)
+    words = ["[OPTIONS]", *shown] if takes_rest else [*shown, "[OPTIONS]"]
+    yield f".SS {text(' '.join([name, *words]))}"
     for part in told.strip().split("\n\n"):
         yield from (text(part), ".PP")
     for item in arguments:

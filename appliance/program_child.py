@@ -6,8 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from appliance.output import OutputError
 
@@ -18,6 +20,7 @@ PASSED_ON = {
 }  # fmt: skip
 # A terminal tells every process of the job, the program too: these it has heard already.
 FROM_TERMINAL = {signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH, signal.SIGHUP, signal.SIGCONT}
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 SENT_BY_KERNEL = 1  # si_code above 0 (sigaction(2))
 SHELL_SIGNAL_BASE = 128
 CODE_NOT_RUN, CODE_NOT_FOUND = 126, 127
@@ -90,11 +93,26 @@ def _wait(process: subprocess.Popen[bytes], waited_for: set[signal.Signals]) -> 
         heard = number in FROM_TERMINAL and found.si_code >= SENT_BY_KERNEL
         if number in PASSED_ON and not heard and process.poll() is None:
             process.send_signal(number)
+    # What came with its end, such as Ctrl-C, was for it: it is not to end us before we have told.
+    while signal.sigtimedwait(waited_for, 0) is not None:
+        pass
     return code
 
 
-def self_command() -> list[str]:
-    """Ourselves again: a frozen executable knows only its own name."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable]
-    return [sys.executable, "-m", "appliance.cli"]
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """TERM and HUP that come while no program of ours runs end us as an exception: keys are revoked
+    and directories removed on the way. A signal that is ignored stays so (nohup)."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)  # once is enough: what is under way cleans up
+        raise SystemExit(SHELL_SIGNAL_BASE + number)
+
+    wanted = [one for one in ENDING if signal.getsignal(one) is signal.SIG_DFL]
+    before = {one: signal.signal(one, end) for one in wanted}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

@@ -20,9 +20,12 @@ from appliance.commands import connect
 from appliance.config import Config
 from appliance.control_client import ControlClient
 from appliance.core.base_urls import elsewhere
+from appliance.core.urls import scrub
 from appliance.errors import Refusal
+from appliance.ourselves import own_command
 from appliance.output import OutputError
-from appliance.program_child import self_command
+from appliance.output_lines import print_note
+from appliance.program_child import ENDING
 
 START_S = 60.0
 STOP_S = 45.0  # more than `grace_s`, which open replies may take
@@ -106,8 +109,9 @@ def _running(config: Config, told: Mapping[str, Any], *, strict: bool) -> Reache
         if not base_url.startswith(url):
             raise Refusal(
                 409, "base_url_elsewhere",
-                f"the environment sends calls of {provider} to {base_url}, which the running "
-                f"server does not know: unset it, or set base_url in [providers.{provider}]",
+                f"the environment sends calls of {provider} to {scrub(base_url)}, which the "
+                "running server does not know: unset it, or set base_url in "
+                f"[providers.{provider}]",
             )  # fmt: skip
     return Reached(url, config.data_dir, own=False)
 
@@ -120,23 +124,51 @@ def own_server(
     with tempfile.TemporaryDirectory(prefix="helicone-start-") as place:
         ready, log = Path(place, "ready.json"), Path(place, "log.txt")
         options = {**flags, "host": "127.0.0.1", "port": "0", "ready_file": str(ready), **extra}
-        command = [*self_command(), "serve"]
+        command = [*own_command("appliance.cli"), "serve"]
         for name, value in options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] if value == "true" else [flag, value]
+        if config.tls_cert is not None:
+            given = config.sources.get("tls_cert", "the configuration")
+            print_note(
+                "speaks TLS with the certificate of tls_cert "
+                f"(from {given}): programs have to trust it for 127.0.0.1"
+            )
+        with _running_process(command, _environment(config), log) as process:
+            yield Reached(_wait(process, ready, log), root, own=True)
+
+
+@contextmanager
+def _running_process(
+    command: list[str], environ: Mapping[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """It is ended behind this. A signal that ends us waits until there is somebody to do so."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *ENDING})
+    process = None
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def begin() -> None:
+        _end_with_us()
+        unblock()
+
+    try:
         with log.open("wb") as told:
             process = subprocess.Popen(
                 command,
-                env=_environment(config),
+                env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=told,
                 start_new_session=True,  # Ctrl-C is for the program
-                preexec_fn=_end_with_us,
+                preexec_fn=begin,
             )
-        try:
-            yield Reached(_wait(process, ready, log), root, own=True)
-        finally:
+        unblock()
+        yield process
+    finally:
+        unblock()
+        if process is not None:
             _stop(process)
 
 

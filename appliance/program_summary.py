@@ -8,6 +8,7 @@ from typing import Any
 from appliance.program_server import Reached
 
 ERRORS_SHOWN = 8
+SHOWN_CHARACTERS_MAX = 80  # of what others name: a code or a model may be of any length
 # Steps of traces call no model. A call that was refused has no provider's status, and its body says
 # why; so does a provider's.
 TOTALS = """
@@ -100,7 +101,7 @@ def lines_of(summary: Summary) -> list[str]:
         found.append(f"slowest: {_call(summary.slowest)}")
     if summary.errors:
         shown = [
-            f"{row['calls']} × {row['status'] or '-'} {row['code']}"
+            f"{row['calls']} × {row['status'] or '-'} {_short(row['code'])}"
             for row in summary.errors[:ERRORS_SHOWN]
         ]
         rest = len(summary.errors) - len(shown)
@@ -110,6 +111,10 @@ def lines_of(summary: Summary) -> list[str]:
 
 def _call(row: Mapping[str, Any]) -> str:
     seconds = float(row["latency_ms"] or 0) / 1000
-    return (
-        f"{row['model'] or 'unknown model'}, {seconds:.2f} s, {row['method']} {row['request_path']}"
-    )
+    model, path = _short(row["model"] or "unknown model"), _short(row["request_path"])
+    return f"{model}, {seconds:.2f} s, {row['method']} {path}"
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"

@@ -4,6 +4,7 @@ It runs `helicone-appliance run` as a process and knows nothing else of it: noth
 imported here. The fixture only sets variables, so tests may be sync, asyncio or trio.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -20,11 +21,14 @@ MODES = ("replay", "record")
 FOLDER = "cassettes"
 URL = "HELICONE_RUN_URL"
 MODE = "HELICONE_RUN_MODE"
+DIRECTORY = "HELICONE_RUN_DIR"
 # What the program that is run says of its environment, before it waits for its end.
 TELL = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
 OURS = re.compile(r"HELICONE_RUN_.*|.*_API_KEY|NO_PROXY|no_proxy")
 UNUSUAL = re.compile(r"[^A-Za-z0-9_.,=+@\[\]()-]+")
+UNUSUAL_IN_FOLDERS = re.compile(r"[^A-Za-z0-9_.,=+@ \[\]()-]+")
 NAME_CHARACTERS_MAX = 150
+DIGEST_CHARACTERS = 8
 END_S = 60.0
 
 
@@ -78,7 +82,9 @@ class Runner:
 
     def _start(self) -> None:
         mode = self._config.getoption("--helicone-cassettes")
-        command = [sys.executable, "-m", "appliance.cli", "run", f"--{mode}", str(self.root)]
+        # `-m` alone would take a module of the tests' own directory for ours.
+        safe = [] if Path(__file__).resolve().parents[1] == Path.cwd() else ["-P"]
+        command = [sys.executable, *safe, "-m", "appliance.cli", "run", f"--{mode}", str(self.root)]
         command += [*self._config.getini("helicone_run_options"), "--", sys.executable, "-c", TELL]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -139,7 +145,7 @@ def helicone_cassette(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     url = f"{base}/helicone-cassette={quote(name, '')}/helicone-cassette-take={take}"
     for variable, value in told.items():
         monkeypatch.setenv(variable, value.replace(base, url))
-    return Cassette(url, runner.root / f"{name}.json", told[MODE])
+    return Cassette(url, Path(told[DIRECTORY], f"{name}.json"), told[MODE])
 
 
 def cassette_name(node: Any, root: Path) -> str:  # noqa: ANN401 - any kind of item
@@ -149,11 +155,15 @@ def cassette_name(node: Any, root: Path) -> str:  # noqa: ANN401 - any kind of i
     except ValueError:  # a test from elsewhere
         folder = ()
     words = node.nodeid.split("::")[1:] if "::" in node.nodeid else [node.name]
-    parts = [*folder, FOLDER, node.path.stem, ".".join(words)]
-    return "/".join(_usual(part) for part in parts)
+    parts = [_usual(part, UNUSUAL_IN_FOLDERS) for part in (*folder, FOLDER, node.path.stem)]
+    test = ".".join(words)
+    name = _usual(test, UNUSUAL)
+    if name != test:  # `test[a/b]` and `test[a:b]` are two, and so are long ones that end otherwise
+        name += f"-{hashlib.sha256(test.encode()).hexdigest()[:DIGEST_CHARACTERS]}"
+    return "/".join([*parts, name])
 
 
-def _usual(part: str) -> str:
+def _usual(part: str, unusual: re.Pattern[str]) -> str:
     """A name of a folder or file that the server takes."""
-    plain = UNUSUAL.sub("_", part)[:NAME_CHARACTERS_MAX]
+    plain = unusual.sub("_", part)[:NAME_CHARACTERS_MAX]
     return plain if plain[:1].isalnum() or plain.startswith(("_", "[", "(")) else f"_{plain}"

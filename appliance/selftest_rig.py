@@ -8,7 +8,6 @@ import json
 import os
 import ssl
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from appliance.control_client import ControlClient, ControlError
+from appliance.ourselves import own_command
 from appliance.selftest_provider import MODEL
 
 CHAT: Final = "/v1/gateway/oai/v1/chat/completions"
@@ -47,13 +47,6 @@ def until(found: Callable[[], object], otherwise: str, wait_s: float = CALL_S) -
     while not found():
         must(time.monotonic() < until_s, f"{otherwise} within {wait_s:g} s")
         time.sleep(POLL_S)
-
-
-def own_command() -> list[str]:
-    """Ourselves again: the frozen executable, or the module."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable]
-    return [sys.executable, "-m", "appliance.cli"]
 
 
 def own_environment(more: Mapping[str, str]) -> dict[str, str]:
@@ -99,7 +92,7 @@ class Server:
         self._config = folder / "config.toml"
         self._config.write_text(config, encoding="utf-8")
         self._environ = own_environment(environ or {})
-        self._command = list(command) or own_command()
+        self._command = list(command) or own_command("appliance.cli")
         self.trusted = ssl.create_default_context(cafile=str(roots)) if roots else None
         self._process: subprocess.Popen[bytes] | None = None
         self.address = ("127.0.0.1", 0)

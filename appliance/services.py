@@ -92,6 +92,7 @@ class OperationsOf:
             if region.roller.stats.error:
                 yield f"lake{tail}", region.roller.stats.error
         yield from self._server.actors.troubles()
+        yield from self._server.house.pool.troubles()
 
     def ready(self) -> bool:
         """Stores are open and nothing drains."""

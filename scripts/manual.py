@@ -50,7 +50,10 @@ def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer has its ow
     context = command.make_context(name, [], resilient_parsing=True)
     arguments = [item for item in command.params if item.param_type_name == "argument"]
     shown = [item.metavar if item.required else f"[{item.metavar}]" for item in arguments]
-    line = " ".join([PROGRAM, name, *shown, "[OPTIONS]"])
+    # What stands behind the program of `run` is the program's own.
+    takes_rest = any(item.nargs == -1 for item in arguments)
+    words = ["[OPTIONS]", *shown] if takes_rest else [*shown, "[OPTIONS]"]
+    line = " ".join([PROGRAM, name, *words])
     told, _, example = (command.help or "").replace("\n", " ").partition("Example: ")
     parts = [f"## {name}", told.strip().replace("  ", "\n\n"), f"```sh\n{line}\n```"]
     rows = [(item.metavar, item.help) for item in arguments if item.help]
@@ -61,9 +64,7 @@ def _command(name: str, command: Any) -> str:  # noqa: ANN401 - typer has its ow
                 f"| `{cell(flag)}` | {cell(words)} |" for flag, words in rows
             ))  # fmt: skip
     if example:
-        parts.append(f"For example:\n\n```sh\n{example.removeprefix(PROGRAM).strip()}\n```".replace(
-            "```sh\n", f"```sh\n{PROGRAM} "
-        ))  # fmt: skip
+        parts.append(f"For example:\n\n```sh\n{example.strip()}\n```")
     parts += note("commands", name)
     parts.append(exit_codes(name))
     return "\n\n".join(parts)

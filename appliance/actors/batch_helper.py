@@ -10,7 +10,6 @@ import fcntl
 import json
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ import msgspec
 
 from appliance.actors.batch_wire import ANSWER, ARGUMENT, Ask, Gathered
 from appliance.actors.lake_jobs import packed_keys
+from appliance.ourselves import own_command
 from storage.batch import Batch
 from storage.frames import Position
 from storage.packed import restore
@@ -39,10 +39,8 @@ class BatchHelperEnded(Exception):  # noqa: N818 - what was asked for is asked a
 
 
 def helper_command() -> list[str]:
-    """Ourselves again: a frozen executable knows only its own name, and takes an argument."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, ARGUMENT]
-    return [sys.executable, "-m", "appliance.batching"]
+    """Ourselves again."""
+    return own_command("appliance.batching", ARGUMENT)
 
 
 class BatchHelper:

@@ -6,12 +6,13 @@ jobs do.
 
 import json
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+
+from appliance.ourselves import own_command
 
 # Must agree with `appliance.rolling.ARGUMENT`, which cannot be imported here (it costs 30 ms).
 ARGUMENT = "lake-helper"
@@ -32,10 +33,8 @@ class HelperFailed(Exception):  # noqa: N818 - what went wrong is in the text
 
 
 def helper_command() -> list[str]:
-    """Ourselves again: a frozen executable knows only its own name, and takes an argument."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, ARGUMENT]
-    return [sys.executable, "-m", "appliance.rolling"]
+    """Ourselves again."""
+    return own_command("appliance.rolling", ARGUMENT)
 
 
 class Helper:

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Final
 
 import trio
 
+from appliance.ourselves import own_command
 from storage.sandbox_wire import (
     DATA,
     DONE,
@@ -67,10 +67,8 @@ class BodiesWanted(Exception):  # noqa: N818
 
 
 def sandbox_command() -> list[str]:
-    """Ourselves again: a frozen executable knows only its own name, and takes an argument."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, ARGUMENT]
-    return [sys.executable, "-m", "storage.sandbox"]
+    """Ourselves again."""
+    return own_command("storage.sandbox", ARGUMENT)
 
 
 class Sandbox:

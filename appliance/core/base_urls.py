@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from appliance.core.urls import parse_target
+from appliance.errors import Refusal
+
 GATEWAY: Final = "/v1/gateway/"
 OLLAMA_PORT: Final = 11434
+OLLAMA_SCHEMES: Final = {"http": 80, "https": 443}
 # What a proxy's settings must leave out, or calls to this machine would go to it.
 THIS_MACHINE: Final = ("127.0.0.1", "localhost")
 
@@ -47,6 +51,7 @@ NO_KEY: Final = "replayed"
 # Where everything below /v1 of this server begins, for programs that know it.
 OWN_VARIABLE: Final = "HELICONE_RUN_URL"
 MODE_VARIABLE: Final = "HELICONE_RUN_MODE"
+DIRECTORY_VARIABLE: Final = "HELICONE_RUN_DIR"
 
 
 def base_urls(base: str) -> dict[str, str]:
@@ -55,11 +60,14 @@ def base_urls(base: str) -> dict[str, str]:
 
 
 def program_environment(
-    environ: Mapping[str, str], base: str, mode: str = "live"
+    environ: Mapping[str, str], base: str, mode: str = "live", directory: str = ""
 ) -> dict[str, str]:
     """The environment of the program that is run. In the mode `replay` keys that it misses are
-    made up."""
+    made up. `directory`: of the cassettes, where there are any."""
     found = {**environ, **base_urls(base), OWN_VARIABLE: base, MODE_VARIABLE: mode}
+    found.pop(DIRECTORY_VARIABLE, None)  # of a `run` around this one
+    if directory:
+        found[DIRECTORY_VARIABLE] = directory
     if mode == "replay":
         for name in KEYS:
             found.setdefault(name, NO_KEY)
@@ -72,24 +80,44 @@ def program_environment(
 
 
 def elsewhere(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where the environment sends calls already, by provider: the first variable that is set."""
+    """Where the environment sends calls already, by provider: the first variable that is set.
+    Raises Refusal for one that is no address."""
     found: dict[str, str] = {}
     for one in VARIABLES:
         value = environ.get(one.name, "").strip()
         if value and one.provider not in found:
-            found[one.provider] = _ollama_url(value) if one.provider == "ollama" else value
+            found[one.provider] = _address(one, value)
     return found
+
+
+def _address(variable: Variable, value: str) -> str:
+    try:
+        url = _ollama_url(value) if variable.provider == "ollama" else value
+        parse_target(url)
+    except ValueError as error:
+        raise Refusal(
+            400, "base_url_invalid",
+            f"the environment's {variable.name} {error}: mend it, or unset it",
+        ) from None  # fmt: skip
+    return url
 
 
 def _ollama_url(value: str) -> str:
     """As Ollama reads its host: scheme and port may be missing, and what a server binds to (all
     addresses) is this machine for a client."""
     scheme, mark, rest = value.partition("://")
+    scheme = scheme.lower()
     if not mark:
         scheme, rest = "http", value
+    if scheme not in OLLAMA_SCHEMES:
+        raise ValueError("begins with neither http:// nor https://")
     parts = urlsplit(f"{scheme}://{rest}")
     host = parts.hostname or "127.0.0.1"
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared only
     shown = f"[{host}]" if ":" in host else host
-    port = parts.port or ({"http": 80, "https": 443}[scheme] if mark else OLLAMA_PORT)
+    try:
+        given = parts.port
+    except ValueError:
+        raise ValueError("has no valid port") from None
+    port = given or (OLLAMA_SCHEMES[scheme] if mark else OLLAMA_PORT)
     return f"{scheme}://{shown}:{port}{parts.path.rstrip('/')}"

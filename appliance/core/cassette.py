@@ -19,21 +19,29 @@ SUFFIX: Final = ".json"
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A call and its reply. Seconds of one clock: when it began and ended."""
+    """A call and its reply. Seconds of one clock: when it began and ended. `text` as the file has
+    it, where it is known already."""
 
     asked: Asked
     told: Told
     began_s: float = 0.0
     ended_s: float = 0.0
+    text: str = ""
 
 
 def write_cassette(takes: Sequence[Take]) -> str:
     """The file's text."""
-    exchanges = [
-        {"request": take.asked.as_map(), "reply": take.told.as_map()} for take in in_order(takes)
-    ]
-    text = json.dumps({"cassette": VERSION, "exchanges": exchanges}, ensure_ascii=False, indent=1)
-    return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+    texts = [take.text or take_text(take.asked, take.told) for take in in_order(takes)]
+    exchanges = ",\n  ".join(texts)
+    return f'{{\n "cassette": {VERSION},\n "exchanges": [\n  {exchanges}\n ]\n}}\n'
+
+
+def take_text(asked: Asked, told: Told) -> str:
+    """A call in the file. Made once: the file is written anew with each. Raises RecursionError."""
+    exchange = {"request": asked.as_map(), "reply": told.as_map()}
+    text = json.dumps(exchange, ensure_ascii=False, indent=1).replace("\n", "\n  ")
+    text = text.encode("utf-8", "backslashreplace").decode()  # halves of emoji are no UTF-8
+    return UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def read_cassette(text: str) -> list[Take]:
@@ -57,15 +65,15 @@ def in_order(takes: Sequence[Take]) -> list[Take]:
     until_s = float("-inf")
     for take in sorted(takes, key=lambda take: take.began_s):
         if together and take.began_s >= until_s:
-            made += sorted(together, key=_by_words)
+            made += _by_words(together)
             together = []
         together.append(take)
         until_s = max(until_s, take.ended_s) if len(together) > 1 else take.ended_s
-    return made + sorted(together, key=_by_words)
+    return made + _by_words(together)
 
 
-def _by_words(take: Take) -> str:
-    return take.asked.identity()
+def _by_words(takes: list[Take]) -> list[Take]:
+    return takes if len(takes) == 1 else sorted(takes, key=lambda take: take.asked.identity())
 
 
 class Player:

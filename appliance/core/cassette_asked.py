@@ -22,6 +22,7 @@ BOUNDARY: Final = "boundary"
 DIFFERENCES_SHOWN: Final = 12
 SHOWN_CHARACTERS_MAX: Final = 120
 COMPARED_CHARACTERS_MAX: Final = 20_000
+COMPARED_MAX: Final = 100  # of the same address and of nearly the same length
 DEPTH_MAX: Final = 64
 
 
@@ -71,7 +72,9 @@ def asked_of(
     """`url` with its scheme and host; `headers` by lower-case name."""
     secrets = scrubber.credentials(headers)
     kept = {
-        name.decode(): headers[name].decode("latin-1") for name in KEPT_HEADERS if name in headers
+        name.decode(): scrubber.header(name.decode(), headers[name].decode("latin-1"), secrets)
+        for name in KEPT_HEADERS
+        if name in headers
     }
     media = kept.get("content-type", "")
     found = re.search(r'boundary="?([^";]+)', media)
@@ -93,7 +96,7 @@ def _read(body: bytes, scrubber: Scrubber, secrets: Sequence[str]) -> tuple[str,
         return "bytes", {"length": len(body), "sha256": digest}
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
-        return "json", in_key_order(scrubber.value(value))
+        return "json", in_key_order(scrubber.value(value, secrets))
     except (ValueError, RecursionError):
         return "text", text
 
@@ -176,7 +179,7 @@ def _from(text: str, begin: int) -> str:
 def _shown(value: Any) -> str:  # noqa: ANN401
     if value is ABSENT:
         return "nothing"
-    text = _text(value)
+    text = _text(value).encode("utf-8", "backslashreplace").decode()
     if len(text) > SHOWN_CHARACTERS_MAX:
         return text[:SHOWN_CHARACTERS_MAX] + "…"
     return text
@@ -185,13 +188,18 @@ def _shown(value: Any) -> str:  # noqa: ANN401
 def nearest(recorded: Sequence[Asked], asked: Asked) -> int:
     """The place of the one that is most like it. `recorded` has one at least."""
     wanted = _comparable(asked)
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(wanted)  # what is dear is done for it once
+    texts = [_comparable(one) for one in recorded]
+
+    def rough(at: int) -> tuple[bool, int]:
+        return recorded[at].line != asked.line, abs(len(texts[at]) - len(wanted))
 
     def likeness(at: int) -> tuple[bool, float]:
-        one = recorded[at]
-        matcher = SequenceMatcher(None, _comparable(one), wanted, autojunk=False)
-        return one.line == asked.line, matcher.quick_ratio()
+        matcher.set_seq1(texts[at])
+        return recorded[at].line == asked.line, matcher.quick_ratio()
 
-    return max(range(len(recorded)), key=likeness)
+    return max(sorted(range(len(recorded)), key=rough)[:COMPARED_MAX], key=likeness)
 
 
 def _comparable(asked: Asked) -> str:

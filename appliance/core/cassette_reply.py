@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from appliance.core.cassette_scrub import Scrubber
+from appliance.core.cassette_scrub import Scrubber, written
 from appliance.core.chunked import ChunkedDecoder, encode_chunk
 from appliance.core.decoding import decode_body
 from appliance.core.framing import NO_BODY, Framing, FramingError, response_framing
@@ -143,7 +143,8 @@ class ReplyReader:
         """None: another one comes."""
         first, *lines = head.split(b"\r\n")
         words = first.split(b" ", 2)
-        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        code = words[1] if len(words) > 1 else b""
+        status = int(code) if code.isdigit() and len(code) == 3 else 0
         fields = [(name, value.strip()) for name, _, value in (x.partition(b":") for x in lines)]
         if 100 <= status < 200:
             return None
@@ -182,7 +183,7 @@ def told_of(reader: ReplyReader, end: str, scrubber: Scrubber, secrets: Sequence
     if coding and pieces:
         pieces, times = [decode_body(b"".join(pieces), coding).data], times[-1:]
     headers = {
-        name: scrubber.text(value, secrets)
+        name: scrubber.header(name, value, secrets)
         for name, value in reader.headers.items()
         if name not in DROPPED and not name.startswith(DROPPED_PREFIXES)
     }
@@ -192,9 +193,9 @@ def told_of(reader: ReplyReader, end: str, scrubber: Scrubber, secrets: Sequence
     try:
         texts = [piece.decode("utf-8") for piece in pieces]
     except UnicodeDecodeError:
-        return Told(reader.status, headers, pieces, times, end)
+        return Told(reader.status, headers, scrubber.data(pieces, secrets), times, end)
     if told.streams:
-        texts = [scrubber.event(text) for text in scrubber.texts(texts, secrets)]
+        texts = [scrubber.event(text, secrets) for text in scrubber.texts(texts, secrets)]
     else:
         texts = [_hidden("".join(texts), scrubber, secrets)] if texts else []
         times = times[-1:]
@@ -203,12 +204,14 @@ def told_of(reader: ReplyReader, end: str, scrubber: Scrubber, secrets: Sequence
 
 def _hidden(text: str, scrubber: Scrubber, secrets: Sequence[str]) -> str:
     text = scrubber.text(text, secrets)
+    if not scrubber.may_hide(text):
+        return text
     try:
         value = json.loads(text)
+        hidden = scrubber.value(value, secrets)
     except (ValueError, RecursionError):
         return text
-    hidden = scrubber.value(value)
-    return text if hidden == value else json.dumps(hidden, ensure_ascii=False)
+    return text if hidden == value else written(hidden)
 
 
 def _events(pieces: Sequence[bytes], times: Sequence[int]) -> tuple[list[bytes], list[int]]:

@@ -20,11 +20,14 @@ CREDENTIAL_HEADERS: Final = (
     names.AUTHORIZATION, names.X_API_KEY, names.API_KEY, names.X_GOOG_API_KEY,
     b"x-amz-security-token", b"cookie",
 )  # fmt: skip
-# Keys as providers write them, and JSON Web Tokens.
+# Keys as providers write them (ek_: OpenAI's for browsers, which stand in replies), those that
+# tools are given in prompts most often, and JSON Web Tokens.
 LOOKS_SECRET: Final = re.compile(
     r"(?<![A-Za-z0-9_-])(?:[sp]k-[A-Za-z0-9_-]{20,}|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9._-]{20,}"
     r"|gsk_[A-Za-z0-9]{20,}|xai-[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}|r8_[A-Za-z0-9]{20,}"
     r"|pplx-[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|A[KS]IA[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{20,}"
+    r"|csk-[A-Za-z0-9]{20,}|(?:e|s)k_[A-Za-z0-9]{20,}|(?:fw|jina|tgp_v1)_[A-Za-z0-9_-]{20,}"
+    r"|[spr]k_(?:live|test)_[A-Za-z0-9]{16,}|xox[abeprs]-[A-Za-z0-9-]{16,}"
     r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
 )
 
@@ -73,38 +76,60 @@ class Scrubber:
             begin = end
         return made
 
-    def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON
-        """A JSON value with the named fields hidden."""
-        if not self._further:
-            return value
+    def data(self, data: Sequence[bytes], credentials: Sequence[str] = ()) -> list[bytes]:
+        """The same for what is no text: keys are ASCII, wherever they stand."""
+        texts = self.texts([piece.decode("latin-1") for piece in data], credentials)
+        return [text.encode("latin-1") for text in texts]
+
+    def header(self, name: str, value: str, credentials: Sequence[str] = ()) -> str:
+        """The value of a header that is kept. `name` in lower case."""
+        return REDACTED if name in self._further else self.text(value, credentials)
+
+    def value(self, value: Any, credentials: Sequence[str] = ()) -> Any:  # noqa: ANN401 - any JSON
+        """A JSON value with the named fields hidden, and what JSON had written otherwise (`\\/`).
+        Raises RecursionError."""
         if isinstance(value, dict):
             return {
-                name: REDACTED if name.lower() in self._further else self.value(item)
+                name: REDACTED if name.lower() in self._further else self.value(item, credentials)
                 for name, item in value.items()
             }
-        return [self.value(item) for item in value] if isinstance(value, list) else value
+        if isinstance(value, list):
+            return [self.value(item, credentials) for item in value]
+        return self.text(value, credentials) if isinstance(value, str) else value
 
-    def event(self, event: str) -> str:
+    def event(self, event: str, credentials: Sequence[str] = ()) -> str:
         """An event of a stream, in whose data the named fields are hidden."""
-        if not self._further:
+        if not self.may_hide(event):
             return event
-        return "".join(self._event_line(line) for line in event.splitlines(keepends=True))
+        lines = event.splitlines(keepends=True)
+        return "".join(self._event_line(line, credentials) for line in lines)
 
-    def _event_line(self, line: str) -> str:
+    def may_hide(self, text: str) -> bool:
+        """Whether JSON has to be read for what is secret in it: for a field, or a character that
+        is written as another one."""
+        return bool(self._further) or "\\" in text
+
+    def _event_line(self, line: str, credentials: Sequence[str]) -> str:
         if not line.startswith("data:"):
             return line
         try:
             value = json.loads(line[5:])
-        except ValueError:
+            hidden = self.value(value, credentials)
+        except (ValueError, RecursionError):
             return line
-        hidden = self.value(value)
         if hidden == value:
             return line
-        return f"data: {json.dumps(hidden, ensure_ascii=False)}\n"
+        return f"data: {written(hidden)}\n"
 
     def _parameter(self, item: str) -> str:
         name, mark, _ = item.partition("=")
         return f"{name}={REDACTED}" if mark and name.lower() in self._further else item
+
+
+def written(value: Any) -> str:  # noqa: ANN401 - any JSON
+    """As JSON. Half of an emoji, which a text that was cut may end with, is no UTF-8: it stays an
+    escape."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(whole: str, begin: int, end: int, secrets: Sequence[tuple[int, int]]) -> str:

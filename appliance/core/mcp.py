@@ -5,6 +5,7 @@ Pure: a message in, a message out. What a tool asks of the appliance is handed i
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -100,11 +101,19 @@ TOOLS: Final[tuple[Json, ...]] = (
 
 
 def answer(line: str, ask: Ask) -> str | None:
-    """The reply to one line, as one line; None where none is due."""
+    """The reply to one line, as one line; None where none is due. Several messages may come as a
+    list: version 2025-03-26 has that, and asks every server to take it."""
     try:
-        message = json.loads(line)
-    except ValueError:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
         return _error(None, PARSE_ERROR, "a line is one JSON-RPC message")
+    if not isinstance(found, list) or not found:
+        return _answer_one(found, ask)
+    replies = [reply for one in found if (reply := _answer_one(one, ask)) is not None]
+    return f"[{', '.join(replies)}]" if replies else None
+
+
+def _answer_one(message: object, ask: Ask) -> str | None:
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
         if isinstance(message, dict) and ("result" in message or "error" in message):
             return None  # to a question that we never ask
@@ -155,6 +164,8 @@ def _called(number: object, given: Json, ask: Ask) -> str:
         text = json.dumps(tool(arguments, ask), indent=2, ensure_ascii=False)
     except Refusal as refusal:
         failed, text = True, refusal.message
+    except RecursionError:  # what was recorded is whatever somebody sent
+        failed, text = True, "the answer is nested too deeply: leave bodies out, or filter more"
     result = {"content": [{"type": "text", "text": text}], "isError": failed}
     return _line({"id": number, "result": result})
 
@@ -171,7 +182,7 @@ def _requests(given: Json, ask: Ask) -> Any:  # noqa: ANN401 - whatever JSON the
 
 def _sessions(given: Json, ask: Ask) -> Any:  # noqa: ANN401
     for name in ("startTimeUnixMs", "endTimeUnixMs"):
-        if not isinstance(given.get(name), int | float) or isinstance(given[name], bool):
+        if not _is_number(given.get(name)):
             raise Refusal(400, "bad_arguments", f"{name}: expected milliseconds since 1970")
     body = {
         "search": given.get("search") or "",
@@ -215,30 +226,60 @@ def _gateway(given: Json, ask: Ask) -> Any:  # noqa: ANN401
 
 
 def _joined(stream: str) -> Json:
-    """The text of a stream of chat chunks, since a tool answers once."""
+    """The text of a stream of chat chunks, since a tool answers once. Raises Refusal for an error
+    that came in it."""
     text: list[str] = []
     last: Json = {}
     for line in stream.split("\n"):  # no other sign ends a line of a stream
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
             continue
-        chunk = json.loads(data)
+        chunk = _chunk(data)
         last = {key: chunk[key] for key in ("id", "model") if key in chunk} | last
-        for choice in chunk.get("choices") or ():
-            text.append((choice.get("delta") or {}).get("content") or "")
+        text += _words(chunk)
     return {**last, "content": "".join(text)}
+
+
+def _words(chunk: Json) -> list[str]:
+    choices = chunk.get("choices")
+    listed = choices if isinstance(choices, list) else []
+    deltas = [one.get("delta") for one in listed if isinstance(one, dict)]
+    found = [delta.get("content") for delta in deltas if isinstance(delta, dict)]
+    return [content for content in found if isinstance(content, str)]
+
+
+def _chunk(data: str) -> Json:
+    try:
+        chunk = json.loads(data)
+        if not isinstance(chunk, dict):
+            raise ValueError("no object")
+    except (ValueError, RecursionError):
+        said = f"the stream is none of chat chunks: {data[:200]}"
+        raise Refusal(502, "bad_stream", said) from None
+    if chunk.get("error"):
+        raise Refusal(
+            502, "failed_in_stream", f"it failed on its way: {json.dumps(chunk['error'])}"
+        )
+    return chunk
 
 
 def _page(given: Json) -> Json:
     found = {}
     for name, usual, least, most in (("offset", 0, 0, 1 << 31), ("limit", LIMIT, 1, LIMIT_MAX)):
-        value = given.get(name, usual)
-        if not isinstance(value, int | float) or isinstance(value, bool) or value != int(value):
+        value = usual if given.get(name) is None else given[name]
+        if not _is_number(value) or value != int(value):
             raise Refusal(400, "bad_arguments", f"{name}: expected a whole number")
         if not least <= value <= most:
             raise Refusal(400, "bad_arguments", f"{name}: expected {least} to {most}")
         found[name] = int(value)
     return found
+
+
+def _is_number(value: object) -> bool:
+    """JSON as Python reads it also has infinity (1e999), which is no number of anything."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _data(reply: Any) -> Any:  # noqa: ANN401

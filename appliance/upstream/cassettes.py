@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from appliance.core import headers as names
 from appliance.core.asks import parse_asks
-from appliance.core.cassette import SUFFIX, Player, Take, read_cassette, write_cassette
+from appliance.core.cassette import SUFFIX, Player, Take, read_cassette, take_text, write_cassette
 from appliance.core.cassette_asked import Asked, asked_of
 from appliance.core.cassette_reply import COMPLETE, CUT, LEFT, ReplyReader, told_of, wire_pieces
 from appliance.core.cassette_scrub import Scrubber
@@ -34,6 +35,8 @@ NAME: Final = re.compile(r"[A-Za-z0-9_\[(][A-Za-z0-9_.,=+@ \[\]()-]{0,199}")
 PARTS_MAX: Final = 16
 CASSETTES_MAX: Final = 1_000  # open at once: the one that was asked for least recently goes
 FAULTS_COUNTED_MAX: Final = 10_000
+SESSION_BYTES_MAX: Final = 200
+REPLY_BYTES_MAX: Final = 32 * 1024 * 1024  # as much as of a request
 ACCEPT: Final = re.compile(rb"\r\naccept-encoding:[^\r\n]*", re.IGNORECASE)
 
 EXCHANGE: ContextVar[Exchange | None] = ContextVar("exchange", default=None)
@@ -82,10 +85,17 @@ def cassette_name() -> tuple[str, str]:
     return name, said(names.CASSETTE_TAKE).decode("latin-1")
 
 
-class Faults:
-    """The fault that a call asks for, as long as it is due."""
+def session_name() -> tuple[str, str]:
+    """The session of the call that dials: `run` makes one for each program."""
+    return said(names.SESSION_ID)[:SESSION_BYTES_MAX].decode("latin-1"), ""
 
-    def __init__(self) -> None:
+
+class Faults:
+    """The fault that a call asks for, as long as it is due. `whose` names among which calls its
+    `times` are counted."""
+
+    def __init__(self, whose: Callable[[], tuple[str, str]]) -> None:
+        self._whose = whose
         self._made: dict[tuple[str, str, str], int] = {}
 
     def due(self) -> Fault | None:
@@ -95,7 +105,7 @@ class Faults:
             return None
         fault = parse_fault(value)
         if fault.times:
-            counted = (*cassette_name(), fault.text)
+            counted = (*self._whose(), fault.text)
             made = self._made.get(counted, 0)
             if made >= fault.times:
                 return None
@@ -110,7 +120,7 @@ class FaultyDial:
 
     def __init__(self, dial: DialWire) -> None:
         self._dial = dial
-        self._faults = Faults()
+        self._faults = Faults(session_name)
 
     async def __call__(self, key: PoolKey) -> Wire:
         fault = self._faults.due()
@@ -159,7 +169,7 @@ class ReplayDial:
         self._scrubber = scrubber
         self._timed = timed
         self._players: dict[tuple[str, str], Player] = {}
-        self._faults = Faults()
+        self._faults = Faults(cassette_name)
 
     async def __call__(self, key: PoolKey) -> Wire:
         if EXCHANGE.get() is None:  # a webhook, which nobody recorded
@@ -218,6 +228,8 @@ class RecordDial:
         self._directory = directory
         self._scrubber = scrubber
         self._takes: dict[tuple[str, str], list[Take]] = {}
+        self._unwritten: dict[Path, str] = {}  # until they are
+        self._missed = ""
 
     async def __call__(self, key: PoolKey) -> Wire:
         x = EXCHANGE.get()
@@ -248,13 +260,36 @@ class RecordDial:
             temporary.write_text(write_cassette(takes), encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
-            self._failed(f"{path} cannot be written: {error.strerror or error}")
+            with suppress(OSError):
+                temporary.unlink()
+            if len(self._unwritten) < CASSETTES_MAX:
+                self._unwritten[path] = f"{path} cannot be written: {error.strerror or error}"
+            self._failed(self._unwritten.get(path, "cassettes cannot be written"))
+        else:
+            self._unwritten.pop(path, None)
+
+    def missed(self, why: str) -> None:
+        """A call will be on no cassette: that is told as long as this server runs."""
+        self._missed = self._missed or why
+        self._failed(why)
+
+    def troubles(self) -> Iterator[tuple[str, str]]:
+        """For `status`: a recording with holes in it is not found out only when it is played."""
+        told = [*islice(self._unwritten.values(), 1), *([self._missed] if self._missed else [])]
+        if told:
+            yield "cassettes", "; ".join(told)
 
     def taken(self, key: PoolKey, request: bytes, heard: _Recording) -> None:
         """A call has ended: what of it is kept."""
         asked, secrets = read_request(key, request, self._scrubber)
         told = told_of(heard.reader, heard.end, self._scrubber, secrets)
-        self.keep(heard.cassette, Take(asked, told, heard.began_s, time.monotonic()))
+        name = f"{heard.cassette[0]}{SUFFIX}"
+        try:
+            text = take_text(asked, told)
+        except RecursionError:
+            self.missed(f"{name}: a call that is nested too deeply was left out")
+            return
+        self.keep(heard.cassette, Take(asked, told, heard.began_s, time.monotonic(), text))
 
 
 class _Recording:
@@ -272,6 +307,7 @@ class _Recording:
         self._dial = dial
         self._key = key
         self._dialect = dialect
+        self._bytes = 0
 
     def begins(self, data: bytes) -> bytes:
         """The request's head: what is answered is to be readable."""
@@ -285,7 +321,12 @@ class _Recording:
         return ACCEPT.sub(b"", head) + b"\r\naccept-encoding: identity" + end + body
 
     def heard(self, data: bytes) -> bytes:
-        if not self.end:
+        self._bytes += len(data)
+        if not self.end and self._bytes > REPLY_BYTES_MAX:
+            self.end, self.reader = LEFT, ReplyReader(b"")
+            name = f"{self.cassette[0]}{SUFFIX}"
+            self._dial.missed(f"{name}: a reply of more than 32 MiB was left out")
+        elif not self.end:
             if data:
                 self.reader.feed(data, int((time.monotonic() - self.began_s) * 1000))
             else:

@@ -7,7 +7,7 @@ outbound proxy and region (ARCHITECTURE 3, The pool). It knows nothing of reques
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import NamedTuple
 
 import trio
@@ -58,6 +58,10 @@ class Pool:
         self.dialled = 0
         self.reused = 0
         self.closing = False
+
+    def troubles(self) -> Iterator[tuple[str, str]]:
+        """What whoever dials for us cannot do, by name: one that records."""
+        yield from getattr(self._dial, "troubles", tuple)()
 
     def idle_count(self) -> int:
         """Connections that wait for use (metrics)."""

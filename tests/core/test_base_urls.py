@@ -14,6 +14,7 @@ from appliance.core.base_urls import (
     elsewhere,
     program_environment,
 )
+from appliance.errors import Refusal
 from appliance.providers.table import ProviderTable
 
 BASE = "http://127.0.0.1:1/key/helicone-session-id=x"
@@ -77,3 +78,22 @@ def test_calls_to_this_machine_pass_by_the_proxy(given: str, expected: str) -> N
 )  # fmt: skip
 def test_where_calls_went_before(given: dict[str, str], expected: dict[str, str]) -> None:
     assert elsewhere(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("OLLAMA_HOST", "gpu:many", "OLLAMA_HOST has no valid port"),
+        ("OLLAMA_HOST", "gpu:99999", "OLLAMA_HOST has no valid port"),
+        ("OLLAMA_API_BASE", "ftp://gpu", "OLLAMA_API_BASE begins with neither"),
+        ("OPENAI_BASE_URL", "garbage", "OPENAI_BASE_URL does not begin with https://"),
+        ("ANTHROPIC_BASE_URL", "http://me:secret@gpu", "ANTHROPIC_BASE_URL has a user or password"),
+    ],
+)
+def test_what_is_no_address_is_told_by_the_name_of_its_variable(
+    name: str, value: str, why: str
+) -> None:
+    with pytest.raises(Refusal) as refusal:
+        elsewhere({name: value})
+    assert why in refusal.value.message
+    assert "secret" not in refusal.value.message

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.cassette import Player, Take, in_order, read_cassette, write_cassette
-from appliance.core.cassette_asked import Asked, asked_of, differences
+from appliance.core.cassette import (
+    Player,
+    Take,
+    in_order,
+    read_cassette,
+    take_text,
+    write_cassette,
+)  # fmt: skip
+from appliance.core.cassette_asked import Asked, asked_of, differences, nearest
 from appliance.core.cassette_reply import CUT, ReplyReader, Told, told_of, wire_pieces
 from appliance.core.cassette_scrub import Scrubber
 from appliance.core.chunked import encode_chunk
@@ -207,8 +216,81 @@ def test_a_secret_that_two_events_share_is_found() -> None:
     assert PLAIN.texts(texts, (SECRET,)) == found
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+def test_a_secret_that_json_writes_otherwise_is_found(kind: str) -> None:
+    """`\\/` and `\\u002d` are the same text, and the file would have it in clear."""
+    secret = "tok/en-0123456789/abcdef"
+    begin, end = ("data: ", "\n\n") if kind.startswith("text") else ("", "")
+    escaped = secret.replace("/", "\\/").replace("-", "\\u002d")
+    body = f'{begin}{{"note": "it is {escaped}"}}{end}'.encode()
+    headers = {**JSON_HEAD, b"authorization": f"Bearer {secret}".encode()}
+    asked = asked_of("POST", URL, headers, f'{{"note": "it is {escaped}"}}'.encode(), PLAIN)
+    reader = ReplyReader(b"POST")
+    reader.feed(http(body, kind), 1)
+    told = told_of(reader, "complete", PLAIN, (secret,))
+    text = write_cassette([Take(asked, told)])
+    assert text.count("it is REDACTED") == 2
+    assert "0123456789" not in text
+
+
+def test_a_secret_beside_what_is_no_text_is_found() -> None:
+    """One byte that is no UTF-8, or a stream that was cut within a letter."""
+    for kind in ("application/octet-stream", "text/event-stream"):
+        told = reply_of(http(f"data: {SECRET}\n\ndata: ".encode() + b"\xc3", kind))
+        body = b"".join(told.pieces)
+        assert body == b"data: REDACTED\n\ndata: \xc3"
+        assert read_cassette(write_cassette([Take(ask({}), told)]))[0].told.pieces == told.pieces
+
+
+def test_headers_that_are_named_are_hidden_on_both_sides() -> None:
+    scrubber = Scrubber(["X-Account", "openai-beta"])
+    told = reply_of(http(b"{}", more="X-Account: acme\r\nX-Other: stays\r\n"), scrubber)
+    assert told.headers["x-account"] == "REDACTED"
+    assert told.headers["x-other"] == "stays"
+    assert ask({}, scrubber=scrubber, openai_beta="v1").headers["openai-beta"] == "REDACTED"
+
+
+def test_half_of_an_emoji_is_kept_and_told() -> None:
+    """Of a prompt that was cut: it is JSON, and no UTF-8."""
+    asked = ask(b'{"content":"cut \\ud83d"}')
+    body = b'{"said":"cut \\ud83d"}'
+    player = Player("x", read_cassette(write_cassette([Take(asked, reply_of(http(body)))])))
+    told = player.play(asked)
+    assert told is not None
+    assert b"".join(told.pieces) == body
+    player.why_not(ask(b'{"content":"\\ud83d other"}')).encode()
+    hidden = reply_of(http(b'{"said":"\\ud83d","user":"me"}'), Scrubber(["user"]))
+    assert b"".join(hidden.pieces) == b'{"said": "\\ud83d", "user": "REDACTED"}'
+
+
+def test_what_is_nested_without_end_is_kept_as_text() -> None:
+    deep = b"[" * 5000 + b'"\\/"' + b"]" * 5000
+    assert ask(deep).kind == "text"
+    told = reply_of(http(deep), Scrubber(["user"]))
+    assert told.as_map()["text"] == deep.decode()
+    events = reply_of(http(b"data: " + deep + b"\n\n", "text/event-stream"), Scrubber(["user"]))
+    assert b"".join(events.pieces) == b"data: " + deep + b"\n\n"
+
+
+def test_a_status_line_that_is_none() -> None:
+    reader = ReplyReader(b"POST")
+    reader.feed(b"HTTP/1.1 " + b"9" * 5000 + b" what\r\n\r\n", 1)
+    assert reader.status == 0
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "csk-" + "a1" * 12, "ek_" + "a1" * 12, "sk_" + "a1" * 12, "fw_" + "a1" * 12,
+        "tgp_v1_" + "a-1" * 8, "rk_live_" + "a1" * 8, "xoxb-" + "1234-" * 4,
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_key_is_hidden(secret: str) -> None:
+    assert PLAIN.text(f'"{secret}"') == '"REDACTED"'
+
+
 def test_ordinary_words_stay() -> None:
-    text = "a task-management-system-for-everybody, sk-short, and replayed"
+    text = "a task-management-system-for-everybody, sk-short, pk_customer_orders_history, replayed"
     assert PLAIN.text(text, PLAIN.credentials({b"authorization": b"Bearer replayed"})) == text
 
 
@@ -224,6 +306,38 @@ def test_the_order_is_that_of_the_calls_and_the_same_for_those_at_once() -> None
     expected = ["z", "a", "b", "c", "a"]
     assert [one.asked.body["name"] for one in in_order(takes)] == expected
     assert [one.asked.body["name"] for one in in_order(takes[::-1])] == expected
+
+
+def test_a_file_is_written_as_json_is_with_an_indent() -> None:
+    takes = [
+        Take(ask({"a": [1, {"b": "line\nend"}]}), reply_of(http(b'{"c":[]}'))),
+        Take(ask({}), reply_of(http(EVENTS[0] + EVENTS[2], "text/event-stream"))),
+    ]
+    text = write_cassette(takes)
+    assert json.dumps(json.loads(text), indent=1) + "\n" == text
+    known = [replace(take, text=take_text(take.asked, take.told)) for take in takes]
+    assert write_cassette(known) == text
+
+
+def test_what_was_written_once_is_not_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a recording of a thousand calls would hold up each of them for a second."""
+    takes = [replace(take(str(at), at, at + 0.5), text="{}") for at in range(3)]
+    monkeypatch.setattr(Asked, "as_map", None)
+    assert write_cassette(takes).count("{}") == 3
+
+
+def test_the_nearest_of_many_is_found_among_those_like_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+    ratio = SequenceMatcher.quick_ratio
+    monkeypatch.setattr(
+        SequenceMatcher, "quick_ratio", lambda self: compared.append(1) or ratio(self)
+    )
+    words = ["x" * (at * 7) for at in range(500)]
+    recorded = [
+        ask({"a": word}, URL + ("/other" if at % 2 else "")) for at, word in enumerate(words)
+    ]
+    assert nearest(recorded, ask({"a": words[300][:-1] + "y"})) == 300
+    assert len(compared) <= 100
 
 
 def test_each_reply_is_given_once_and_in_order() -> None:

@@ -355,11 +355,13 @@ def test_two_recordings_of_the_same_calls_are_the_same(provider: Provider, tmp_p
 def test_a_cassette_that_cannot_be_written_stops_no_call(
     provider: Provider, tmp_path: Path
 ) -> None:
-    (tmp_path / "tapes").write_text("a file")
+    (tmp_path / "tapes" / "calls.json").mkdir(parents=True)
     flags = ("--record", str(tmp_path / "tapes"))
     with Appliance(tmp_path / "a", provider, flags=flags) as appliance:
         assert appliance.call(CHAT, ASK).status == 200
         until(lambda: "cannot be written" in appliance.log)
+        (part,) = appliance.command("status")["degraded"]
+        assert part["part"] == "cassettes"
 
 
 @pytest.mark.parametrize(
@@ -370,6 +372,7 @@ def test_a_cassette_that_cannot_be_written_stops_no_call(
         (("--record", "x", "--access", "keys"), "record is for open access on loopback"),
         (("--replay-timing",), "replay_timing is about replay"),
         (("--replay", "/nowhere/at/all"), "/nowhere/at/all is not a directory"),
+        (("--record", "/dev/null/tapes"), "record: /dev/null/tapes cannot be written to"),
     ],
 )
 def test_where_it_does_not_start(tmp_path: Path, flags: tuple[str, ...], why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -14,9 +15,16 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+from rich.console import Console
+
+from appliance import commands_dev, dev_screen
+from appliance.core.dev_board import Board
+from appliance.dev_screen import Screen
 from tests.e2e.starting import environment, run, until
 from tests.fakes.appliance import CHAT, ROOT, Appliance, providers_toml
 from tests.fakes.patience import PATIENCE_S
@@ -139,6 +147,47 @@ def test_in_a_terminal(provider: Provider, tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "control.sock").exists()
 
 
+def test_the_board_stands_still_while_it_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread draws it while others add to it: one at a time."""
+    screens: list[Screen] = []
+
+    class Watched(Board):
+        def add(self, row: Mapping[str, Any]) -> None:
+            assert screens[-1].lock.locked()
+            super().add(row)
+
+        @property
+        def calls(self) -> Any:
+            assert not screens or screens[-1].lock.locked()
+            return self._calls
+
+        @calls.setter
+        def calls(self, calls: Any) -> None:
+            self._calls = calls
+
+    class Kept(Screen):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            screens.append(self)
+
+    monkeypatch.setattr(commands_dev, "Board", Watched)
+    monkeypatch.setattr(dev_screen, "Screen", Kept)
+    commands_dev.draw("http://here", ["model", "status"], iter([["gpt-4o", 200]]))
+    shown = io.StringIO()
+    Console(file=shown, width=140, height=40).print(screens[-1])
+    assert "gpt-4o" in shown.getvalue()
+
+
+def test_ctrl_c_twice_gives_the_terminal_back(provider: Provider, tmp_path: Path) -> None:
+    with Dev(tmp_path, provider, terminal=True) as dev:
+        until(lambda: OWN_SCREEN in dev.said)
+        for _ in range(3):
+            dev.process.send_signal(signal.SIGINT)
+        dev.ended()
+        assert dev.said.count(FORMER_SCREEN) == 1
+        assert "Traceback" not in dev.said
+
+
 def test_what_comes_from_outside_is_text(provider: Provider, tmp_path: Path) -> None:
     with Dev(tmp_path, provider, terminal=True) as dev:
         until(lambda: OWN_SCREEN in dev.said)
@@ -192,7 +241,10 @@ def test_it_listens_on_loopback_whatever_was_configured(provider: Provider, tmp_
 
 def test_faults_may_be_asked_for(provider: Provider, tmp_path: Path) -> None:
     with Dev(tmp_path, provider) as dev:
-        assert dev.call(ASK, {"Helicone-Fault": "status=503; times=1"}).status == 503
+        fault = {"Helicone-Fault": "status=503; times=1"}
+        assert [dev.call(ASK, fault).status for _ in range(2)] == [503, 200]
+        again = {**fault, "Helicone-Session-Id": "s-2"}  # as of a program that is run again
+        assert [dev.call(ASK, again).status for _ in range(2)] == [503, 200]
         dev.process.send_signal(signal.SIGINT)
         assert dev.ended() == 0
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.pytest_plugin import cassette_name
+from appliance.upstream.cassettes import NAME
 from tests.e2e.starting import environment
 from tests.fakes.appliance import ROOT
 from tests.fakes.patience import PATIENCE_S
@@ -77,6 +79,7 @@ def theirs(
 
 def test_recorded_once_and_replayed_everywhere(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
+    (tmp_path / "storage.py").write_text("raise RuntimeError('theirs was taken for ours')\n")
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  trio\n")
     (tmp_path / "tests" / "test_theirs.py").write_text(THEIRS)
     with Provider() as provider:
@@ -127,6 +130,30 @@ def test_under_run_it_uses_that_one(tmp_path: Path, name: str) -> None:
     assert done.returncode == 1
     missing = tmp_path / "tapes" / "cassettes" / "test_theirs" / "test_sync.json"
     assert f"There is no cassette {missing}" in done.stdout
+    assert f"helicone_cassette = <Cassette {missing} (replay)>" in done.stdout
+
+
+class Node:
+    """What the name of a cassette is made of."""
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.nodeid = f"{path.name}::{name}"
+
+
+def test_each_test_has_a_cassette_of_its_own(tmp_path: Path) -> None:
+    def named(test: str, folder: str = "my tests") -> str:
+        return cassette_name(Node(tmp_path / folder / "test_a.py", test), tmp_path)
+
+    assert named("TestIt::test_b[gpt-4o]") == "my tests/cassettes/test_a/TestIt.test_b[gpt-4o]"
+    long = "test[" + "x" * 200
+    names = [
+        named(test) for test in ("test[a/b]", "test[a:b]", "test[a_b]", f"{long}1]", f"{long}2]")
+    ]
+    assert len(set(names)) == len(names)
+    assert names[0].startswith("my tests/cassettes/test_a/test[a_b]-")
+    assert names[2] == "my tests/cassettes/test_a/test[a_b]"
+    assert all(NAME.fullmatch(part) for name in names for part in name.split("/"))
 
 
 def test_it_brings_nothing_of_ours_with_it() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from appliance.control_client import ControlClient
+from tests.certificates import Authority
 from tests.e2e.starting import environment, until
 from tests.fakes.appliance import ROOT, Appliance
 from tests.fakes.patience import PATIENCE_S
@@ -96,6 +97,26 @@ def test_a_program_s_calls_are_its_session(
     assert provider.find("Bearer sk-test")
 
 
+def test_a_key_that_the_program_sends_itself_is_no_way_around_it(
+    provider: Provider, tmp_path: Path
+) -> None:
+    """As every program does that was written for Helicone: known here or not."""
+    with Appliance(tmp_path / "server", provider) as server:
+        own = server.command("keys.create", name="own")["key"]
+        for key in (own, "sk-helicone-abcdefg-hijklmn-opqrstu-vwxyzab"):
+            auth = f'default_headers={{"Helicone-Auth": "Bearer {key}"}}'
+            script = PROGRAM.replace("max_retries=0", f"max_retries=0, {auth}")
+            (tmp_path / "program.py").write_text(script)
+            done = run(
+                tmp_path, "--budget", "0.0001", "--json", "--data-dir", str(server.data), "--",
+                sys.executable, str(tmp_path / "program.py"), asks="Hello\nHello\n",
+                environ={"OPENAI_API_KEY": "sk-test"},
+            )  # fmt: skip
+            assert done.stdout.splitlines()[1:] == ["429 budget_exceeded"]
+            summary = told(done)
+            assert (summary["calls"], summary["cost_usd"]) == (2, str(CALL_COST))
+
+
 @pytest.mark.parametrize("short_pico", [0, 1])
 def test_a_strict_budget_refuses_to_the_last_digit(
     provider: Provider, tmp_path: Path, program: str, short_pico: int
@@ -131,6 +152,31 @@ def worst_of_a_call(provider: Provider, tmp_path: Path, program: str) -> Decimal
     )  # fmt: skip
     words = done.stdout.partition("This call may cost $")[2]
     return Decimal(words.partition(". It begins")[0])
+
+
+def test_a_directory_with_modules_of_our_names(
+    provider: Provider, tmp_path: Path, program: str
+) -> None:
+    """A project may have a `storage` of its own; it is not ours to import."""
+    (tmp_path / "storage.py").write_text("raise RuntimeError('theirs was taken for ours')\n")
+    command = [sys.executable, "-P", "-m", "appliance.cli", "run", "--data-dir", "data"]
+    environ = environment(tmp_path, {**sends_to(provider), "PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [*command, "--", sys.executable, "-P", program], cwd=tmp_path, env=environ, input="Hello\n",
+        capture_output=True, text=True, timeout=2 * PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 7, done.stderr
+
+
+def test_a_certificate_of_the_configuration_is_told(tmp_path: Path) -> None:
+    """A server of the program's own has it too, and few programs trust it for 127.0.0.1."""
+    certificate, key = Authority().issue("example.com").write(tmp_path, "server")
+    file = tmp_path / "tls.toml"
+    file.write_text(f'tls_cert = "{certificate}"\ntls_key = "{key}"\n')
+    data = str(tmp_path / "data")
+    done = run(tmp_path, "--config", str(file), "--data-dir", data, "--", "true")
+    assert done.returncode == 0, done.stderr
+    assert "speaks TLS with the certificate of tls_cert (from " in done.stderr.splitlines()[0]
 
 
 def test_a_running_server_is_used(provider: Provider, tmp_path: Path, program: str) -> None:
@@ -186,6 +232,20 @@ def test_signals_and_how_it_ends(tmp_path: Path) -> None:
     assert ": 0 calls in " in err
 
 
+def test_ended_before_the_program_begins_it_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "appliance.cli", "run", "--record", str(tmp_path / "tapes")]
+    process = subprocess.Popen(
+        [*command, "--", "sleep", "60"], cwd=ROOT,
+        env=environment(tmp_path, {"TMPDIR": str(tmp_path / "tmp")}),
+    )  # fmt: skip
+    # It is written when signals have somebody to take them, and before the server is there.
+    until(lambda: any((tmp_path / "tmp").glob("helicone-start-*/log.txt")))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_where_it_is_killed_the_server_ends_too(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "appliance.cli", "run", "--data-dir", str(tmp_path / "data")]
     process = subprocess.Popen(
@@ -226,6 +286,11 @@ def children_of(pid: int) -> dict[str, int]:
         (("--strict", "--", "true"), 2, "--strict is about a budget"),
         (("--record", "a", "--replay", "b", "--", "true"), 2, "give one of them"),
         (("--replay-timing", "--", "true"), 2, "--replay-timing is about --replay"),
+        (("--budget", "", "--", "true"), 2, "--budget is empty"),
+        (("--budget", " ", "--strict", "--", "true"), 2, "--budget is empty"),
+        (("--session", "a\nb", "--", "true"), 2, "--session is a name of"),
+        (("--session", "x" * 201, "--", "true"), 2, "--session is a name of"),
+        (("--session", "\udcff", "--", "true"), 2, "--session is a name of"),
         (("--budget", "much", "--", "true"), 1, "limit: 'much' is not a decimal number"),
         (("--replay", "/nowhere", "--", "true"), 1, "/nowhere is not a directory"),
         ((), 2, "COMMAND"),
@@ -240,6 +305,18 @@ def test_what_cannot_be_run(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_program_of_any_name_and_variables_that_are_none(tmp_path: Path) -> None:
+    odd = tmp_path / "odd\udcff\nname"
+    odd.write_text("#!/bin/sh\nexit 4\n")
+    odd.chmod(0o755)
+    done = run(tmp_path, "--json", "--data-dir", str(tmp_path / "data"), "--", str(odd))
+    assert done.returncode == 4, done.stderr
+    assert told(done)["session_name"] == "odd__name"
+    done = run(tmp_path, "--", "true", environ={"OLLAMA_HOST": "gpu:many"})
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "OLLAMA_HOST has no valid port" in done.stderr
+
+
 def test_the_options_behind_the_program_are_its_own(tmp_path: Path) -> None:
     script = "import sys; print(sys.argv[1:], sys.stdin.read())"
     done = run(
@@ -248,6 +325,19 @@ def test_the_options_behind_the_program_are_its_own(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.stdout == "['--json', '--budget', 'x'] what it reads\n"
     assert done.returncode == 0
+
+
+def test_what_could_not_be_recorded_is_said(
+    provider: Provider, tmp_path: Path, program: str
+) -> None:
+    (tmp_path / "tapes" / "calls.json").mkdir(parents=True)
+    done = run(
+        tmp_path, "--record", str(tmp_path / "tapes"), "--", sys.executable, program,
+        environ=sends_to(provider),
+    )  # fmt: skip
+    assert done.returncode == 7
+    assert "error: not all is recorded: " in done.stderr
+    assert "calls.json cannot be written" in done.stderr
 
 
 def test_recorded_and_replayed_with_nobody_listening(tmp_path: Path, program: str) -> None:

@@ -188,6 +188,14 @@ def command_names(command: object, path: tuple[str, ...]) -> Iterator[str]:
         yield from command_names(one, (*path, name))
 
 
+def test_a_command_stands_as_it_is_typed() -> None:
+    """Options of `run` behind the program would be the program's; and the line for assistants
+    begins with another program."""
+    commands = (MANUAL / "commands.md").read_text(encoding="utf-8")
+    assert "\nhelicone-appliance run [OPTIONS] COMMAND…\n" in commands
+    assert "\nclaude mcp add helicone -e HELICONE_API_KEY=sk-helicone-… -- " in commands
+
+
 def test_every_option_of_a_command_is_told() -> None:
     text = (MANUAL / "commands.md").read_text(encoding="utf-8")
     sections = dict(part.split("\n", 1) for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:])
