@@ -5,7 +5,6 @@ which tries what comes after.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from appliance.output import OutputError, open_output
 from appliance.output_lines import print_value
 from appliance.waiting import progress_bar
 from storage import backup
+from storage.restore import restore
 
 if TYPE_CHECKING:
     from appliance.control_client import ControlClient
@@ -114,25 +114,16 @@ def run_restore(
     flags: Mapping[str, str], region: str, file: Path, passphrase: bytes | None, *, as_json: bool
 ) -> bool:
     """Put it where the configuration says the region lies, and check its books. Nothing may lie
-    there; False when the books are wrong. Raises Refusal, OutputError, BackupRefused."""
+    there; False when the books are wrong. Raises Refusal, OutputError, BackupRefused, RootBusy."""
     config = load_config(flags)
     os.umask(0o077)
     target = config.root(region)
-    if target.exists() and any(target.iterdir()):
-        raise Refusal(
-            409, "not_empty",
-            f"{target} is not empty: give another --data-dir, or move what lies there",
-        )  # fmt: skip
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.restoring")
-    shutil.rmtree(aside, ignore_errors=True)  # of one that was cut off
-    try:
-        facts = _unpacked(file, aside, passphrase, region)
-        if target.exists():
-            target.rmdir()
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    eu = config.root("eu")
+    facts = restore(
+        target,
+        lambda folder: _unpacked(file, folder, passphrase, region),
+        beside=[eu.name] if eu.parent == target else [],
+    )
     value = {"ok": True, "directory": str(target), **asdict(facts), **_verified(config, region)}
     print_value(value, as_json=as_json)
     return bool(value["ok"])
