@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -33,19 +34,19 @@ async def hold_for_backup(region: Region, reply: ControlReply) -> None:
             await region.journal.wait_written()
         return region.journal.written
 
-    def hold() -> list[backup.Entry]:
-        return backup.hold(region.directory, folder, lambda: trio.from_thread.run(written))
+    def hold() -> list[list[Any]]:
+        entries = backup.hold(region.directory, folder, lambda: trio.from_thread.run(written))
+        return [[entry.name, str(entry.path), entry.bytes] for entry in entries]
 
     try:
-        entries = await _held(region, hold)
-        await reply.value([[entry.name, str(entry.path), entry.bytes] for entry in entries])
+        await reply.value(await _held(region, hold))
         await trio.sleep_forever()
     finally:
         with trio.CancelScope(shield=True):  # bounded by the size of the folder
             await trio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
-async def _held(region: Region, hold: backup.Holding) -> list[backup.Entry]:
+async def _held(region: Region, hold: Callable[[], list[list[Any]]]) -> list[list[Any]]:
     if region.degraded is not None:
         raise Refusal(503, "degraded", f"the journal is degraded: {region.degraded}")
     try:

@@ -35,7 +35,7 @@ def backup(
     """
     from appliance.commands_backup import passphrase_of, run_backup
 
-    passphrase = passphrase_of(passphrase_file, unencrypted=unencrypted)
+    passphrase = passphrase_of(passphrase_file, unencrypted=unencrypted, twice=True)
     flags = option_flags(data_dir, config)
     if not run_backup(flags, region, file, passphrase, check=check, as_json=as_json):
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ which tries what comes after.
 from __future__ import annotations
 
 import os
-import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,8 @@ from appliance.output import OutputError, open_output
 from appliance.output_lines import print_value
 from appliance.waiting import progress_bar
 from storage import backup
+from storage.disk import Disk
+from storage.restore import restore
 
 if TYPE_CHECKING:
     from appliance.control_client import ControlClient
@@ -32,8 +34,9 @@ PASSPHRASE_CHARACTERS_MIN: Final = 12
 PASSPHRASE_BYTES_MAX: Final = 4096
 
 
-def passphrase_of(file: Path | None, *, unencrypted: bool) -> bytes | None:
-    """From the file, the environment, or whoever sits there. Raises Refusal 400."""
+def passphrase_of(file: Path | None, *, unencrypted: bool, twice: bool = False) -> bytes | None:
+    """From the file, the environment, or whoever sits there: `twice` where nothing would show a
+    slip of the finger until the backup is needed. Raises Refusal 400, OutputError."""
     if unencrypted:
         return None
     if file is not None:
@@ -43,11 +46,9 @@ def passphrase_of(file: Path | None, *, unencrypted: bool) -> bytes | None:
         except OSError as error:
             raise OutputError(f"{file} cannot be read: {error.strerror}") from None
     else:
-        found = os.environ.get(VARIABLE, "").encode()
+        found = os.fsencode(os.environ.get(VARIABLE, ""))
         if not found and sys.stdin.isatty():
-            import getpass
-
-            found = getpass.getpass("Passphrase of the backup: ").encode()
+            found = _typed(twice=twice)
     if len(found) < PASSPHRASE_CHARACTERS_MIN:
         raise Refusal(
             400, "no_passphrase",
@@ -57,6 +58,15 @@ def passphrase_of(file: Path | None, *, unencrypted: bool) -> bytes | None:
     return found
 
 
+def _typed(*, twice: bool) -> bytes:
+    import getpass
+
+    found = getpass.getpass("Passphrase of the backup: ")
+    if twice and found != getpass.getpass("Once more: "):
+        raise Refusal(400, "other_passphrase", "these were two different passphrases")
+    return found.encode()
+
+
 def run_backup(
     flags: Mapping[str, str], region: str, file: Path, passphrase: bytes | None, *,
     check: bool, as_json: bool,
@@ -64,7 +74,9 @@ def run_backup(
     """Write it; with `check` restore it aside and look at its books. False when these are wrong.
     Raises Refusal, OutputError, BackupRefused."""
     config = load_config(flags)
-    os.umask(0o077)  # what is in it is for its owner alone, and so is what is restored
+    if file.is_dir():  # before the work, not after it
+        raise OutputError(f"{file} is a directory: name a file in it")
+    _be_private()
     told = {
         "region": region, "version": __version__,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -77,11 +89,19 @@ def run_backup(
         )  # fmt: skip
         stream.flush()
         os.fsync(stream.fileno())
+    Disk().sync_folder(file.absolute().parent)
     value = {"ok": True, "file": str(file), "file_bytes": file.stat().st_size, **asdict(facts)}
     if check:
         value |= _tried(config, region, file, passphrase)
     print_value(value, as_json=as_json)
     return bool(value["ok"])
+
+
+def _be_private() -> None:
+    """What is written is for its owner alone; and whoever ends us (a timer's unit, `timeout`) finds
+    no key lying in what we had not cleared away yet."""
+    os.umask(0o077)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @contextmanager
@@ -114,25 +134,16 @@ def run_restore(
     flags: Mapping[str, str], region: str, file: Path, passphrase: bytes | None, *, as_json: bool
 ) -> bool:
     """Put it where the configuration says the region lies, and check its books. Nothing may lie
-    there; False when the books are wrong. Raises Refusal, OutputError, BackupRefused."""
+    there; False when the books are wrong. Raises Refusal, OutputError, BackupRefused, RootBusy."""
     config = load_config(flags)
-    os.umask(0o077)
+    _be_private()
     target = config.root(region)
-    if target.exists() and any(target.iterdir()):
-        raise Refusal(
-            409, "not_empty",
-            f"{target} is not empty: give another --data-dir, or move what lies there",
-        )  # fmt: skip
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.restoring")
-    shutil.rmtree(aside, ignore_errors=True)  # of one that was cut off
-    try:
-        facts = _unpacked(file, aside, passphrase, region)
-        if target.exists():
-            target.rmdir()
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    eu = config.root("eu")
+    facts = restore(
+        target,
+        lambda folder: _unpacked(file, folder, passphrase, region),
+        beside=[eu.name] if eu.parent == target else [],
+    )
     value = {"ok": True, "directory": str(target), **asdict(facts), **_verified(config, region)}
     print_value(value, as_json=as_json)
     return bool(value["ok"])
@@ -178,7 +189,7 @@ def run_upgrade_check(flags: Mapping[str, str], *, as_json: bool) -> bool:
     # Here: backups need none of it.
     from appliance.upgrade_check import examine
 
-    os.umask(0o077)
+    _be_private()
     with progress_bar() as bar:
         bar.add_task("trying on copies", total=None)
         tried = list(examine(load_config(flags)))

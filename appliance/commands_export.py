@@ -28,11 +28,10 @@ class Export:
     ) -> None:
         self._source = source
         # Bounded at the start: what arrives while we read would never end.
-        end = parse_moment(until) if until else datetime.now(UTC)
+        start, end = parse_span(since or "", until or "")
         self._where = f"request_created_at < TIMESTAMP '{_sql_time(end)}'"
-        if since:
-            start = _sql_time(parse_moment(since))
-            self._where += f" AND request_created_at >= TIMESTAMP '{start}'"
+        if start is not None:
+            self._where += f" AND request_created_at >= TIMESTAMP '{_sql_time(start)}'"
         self._with_bodies = with_bodies
         self.columns = self._own_columns() + (BODY_COLUMNS if with_bodies else [])
 
@@ -83,6 +82,20 @@ class Export:
 SPANS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def parse_span(since: str, until: str) -> tuple[datetime | None, datetime]:
+    """Of `--since` and `--until`; nothing is without a beginning, and up to now. Raises Refusal 400
+    for what is no time, and for an end that lies before the beginning."""
+    now = datetime.now(UTC)
+    start = parse_moment(since, now) if since else None
+    end = parse_moment(until, now) if until else now
+    if start is not None and start > end:
+        raise Refusal(
+            400, "bad_time", f'--since "{since}" lies behind --until "{until or "now"}": nothing '
+            "can be between them",
+        )  # fmt: skip
+    return start, end
+
+
 def parse_moment(text: str, now: datetime | None = None) -> datetime:
     """`2026-11-01`, `2026-11-01T12:00:00Z`, or a span back from now: `90m`, `24h`, `7d`."""
     words = text.strip()
@@ -91,10 +104,10 @@ def parse_moment(text: str, now: datetime | None = None) -> datetime:
             span = timedelta(**{SPANS[words[-1]]: int(words[:-1])})
             return (now or datetime.now(UTC)) - span
         moment = datetime.fromisoformat(words)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         allowed = "2026-11-01, 2026-11-01T12:00:00Z or a span such as 24h"
         raise Refusal(400, "bad_time", f'"{text}" is no time: allowed is {allowed}') from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _sql_time(moment: datetime) -> str:

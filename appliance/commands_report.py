@@ -39,15 +39,16 @@ def run_report(flags: Mapping[str, str], region: str, wanted: Wanted) -> None:
         with waiting("report"), source.query(sql) as result:
             rows = [usage_report.row_of(row) for row in all_rows(result)]
             stale_ms = result.ending.get("stale_by_ms")
-        names = _key_names(source) if wanted.by == "key" else {}
-    rows = [[names.get(row[0], row[0]), *row[1:]] for row in rows]
+        keys = _key_names(source) if wanted.by == "key" else {}
+    # Two keys may have one name: so it stands beside the id.
+    shown = {key_id: f"{name} ({key_id})" for key_id, name in keys.items()}
+    rows = [[shown.get(row[0], row[0]), *row[1:]] for row in rows]
     columns = list(usage_report.COLUMNS)
     last = usage_report.total(rows)
     if wanted.compare is not None:
-        billed = usage_report.billed(
-            _lines(wanted.compare), wanted.by, month, wanted.name_column, wanted.cost_column
-        )
-        rows = usage_report.beside(rows, billed)
+        billed = _billed(wanted, month)
+        also = {shown[key_id]: (key_id, name) for key_id, name in keys.items()}
+        rows = usage_report.beside(rows, billed, also)
         columns += usage_report.COMPARED
         theirs = sum(billed.values(), Decimal(0))
         last += [theirs, last[-1] - theirs]
@@ -85,10 +86,24 @@ def organization_of(source: Source, org: str) -> str:
     return str(found[0])
 
 
+def _billed(wanted: Wanted, month: usage_report.Month) -> dict[str, Decimal]:
+    """What the provider's file says. Raises Refusal, OutputError."""
+    assert wanted.compare is not None, "a file to compare with"
+    found = usage_report.billed(
+        _lines(wanted.compare), wanted.by, month, wanted.name_column, wanted.cost_column
+    )
+    if found.undated:
+        print_note(
+            f"note: the time of {found.undated} lines of {wanted.compare.name} cannot be read; "
+            "they are counted, of whatever month they are"
+        )
+    return found.usd
+
+
 def _key_names(source: Source) -> dict[str, str]:
-    """Id to name and id: two keys may have one name."""
-    listed = _maps(source.call("keys.list", {}, lambda _: None))
-    return {one["id"]: f"{one['name']} ({one['id']})" for one in listed}
+    """Id to name, of those that were revoked since too."""
+    listed = _maps(source.call("keys.list", {"revoked": True}, lambda _: None))
+    return {one["id"]: one["name"] for one in listed}
 
 
 def _maps(value: object) -> list[dict[str, Any]]:

@@ -4,12 +4,11 @@ It writes nothing."""
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from appliance.commands import Source, open_source
-from appliance.commands_export import parse_moment
+from appliance.commands_export import parse_span
 from appliance.commands_report import organization_of
 from appliance.commands_run import Flags
 from appliance.config import Config, load_config
@@ -50,11 +49,9 @@ def run_what_if(flags: Flags, region: str, wanted: Wanted) -> None:
     policies = [_policy(text) for text in wanted.limits]
     swaps = [_swap(config, text) for text in wanted.models]
     price = None if policies else _book(config, wanted.prices)
+    span = parse_span(wanted.since, wanted.until)
     with open_source(config, region) as source:
-        where = within(
-            parse_moment(wanted.since) if wanted.since else None,
-            parse_moment(wanted.until) if wanted.until else datetime.now(UTC),
-        )
+        where = within(*span)
         if wanted.org:
             where += f" AND r.organization_id = UUID '{organization_of(source, wanted.org)}'"
         if price is None:

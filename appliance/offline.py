@@ -159,19 +159,19 @@ class Offline:
         if command == "rebuild":
             return self._rebuild(lambda frames: progress({"done": frames}))
         if command == "import":
-            return trio.run(self._import, arguments)
+            return _in_trio(self._import, arguments)
         if command in (repricing.COMMAND, repricing.DRY):
-            return trio.run(self._reprice, arguments, progress, command == repricing.DRY)
+            return _in_trio(self._reprice, arguments, progress, command == repricing.DRY)
         if command == commands_datasets.COMMAND:
             return commands_datasets.show_rows(self.state, self._vault, arguments)
         if command == "limits.explain":
             return self._explain_limit(arguments)
         if command == "vault.rotate":
-            return trio.run(rotate_vault, self._ring(arguments), arguments)
+            return _in_trio(rotate_vault, self._ring(arguments), arguments)
         if command in RING_COMMANDS:
-            return trio.run(self._on_ring, command, arguments)
+            return _in_trio(self._on_ring, command, arguments)
         if command in WALLET_COMMANDS:
-            return trio.run(self._on_wallet, command, arguments)
+            return _in_trio(self._on_wallet, command, arguments)
         raise Refusal(400, "needs_server", f"{command} needs a running server")
 
     def _explain_limit(self, arguments: dict[str, Any]) -> object:
@@ -313,6 +313,17 @@ class Offline:
                 set_aside(self._directory / "analytics.duckdb", self._directory / "quarantine")
         if self._state is not None:
             self._state.close()
+
+
+def _in_trio(work: Callable[..., Awaitable[object]], *arguments: object) -> object:
+    """Its value. Ctrl-C comes to whatever task is at work, and out of its nursery as a group: as
+    itself it ends the command as any other."""
+    try:
+        return trio.run(work, *arguments)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from None
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 something else. In a running server beside its calls, or by the command that holds the directory.
 
 A run that was broken off is simply begun again: what was corrected by then is found to be right.
-Money of the wallet was settled when the call ended, and stays as it is.
+Money of the wallet was settled when the call ended, and stays as it is: what was paid at the price
+of its day is paid. Who wants it otherwise makes a transfer of their own (`wallet top-up`, `debit`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from appliance.core.repriced import SELECTED, Recorded, Repricing, within
 from appliance.door.control import ControlReply
 from appliance.errors import Refusal
 from storage.frames import KIND_COST
-from storage.journal import Ticket
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
@@ -32,10 +32,11 @@ COMMAND, DRY = "reprice", "reprice.show"
 SLICE: Final = 40  # calls between two looks at what else there is to do: 1 ms
 TOLD_EVERY: Final = 2000
 SEEN_WAIT_S: Final = 30.0
+WRITTEN_WAIT_S: Final = 10.0  # for a page of corrections to have left memory
 PAGE_ROWS: Final = 200
 
-Append = Callable[[int, bytes, bytes], Ticket | None]
-Settle = Callable[[Ticket], Awaitable[None]]
+Append = Callable[[int, bytes, bytes], object]
+Settle = Callable[[], Awaitable[None]]
 Tell = Callable[[object], Awaitable[None]]
 
 
@@ -55,14 +56,14 @@ class Corrections:
     """One run: pages of calls in, frames out."""
 
     def __init__(self, price: PriceOf, append: Append | None, settle: Settle | None) -> None:
-        """Without `append` it only counts."""
+        """Without `append` it only counts. `settle` follows each page that had corrections."""
         self.run = Repricing(price, time.time_ns() // 1000)
         self._append = append
         self._settle = settle
 
     async def page(self, rows: Sequence[Sequence[Any]]) -> None:
-        """What a page needs is safe on disk when this returns."""
-        ticket: Ticket | None = None
+        """Raises what `settle` raises."""
+        changed = False
         waiting = iter(rows)
         while some := list(islice(waiting, SLICE)):
             for row in some:
@@ -70,17 +71,20 @@ class Corrections:
                 correction = self.run.look(call)
                 if correction is not None and self._append is not None:
                     payload = msgspec.msgpack.encode(correction)
-                    ticket = self._append(KIND_COST, call.organization_id.bytes, payload) or ticket
+                    self._append(KIND_COST, call.organization_id.bytes, payload)
+                    changed = True
             await trio.lowlevel.checkpoint()
-        if ticket is not None and self._settle is not None:
-            await self._settle(ticket)
+        if changed and self._settle is not None:
+            await self._settle()
 
 
 async def reprice_region(
     region: Region, price: PriceOf, given: Mapping[str, Any], tell: Tell, *, dry: bool
 ) -> dict[str, Any]:
-    """Of a region that is being served; the views show the corrections when this returns. Raises
-    Refusal."""
+    """Of a region that is being served. The views show the corrections when this returns; where
+    they do not yet, `stale_by_ms` is told. Raises Refusal."""
+    if not dry:
+        _refuse_degraded(region)
     await freshness(region)
     source = _source(given)
     total = 0
@@ -90,7 +94,13 @@ async def reprice_region(
         total = rows[0][0] if rows else total
 
     await run_query(region, f"SELECT count(*) {source}", (), count)
-    work = Corrections(price, None if dry else region.append, region.settle)
+
+    async def written() -> None:
+        with trio.move_on_after(WRITTEN_WAIT_S) as waiting:
+            await region.journal.wait_written()
+        _refuse_degraded(region, slow=waiting.cancelled_caught)
+
+    work = Corrections(price, None if dry else region.append, written)
     told_at = 0
 
     async def take(_: object, rows: list[tuple[Any, ...]]) -> None:
@@ -101,9 +111,19 @@ async def reprice_region(
             await tell({"progress": {"done": work.run.seen, "total": total}})
 
     await run_query(region, f"SELECT {SELECTED} {source}", (), take)
-    if not dry:
-        await region.ingest.caught_up(SEEN_WAIT_S)
-    return {"dry_run": dry, **work.run.told()}
+    stale_ms = None if dry else await region.ingest.caught_up(SEEN_WAIT_S)
+    stale = {} if stale_ms is None else {"stale_by_ms": round(stale_ms)}
+    return {"dry_run": dry, **work.run.told(), **stale}
+
+
+def _refuse_degraded(region: Region, *, slow: bool = False) -> None:
+    """A correction that is told of must not be lost with what waits in memory."""
+    why = region.degraded or ("it is too slow" if slow else None)
+    if why is not None:
+        raise Refusal(
+            503, "reprice_unsafe",
+            f"the journal is degraded: {why}; begin again when `status` says that it is well",
+        )  # fmt: skip
 
 
 async def reprice_query(

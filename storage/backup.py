@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final, NamedTuple
 
+import msgspec
 import zstandard
 
 from storage.backup_pieces import PIECE_BYTES, BackupRefused, Joined, Pieces
-from storage.directory import FORMAT_VERSION
+from storage.directory import FORMAT_VERSION, RESERVE_BYTES
 from storage.frames import Position
 from storage.segment import segment_numbers, segment_path
 
@@ -36,7 +37,6 @@ _NAME: Final = re.compile(
     r"|(journal|lake|blobs|quarantine)(/[A-Za-z0-9_][A-Za-z0-9_.=-]*){1,4})"
 )
 Advanced = Callable[[int], object]
-Holding = Callable[[], "list[Entry]"]
 
 
 class Entry(NamedTuple):
@@ -59,6 +59,16 @@ class Facts:
     bytes: int
 
 
+class _Item(msgspec.Struct, frozen=True):
+    name: str
+    bytes: int
+    sha256: str
+
+
+class _Contents(msgspec.Struct, frozen=True):
+    contents: list[_Item]
+
+
 # -- what belongs to it
 
 
@@ -69,19 +79,33 @@ def hold(root: Path, folder: Path, written: Callable[[], Position | None]) -> li
     far the journal is, None for to its end. Raises OSError, BackupRefused.
 
     The state comes first: what the journal tells beyond it is settled by the next start, as after
-    a crash; a state that knows of frames that are not there would not be."""
+    a crash; a state that knows of frames that are not there would not be. The keys come last: they
+    are only added to, and one that was begun meanwhile may have sealed what was copied."""
+    _refuse_without_room(root)
     folder.mkdir(mode=0o700)
     found = []
     if (root / STATE).exists():
         found.append(_state_copy(root / STATE, folder / STATE))
+    found += _segments(root, folder / "journal", written())
+    for name in FOLDERS:
+        found += _linked(root / name, folder / name, name)
     for name in FILES:
         with suppress(FileNotFoundError):
             shutil.copyfile(root / name, folder / name)
             found.append(_entry(name, folder / name))
-    found += _segments(root, folder / "journal", written())
-    for name in FOLDERS:
-        found += _linked(root / name, folder / name, name)
     return found
+
+
+def _refuse_without_room(root: Path) -> None:
+    """What is copied lies on the disk that a server writes its records to."""
+    copied = (root / STATE, root / f"{STATE}-wal", *(root / "journal").glob("*.seg"))
+    needed = RESERVE_BYTES + sum(path.stat().st_size for path in copied if path.exists())
+    free = shutil.disk_usage(root).free
+    if free < needed:
+        raise BackupRefused(
+            f"a copy of journal and state is held beside them meanwhile: {needed >> 20} MiB are "
+            f"needed on the disk of {root}, {free >> 20} MiB are free"
+        )
 
 
 def _segments(root: Path, target: Path, upto: Position | None) -> Iterator[Entry]:
@@ -169,7 +193,14 @@ def write(
 
 
 def _add(tar: tarfile.TarFile, entry: Entry, advanced: Advanced) -> dict[str, Any]:
-    with entry.path.open("rb") as file:
+    try:
+        file = entry.path.open("rb")
+    except OSError as error:
+        raise BackupRefused(
+            f"{entry.name} cannot be read: {error.strerror}; a server that ends takes with it what "
+            "it held for this"
+        ) from None
+    with file:
         source = _Measured(file, entry, advanced)
         tar.addfile(_member(entry.name, entry.bytes), source)  # type: ignore[arg-type]
     return {"name": entry.name, "bytes": entry.bytes, "sha256": source.digest.hexdigest()}
@@ -211,7 +242,7 @@ def read(
     OSError; what was unpacked by then stays for the caller to remove."""
     target.mkdir(mode=0o700)
     found: dict[str, tuple[int, str]] = {}
-    contents: dict[str, Any] | None = None
+    contents: bytes | None = None
     joined = io.BufferedReader(Joined(stream, passphrase), PIECE_BYTES)
     try:
         with (
@@ -223,7 +254,7 @@ def read(
                 if source is None or contents is not None:
                     raise BackupRefused("this backup is damaged: it holds what no backup does")
                 if member.name == CONTENTS and member.size <= CONTENTS_BYTES_MAX:
-                    contents = json.loads(source.read())
+                    contents = source.read()
                 else:
                     found[member.name] = _take(member, source, target, found, advanced)
             while packed.read(PIECE_BYTES):  # to the end, whose seal is checked too
@@ -267,22 +298,20 @@ def _sync_folders(target: Path) -> None:
             os.close(descriptor)
 
 
-def _checked(found: Mapping[str, tuple[int, str]], contents: dict[str, Any] | None) -> Facts:
+def _checked(found: Mapping[str, tuple[int, str]], contents: bytes | None) -> Facts:
     if contents is None:
         raise BackupRefused("this backup is cut short: its list of contents is missing")
     try:
-        listed = {item["name"]: (item["bytes"], item["sha256"]) for item in contents["contents"]}
-        facts = Facts(
-            contents["region"], contents["made_at"], contents["version"], contents["format"],
-            contents["files"], contents["bytes"],
-        )  # fmt: skip
-    except (KeyError, TypeError):
+        facts = msgspec.json.decode(contents, type=Facts)
+        items = msgspec.json.decode(contents, type=_Contents).contents
+    except (msgspec.MsgspecError, RecursionError):
         raise BackupRefused("this backup is damaged: its list of contents is none") from None
     if facts.format > FORMAT_VERSION:
         raise BackupRefused(
             f"version {facts.version} made this backup, of a directory of format {facts.format}; "
             f"this one knows {FORMAT_VERSION}"
         )
+    listed = {item.name: (item.bytes, item.sha256) for item in items}
     wrong = [name for name in {**listed, **found} if listed.get(name) != found.get(name)]
     if wrong:
         raise BackupRefused(f"this backup is damaged: {', '.join(sorted(wrong)[:5])}")

@@ -87,8 +87,12 @@ class Joined(io.RawIOBase):
             raise BackupRefused(f"a newer version made this backup (scrypt of {log2_n}, {r}, {p})")
         if seal == SEALED and passphrase is None:
             raise BackupRefused("this backup is encrypted: give its passphrase")
-        sealed = seal == SEALED and passphrase is not None
-        self._key = _key(passphrase or b"", salt, log2_n) if sealed else None
+        if seal == PLAIN and passphrase is not None:  # it would be taken for what the words vouch
+            raise BackupRefused(
+                "this backup is not encrypted: whoever could write it may have made another of it; "
+                "say --unencrypted to take it all the same"
+            )
+        self._key = None if passphrase is None else _key(passphrase, salt, log2_n)
 
     def readable(self) -> bool:
         """It is."""

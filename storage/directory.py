@@ -8,8 +8,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage.disk import Disk
@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 FOLDERS = ("journal", "blobs", "lake", "quarantine", "tmp")
 LOCK_POLL_S = 0.05
 RESERVE_BYTES = 32 * 1024 * 1024
+RESTORING = ".restoring"  # where `restore` unpacks; with no FORMAT beside it, it was cut off
 
 # Step n turns a directory of format n + 1 into one of format n + 2.
 Upgrade = Callable[[Path], None]
@@ -82,6 +83,16 @@ class Root:
         self.close()
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """The lock of a directory that is to become a root. Raises RootBusy at once, OSError."""
+    descriptor = _locked(path / "lock", 0.0, time.sleep)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def lock_holder(path: Path) -> int | None:
     """The pid that the lock file of a root names; it may be dead, the lock tells."""
     try:
@@ -140,6 +151,10 @@ def _format_of(path: Path) -> int | None:
             raise ValueError("versions begin at 1")
         return found
     except FileNotFoundError:
+        if (path / RESTORING).exists():
+            raise RootRefused(
+                f"a restore was cut off in {path}: remove what it left, and make it again"
+            ) from None
         if any((path / "journal").glob("*.seg")) or any((path / "lake").glob("*/*.parquet")):
             raise RootRefused(f"{path} has records but no FORMAT file") from None
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,20 @@ COMPARED = ("model", "status", "prompt_tokens", "completion_tokens", "usage_sour
 
 _REQUEST_NAMES = [name for name, _ in REQUEST_COLUMNS]
 _BODY_NAMES = [name for name, _ in BODY_COLUMNS]
+
+
+_VALUES = f"{', '.join(f'r.{name}' for name in COMPARED)}, b.request, b.response"
+IN_PLACE = (  # names are ours
+    f"SELECT r.exchange_id, r.segment, r.frame_offset, {_VALUES}"  # noqa: S608
+    " FROM hot_requests AS r LEFT JOIN hot_bodies AS b ON b.exchange_id = r.exchange_id"
+    " AND b.segment = $1 AND b.frame_offset BETWEEN $2 AND $3"
+    " WHERE r.segment = $1 AND r.frame_offset BETWEEN $2 AND $3"
+)
+ANYWHERE = (
+    f"SELECT f.exchange_id, f.segment, f.frame_offset, {_VALUES}"  # noqa: S608
+    " FROM frames AS f JOIN requests AS r USING (exchange_id)"
+    " LEFT JOIN bodies AS b USING (exchange_id) WHERE f.exchange_id IN $1::UUID[]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +179,19 @@ class FrameCheck:
     def _rows(
         self, analytics: Analytics, frames: dict[bytes, Frame]
     ) -> dict[bytes, tuple[Position, tuple[Any, ...]]]:
-        names = ", ".join(f"r.{name}" for name in COMPARED)
-        sql = (  # names are ours
-            f"SELECT f.exchange_id, f.segment, f.frame_offset, {names},"  # noqa: S608
-            " b.request, b.response"
-            " FROM frames AS f JOIN requests AS r USING (exchange_id)"
-            " LEFT JOIN bodies AS b USING (exchange_id) WHERE f.exchange_id IN $1::UUID[]"
-        )
-        found = {}
-        with analytics.query(sql, [[exchange_id.hex() for exchange_id in frames]]) as query:
-            while page := query.fetch():
-                for exchange_id, segment, offset, *values in page:
-                    found[exchange_id.bytes] = Position(segment, offset), tuple(values)
-        return found
+        """Nearly all lie in the hot tables in the order of their frames, where a few blocks hold
+        them. The others, written twice or replaced, may lie anywhere: that reads all of the lake.
+        """
+        found: dict[bytes, tuple[Position, tuple[Any, ...]]] = {}
+        for segment, some in groupby(frames.values(), lambda frame: frame.position.segment):
+            offsets = [frame.position.offset for frame in some]
+            found |= _fetched(analytics, IN_PLACE, [segment, min(offsets), max(offsets)])
+        elsewhere = [
+            exchange_id.hex()
+            for exchange_id, frame in frames.items()
+            if exchange_id not in found or found[exchange_id][0] != frame.position
+        ]
+        return found | _fetched(analytics, ANYWHERE, [elsewhere]) if elsewhere else found
 
     def _compare_derived(self, rows: FrameRows, frame: Frame, found: tuple[Any, ...]) -> None:
         if rows.request is None or rows.body is None:
@@ -226,6 +240,18 @@ class FrameCheck:
         extra = self._report.hot_rows - len(self._with_row) - self._nameless
         if extra > 0 and not doubles:
             self._report.add("analytics.duckdb", f"{extra} rows without a frame")
+
+
+def _fetched(
+    analytics: Analytics, sql: str, parameters: list[Any]
+) -> dict[bytes, tuple[Position, tuple[Any, ...]]]:
+    found = {}
+    with analytics.query(sql, parameters) as query:
+        while page := query.fetch():
+            for exchange_id, segment, offset, *values in page:
+                if exchange_id is not None:
+                    found[exchange_id.bytes] = Position(segment, offset), tuple(values)
+    return found
 
 
 def name_of(root: Path, path: Path) -> str:

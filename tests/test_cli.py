@@ -333,6 +333,25 @@ def test_moments(text, expected) -> None:
     assert parse_moment(text, datetime(2026, 1, 1, tzinfo=UTC)) == expected
 
 
+@pytest.mark.parametrize("text", ["", "soon", "d", "0001-01-01T00:00:00+05:00", "99999999d"])
+def test_no_moments(text) -> None:
+    with pytest.raises(Refusal, match="is no time"):
+        parse_moment(text)
+
+
+@pytest.mark.parametrize("until", ["2026-10-31", ""])
+@pytest.mark.parametrize(
+    "command", [("export",), ("reprice",), ("reprice", "--dry-run"), ("what-if", "--model", "a=b")]
+)
+def test_an_end_before_the_beginning(held, capsys, command, until) -> None:
+    """An empty answer would be taken for one."""
+    since = "2026-11-01" if until else "2999-01-01"
+    given = ["--since", since, *(["--until", until] if until else [])]
+    assert cli.main([*command, *given]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f'--since "{since}" lies behind --until "{until or "now"}"' in line
+
+
 def test_keys_from_birth_to_end(held, capsys) -> None:
     assert cli.main(["keys", "create", "first"]) == 0
     key = capsys.readouterr().out

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,7 @@ from appliance.core.usage_types import Priced, Usage
 
 MODELS_MAX: Final = 10_000  # names come from clients; the rest is counted as one
 OTHERS: Final = "(others)"
+Name = TypeVar("Name", str, tuple[str, str])
 
 
 class Recorded(NamedTuple):
@@ -170,6 +171,18 @@ class Line:
     old_pico: int = 0
     new_pico: int = 0
 
+    def take(self, call: Recorded, found: Priced | None, *, asked: bool) -> bool:
+        """One more call, which costs what was `found` where a book was `asked` and knew it, else
+        what it did. Whether that is something else."""
+        old = pico(call.cost)
+        new = old if found is None else found.cost_pico
+        self.calls += 1
+        self.changed += new != old
+        self.unknown += found is None and (asked or old is None)
+        self.old_pico += old or 0
+        self.new_pico += new or 0
+        return new != old
+
     def add(self, other: "Line") -> None:
         """The sum of both."""
         self.calls += other.calls
@@ -191,6 +204,16 @@ class Line:
         }
 
 
+def ordered(lines: Mapping[Name, Line]) -> tuple[list[tuple[Name, Line]], Line]:
+    """What changed most first, and the sum of all."""
+    whole = Line()
+    for line in lines.values():
+        whole.add(line)
+    return sorted(
+        lines.items(), key=lambda item: (-abs(item[1].new_pico - item[1].old_pico), item[0])
+    ), whole
+
+
 @dataclass(slots=True)
 class Repricing:
     """One run over calls: looks at each, keeps the sums."""
@@ -203,22 +226,16 @@ class Repricing:
     def look(self, call: Recorded) -> dict[str, Any] | None:
         """The correction that the call needs, as its frame has it; None where its cost stays."""
         self.seen += 1
-        line = self._line(call.name)
-        line.calls += 1
-        old = pico(call.cost)
-        found = priced_again(call, self.price) if has_price(call) else None
-        line.unknown += found is None and (has_price(call) or old is None)
-        new = old if found is None else found.cost_pico
-        line.old_pico += old or 0
-        line.new_pico += new or 0
-        if found is None or new == old:
+        asked = has_price(call)
+        found = priced_again(call, self.price) if asked else None
+        changes = self._line(call.name).take(call, found, asked=asked)
+        if found is None or not changes:
             return None
-        line.changed += 1
         return {
             "exchange_id": call.exchange_id.bytes,
             "request_id": call.request_id.bytes if call.request_id else None,
             "name": "",
-            "value": f"{new} {found.source} {found.version}",
+            "value": f"{found.cost_pico} {found.source} {found.version}",
             # The newest counts, also where the clock has stepped back since the last one.
             "edited_at_us": max(self.now_us, (call.repriced_at_us or 0) + 1),
         }
@@ -230,12 +247,6 @@ class Repricing:
 
     def told(self) -> dict[str, Any]:
         """By model, what changed most first, and all together."""
-        ordered = sorted(
-            self.lines.items(),
-            key=lambda item: (-abs(item[1].new_pico - item[1].old_pico), item[0]),
-        )
-        whole = Line()
-        for _, line in ordered:
-            whole.add(line)
-        models = [line.row({"provider": name[0], "model": name[1]}) for name, line in ordered]
+        lines, whole = ordered(self.lines)
+        models = [line.row({"provider": name[0], "model": name[1]}) for name, line in lines]
         return {**whole.row({}), "models": models}

@@ -5,13 +5,16 @@ Pure. Money is Decimal in USD; a month is one of UTC, as providers bill it. The 
 """
 # ruff: noqa: S608 - what goes into SQL is a constant of ours, a parsed time, or quoted
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, Final
 
 from appliance.core import metric_definitions as metric
+from appliance.core.money import decimal_of
 from appliance.errors import Refusal
 
 BY: Final = {
@@ -23,6 +26,7 @@ BY: Final = {
 NOTHING: Final = "(none)"
 TOTAL: Final = "(total)"
 NAME_CHARACTERS_MAX: Final = 200
+NAME_SHOWN: Final = 40
 FIGURES: Final = {
     "requests": metric.REQUESTS,
     "errors": metric.ERRORS,
@@ -52,6 +56,10 @@ NAME_COLUMNS: Final = {
 COST_COLUMNS: Final = (
     "cost_usd", "amount_value", "cost", "amount", "usd", "total_cost", "spend", "cost_in_usd",
 )  # fmt: skip
+# "-$1,234.50", "1.5e-05". A comma parts thousands: "1,50" is none of theirs, and would be 150.
+AMOUNT: Final = re.compile(
+    r"([-+]?)\$?([-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+)
 TIME_COLUMNS: Final = ("usage_date_utc", "start_time_iso", "date", "day", "usage_date", "timestamp")
 
 
@@ -125,22 +133,38 @@ def total(rows: Iterable[Sequence[Any]], name: str = TOTAL) -> list[Any]:
     return [name, *sums]
 
 
+@dataclass(slots=True)
+class Billed:
+    """USD by name, and how many lines were counted though their time cannot be read."""
+
+    usd: dict[str, Decimal] = field(default_factory=dict)
+    undated: int = 0
+
+
 def billed(
     rows: Iterable[Mapping[str, str | None]], by: str, month: Month, name: str, cost: str
-) -> dict[str, Decimal]:
-    """USD by name, of the lines of a provider's file that are of this month. `name` and `cost` say
-    which columns these are; "" finds them. Raises Refusal 400."""
-    found: dict[str, Decimal] = {}
+) -> Billed:
+    """The lines of a provider's file that are of this month. `name` and `cost` say which columns
+    these are; "" finds them. Names that differ in case alone are one. Raises Refusal 400."""
+    found = Billed()
+    spelt: dict[str, str] = {}
     columns: tuple[str, str, str] | None = None
     for number, row in enumerate(rows, start=2):  # as an editor counts, behind the heading
         columns = columns or _columns(list(row), by, name, cost)
         name_column, cost_column, time_column = columns
-        if time_column and not _is_within(row.get(time_column), month):
+        within = _is_within(row.get(time_column), month) if time_column else True
+        if within is False:
             continue
+        found.undated += within is None
         amount = _amount(row.get(cost_column), number, cost_column)
-        # OpenAI's lines read "gpt-4o-2024-08-06, input".
-        group = (row.get(name_column) or "").partition(", ")[0].strip() or NOTHING
-        found[group] = found.get(group, Decimal(0)) + amount
+        group = row.get(name_column) or ""
+        if by == "model":  # OpenAI's lines read "gpt-4o-2024-08-06, input"
+            group = group.partition(", ")[0]
+        group = group.strip() or NOTHING
+        group = spelt.setdefault(group.lower(), group)
+        found.usd[group] = found.usd.get(group, Decimal(0)) + amount
+    if columns is None:
+        raise Refusal(400, "bad_file", "--compare: there is no line behind the heading")
     return found
 
 
@@ -151,7 +175,7 @@ def _columns(given: list[str], by: str, name: str, cost: str) -> tuple[str, str,
         for one in (wanted,) if wanted else usual:
             if (column := known.get(one.strip().lower().replace(" ", "_"))) is not None:
                 return column
-        there = ", ".join(str(one) for one in given[:20])
+        there = ", ".join(str(one)[:NAME_SHOWN] for one in given[:20])
         raise Refusal(
             400, "bad_file", f"--compare: say with {option} which column it is; there are: {there}"
         )
@@ -164,35 +188,49 @@ def _columns(given: list[str], by: str, name: str, cost: str) -> tuple[str, str,
     )
 
 
-def _is_within(text: str | None, month: Month) -> bool:
-    """A line whose time cannot be read counts: leaving it out would hide money."""
+def _is_within(text: str | None, month: Month) -> bool | None:
+    """None for a time that cannot be read: its line counts, leaving it out would hide money."""
+    words = (text or "").strip()
     try:
-        moment = datetime.fromisoformat((text or "").strip())
+        if words.isdecimal() and len(words) in (10, 13):  # seconds or milliseconds since 1970
+            moment = datetime.fromtimestamp(int(words[:10]), UTC)
+        elif len(words) == len("2026-10"):
+            moment = datetime.strptime(words, "%Y-%m")
+        else:
+            moment = datetime.fromisoformat(words)
     except ValueError:
-        return True
-    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
-    return month.start <= moment < month.end
+        return None
+    return month.start <= moment.replace(tzinfo=moment.tzinfo or UTC) < month.end
 
 
 def _amount(text: str | None, line: int, column: str) -> Decimal:
-    cleaned = (text or "").strip().lstrip("$").replace(",", "")
+    """Nothing is 0. Raises Refusal 400."""
+    words = (text or "").strip()
+    found = AMOUNT.fullmatch(words)
     try:
-        amount = Decimal(cleaned or "0")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite():
-        raise Refusal(400, "bad_file", f'--compare: line {line}: {column} "{text}" is no amount')
-    return amount
+        if found is None:
+            raise ValueError("no amount")
+        return decimal_of((found[1] + found[2].replace(",", "")) if found[2] else "0")
+    except ValueError:
+        raise Refusal(
+            400, "bad_file",
+            f'--compare: line {line}: {column} "{words[:NAME_SHOWN]}" is no amount such as 1234.50',
+        ) from None  # fmt: skip
 
 
-def beside(rows: Iterable[Sequence[Any]], billed: Mapping[str, Decimal]) -> list[list[Any]]:
+def beside(
+    rows: Iterable[Sequence[Any]],
+    billed: Mapping[str, Decimal],
+    also: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> list[list[Any]]:
     """Each row with what the provider says and what we have more than it; then what it alone has.
-    Names are compared without regard to case."""
+    Names are compared without regard to case; `also` has further ones of a row."""
     left = dict(billed)
     keys = {name.lower(): name for name in billed}
     found = []
     for row in rows:
-        theirs = left.pop(keys.get(str(row[0]).lower(), ""), Decimal(0))
+        names = (keys.get(name.lower()) for name in (str(row[0]), *also.get(str(row[0]), ())))
+        theirs = next((left.pop(name) for name in names if name in left), Decimal(0))
         found.append([*row, theirs, row[-1] - theirs])
     nothing = [0] * (len(COLUMNS) - 2)
     for name, theirs in sorted(left.items(), key=lambda item: (-item[1], item[0])):

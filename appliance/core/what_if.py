@@ -22,7 +22,15 @@ from appliance.core.money import usd_text
 from appliance.core.rate_choice import policy_of, ranked
 from appliance.core.rate_policy import Policy
 from appliance.core.rate_segment import bucket_text, segment_value
-from appliance.core.repriced import Line, Recorded, has_price, pico, priced_again, usage_of
+from appliance.core.repriced import (
+    Line,
+    Recorded,
+    has_price,
+    ordered,
+    pico,
+    priced_again,
+    usage_of,
+)
 
 USD: Final = "DECIMAL(38,12)"
 NOBODY: Final = "(none)"
@@ -70,9 +78,6 @@ class Prices:
     def look(self, call: Recorded) -> None:
         """The first swap that takes the call counts; all others are priced by the list."""
         name = (call.user_id if self.by_user else call.model) or NOBODY
-        line = self.lines.setdefault(name, Line())
-        line.calls += 1
-        old = pico(call.cost)
         swap = next((one for one in self.swaps if one.takes(call)), None)
         asked = has_price(call)
         if swap is None:
@@ -80,22 +85,12 @@ class Prices:
         else:  # also where the provider told the cost: the other one would have told another
             asked = asked or (call.price_source == "provider" and usage_of(call) is not None)
             found = priced_again(call, self.price, swap.model, swap.provider) if asked else None
-        new = old if found is None else found.cost_pico
-        line.unknown += found is None and (asked or old is None)
-        line.changed += new != old
-        line.old_pico += old or 0
-        line.new_pico += new or 0
+        self.lines.setdefault(name, Line()).take(call, found, asked=asked)
 
     def rows(self) -> list[list[Any]]:
         """What changes most first; the sum of all last."""
-        ordered = sorted(
-            self.lines.items(),
-            key=lambda item: (-abs(item[1].new_pico - item[1].old_pico), item[0]),
-        )
-        whole = Line()
-        for _, line in ordered:
-            whole.add(line)
-        return [_price_row(name, line) for name, line in (*ordered, (TOTAL, whole))]
+        lines, whole = ordered(self.lines)
+        return [_price_row(name, line) for name, line in (*lines, (TOTAL, whole))]
 
 
 def _price_row(name: str, line: Line) -> list[Any]:

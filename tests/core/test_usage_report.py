@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -76,7 +77,51 @@ def anthropic(day: str, cost: str) -> dict[str, str | None]:
     ids=["plain", "openai", "anthropic"],
 )
 def test_what_a_provider_says(lines: list[dict[str, str | None]]) -> None:
-    assert usage_report.billed(lines, "model", OCTOBER, "", "") == {"gpt-4o": Decimal("1.75")}
+    found = usage_report.billed(lines, "model", OCTOBER, "", "")
+    assert (found.usd, found.undated) == ({"gpt-4o": Decimal("1.75")}, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1,234,567.5", "1234567.5"), ("-$5", "-5"), ("$-5", "-5"), ("+.5", "0.5"), (" 7. ", "7"),
+        ("6.112345678901234e-05", "0.00006112345678901234"), ("", "0"), ("$", "0"), (None, "0"),
+    ],
+)  # fmt: skip
+def test_amounts_are_exact(text: str | None, amount: str) -> None:
+    line = {"model": "x", "cost": text}
+    assert usage_report.billed([line], "model", OCTOBER, "", "").usd == {"x": Decimal(amount)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1,50", "1.234,50", "12,34,567", "1_000", "much", "nan", "inf", "e5", "1e999999", "--5"],
+)
+def test_what_is_no_amount_is_not_guessed(text: str) -> None:
+    """A comma before two digits is a decimal one in half of the world: 1,50 is not 150."""
+    with pytest.raises(Refusal, match=f'line 2: cost "{re.escape(text)}" is no amount such as'):
+        usage_report.billed([{"model": "x", "cost": text}], "model", OCTOBER, "", "")
+
+
+@pytest.mark.parametrize(
+    ("time", "counts", "undated"),
+    [
+        ("2026-10", True, 0), ("2026-09", False, 0), ("1792800000", True, 0),
+        ("1792800000000", True, 0), ("1761955200", False, 0), ("20261031", True, 0),
+        ("2026-10-31T20:00:00-08:00", False, 0), ("10/31/2025", True, 1), ("", True, 1),
+    ],
+)  # fmt: skip
+def test_of_which_month_a_line_is(time: str, counts: bool, undated: int) -> None:
+    line = {"date": time, "model": "x", "cost": "1"}
+    found = usage_report.billed([line], "model", OCTOBER, "", "")
+    assert (found.usd, found.undated) == ({"x": Decimal(1)} if counts else {}, undated)
+
+
+def test_names_are_one_whatever_their_case_and_whole_but_for_models() -> None:
+    lines = [{"name": "Doe, Jane", "cost": "1"}, {"name": "doe, jane", "cost": "2"}]
+    found = usage_report.billed(lines, "user", OCTOBER, "", "").usd
+    assert found == {"Doe, Jane": Decimal(3)}
+    assert usage_report.beside([row("DOE, Jane", "3")], found)[0][-1] == 0
 
 
 @pytest.mark.parametrize(
@@ -93,9 +138,14 @@ def test_a_file_that_cannot_be_read_says_where(line: dict[str, str | None], said
         usage_report.billed([line], "model", OCTOBER, "", "")
 
 
+def test_a_file_without_a_line_is_not_taken_for_a_bill_of_nothing() -> None:
+    with pytest.raises(Refusal, match="no line behind the heading"):
+        usage_report.billed([], "model", OCTOBER, "", "")
+
+
 def test_columns_that_are_named_win() -> None:
     lines = [{"model": "x", "deployment": "mine", "cost": "1", "Net Cost": "2"}]
-    found = usage_report.billed(lines, "model", OCTOBER, "deployment", "net cost")
+    found = usage_report.billed(lines, "model", OCTOBER, "deployment", "net cost").usd
     assert found == {"mine": Decimal(2)}
 
 

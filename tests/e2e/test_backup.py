@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.starting import run, until
+from tests.e2e.storage_kit import mount, needs_root, small_disk
 from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.provider import Provider
 
@@ -122,6 +123,19 @@ def test_without_a_server_and_what_is_refused(tmp_path: Path, provider: Provider
         assert not list((tmp_path / "new").glob("*"))
     assert command(tmp_path, "restore", file, *new)["ok"] is True
     assert ids(tmp_path, tmp_path / "new") == {done}
+
+
+@needs_root
+def test_into_a_volume_of_its_own(tmp_path: Path, provider: Provider) -> None:
+    """As a container has it: the directory is a mount, and all around it can be read alone."""
+    with Appliance(tmp_path / "a", provider) as appliance:
+        done = appliance.call(CHAT, ASK).id
+    file, image = str(tmp_path / "b.backup"), tmp_path / "image"
+    command(tmp_path, "backup", file, "--data-dir", str(appliance.data))
+    with small_disk(image, 1), small_disk(image / "data", 64) as new:
+        mount("-o", "remount,ro", str(image))
+        assert command(tmp_path, "restore", file, "--data-dir", str(new))["ok"] is True
+        assert ids(tmp_path, new) == {done}
 
 
 def test_a_command_that_is_killed_leaves_nothing_behind(tmp_path: Path, provider: Provider) -> None:

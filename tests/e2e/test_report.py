@@ -70,6 +70,26 @@ def test_beside_a_providers_file(tmp_path: Path, provider: Provider) -> None:
     assert Decimal(str(total["provider_usd"])) == Decimal("2.5")
 
 
+def test_keys_beside_a_providers_file(tmp_path: Path, provider: Provider) -> None:
+    """By their ids or their names; one that was revoked since has its name still."""
+    with Appliance(tmp_path, provider) as appliance:
+        made = [appliance.command("keys.create", name=name) for name in ("laptop", "server")]
+        for one in made:
+            headers = {"Helicone-Auth": f"Bearer {one['key']}"}
+            assert appliance.call(CHAT, ask("gpt-4o"), headers).status == 200
+        appliance.command("keys.revoke", key="server")
+    usage = tmp_path / "usage.csv"
+    usage.write_text(f"date,api_key,cost\nlast week,LAPTOP,0.5\n,{made[1]['id']},2\n")
+    done = report(tmp_path, appliance, "--by", "key", "--compare", str(usage), "--json")
+    *rows, total = json.loads(done.stdout)
+    found = {row["name"]: Decimal(str(row["provider_usd"])) for row in rows}
+    assert found == {
+        f"laptop ({made[0]['id']})": Decimal("0.5"), f"server ({made[1]['id']})": Decimal(2),
+    }  # fmt: skip
+    assert total["requests"] == 2
+    assert "the time of 2 lines of usage.csv cannot be read" in done.stderr
+
+
 def test_what_is_wrong_is_one_line(tmp_path: Path, provider: Provider) -> None:
     with Appliance(tmp_path, provider) as appliance:
         pass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.hooks_kit import data, rest
-from tests.e2e.starting import run, until
-from tests.fakes.appliance import CHAT, Appliance, providers_toml
+from tests.e2e.starting import environment, run, until
+from tests.fakes.appliance import CHAT, ROOT, Appliance, providers_toml
+from tests.fakes.patience import PATIENCE_S
 from tests.fakes.provider import Provider
 
 PRICE = "[[prices]]\nprovider = 'openai'\nmodel = '{}'\ninput = {}\noutput = {}\n"
@@ -155,6 +158,31 @@ def test_a_run_that_was_broken_off_is_begun_again(tmp_path: Path, provider: Prov
         whole = reprice(appliance)
         assert whole["changed"] == 2
         assert said_by_all(appliance) == {round(Decimal(whole["new_usd"]), 9)}
+
+
+INTERRUPTED = """
+import os, signal, sys
+from appliance import cli, repricing
+
+async def page(self, rows):
+    os.kill(os.getpid(), signal.SIGINT)
+
+repricing.Corrections.page = page
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_ends_it_without_a_word(tmp_path: Path, provider: Provider) -> None:
+    """While it holds the directory itself; what was corrected by then is kept by the journal."""
+    with Appliance(tmp_path, provider, config=OLD) as appliance:
+        calls(appliance)
+    command = [sys.executable, "-c", INTERRUPTED, "reprice", *SINCE]
+    done = subprocess.run(
+        [*command, "--data-dir", str(appliance.data)],
+        cwd=ROOT, env=environment(tmp_path), capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+    assert reprice(appliance)["calls"] == 5  # and the directory is free
 
 
 @pytest.mark.parametrize("flag", ["--since", "--until"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -82,6 +83,31 @@ def test_there_and_back(root: Path, tmp_path: Path, passphrase: bytes | None) ->
     assert {
         oct(path.stat().st_mode & 0o777) for path in (tmp_path / "new").rglob("*") if path.is_file()
     } == {"0o600"}
+
+
+def test_words_vouch_for_no_file_that_is_not_sealed(root: Path, tmp_path: Path) -> None:
+    """Else whoever can write to where backups lie puts another one in the place of a sealed one."""
+    data = made(root, tmp_path / "held", None)
+    with pytest.raises(BackupRefused, match="--unencrypted"):
+        backup.read(io.BytesIO(data), tmp_path / "new", passphrase=WORDS)
+
+
+def test_a_key_that_is_begun_meanwhile_is_in_it(root: Path, tmp_path: Path) -> None:
+    def rotated() -> Position:
+        (root / "vault.epochs").write_bytes(b"one more")
+        return Position(2, 4_000)
+
+    backup.hold(root, tmp_path / "held", rotated)
+    assert (tmp_path / "held" / "vault.epochs").read_bytes() == b"one more"
+
+
+def test_a_disk_without_room_is_left_to_those_who_write_to_it(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backup, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(BackupRefused, match="MiB are needed on the disk of"):
+        backup.hold(root, tmp_path / "held", lambda: None)
+    assert not (tmp_path / "held").exists()
 
 
 def test_what_is_held_does_not_change(root: Path, tmp_path: Path) -> None:
@@ -166,11 +192,21 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
         backup.read(io.BytesIO(packed((link, b""))), tmp_path / "new", passphrase=None)
 
 
-@pytest.mark.parametrize("listed", [[], "x", [{"name": "FORMAT"}], None])
-def test_a_list_of_contents_that_is_none(tmp_path: Path, listed: object) -> None:
-    last = json.dumps({"contents": listed, **TOLD, "format": 1, "files": 1, "bytes": 1}).encode()
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"contents": []}, {"contents": "x"}, {"contents": [{"name": "FORMAT"}]}, {"contents": None},
+        {"contents": [{"name": 5, "bytes": 2, "sha256": "x"}]}, {"format": "1"}, {"version": None},
+        {"files": [[[[]]]]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_list_of_contents_that_is_none(tmp_path: Path, told: dict[str, object]) -> None:
+    whole = [{"name": "FORMAT", "bytes": 2, "sha256": hashlib.sha256(b"1\n").hexdigest()}]
+    facts = {**TOLD, "format": 1, "files": 1, "bytes": 1, "contents": whole}
+    last = json.dumps({**facts, **told}).encode()
     data = packed((tarfile.TarInfo("FORMAT"), b"1\n"), (tarfile.TarInfo(backup.CONTENTS), last))
-    with pytest.raises(BackupRefused):
+    with pytest.raises(BackupRefused, match="damaged"):
         backup.read(io.BytesIO(data), tmp_path / "new", passphrase=None)
 
 
@@ -179,6 +215,13 @@ def test_of_a_newer_version(root: Path, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(backup, "FORMAT_VERSION", 0)
     with pytest.raises(BackupRefused, match="this one knows 0"):
         backup.read(io.BytesIO(data), tmp_path / "new", passphrase=WORDS)
+
+
+def test_what_was_held_is_gone_with_the_server(root: Path, tmp_path: Path) -> None:
+    entries = backup.hold(root, tmp_path / "held", lambda: None)
+    entries[1].path.unlink()
+    with pytest.raises(BackupRefused, match=r"journal/00000001\.seg cannot be read: No such file"):
+        backup.write(entries, io.BytesIO(), passphrase=None, told=TOLD)
 
 
 def test_a_file_that_shrinks_is_no_backup(root: Path, tmp_path: Path) -> None:

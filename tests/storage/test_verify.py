@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storage import verify_rows
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.blobs import Blobs
@@ -102,6 +103,25 @@ def test_a_whole_root_is_whole(tmp_path: Path, keys: SegmentKeys | None):
     counts = (report.segments, report.frames, report.exchanges, report.blobs, report.hot_rows)
     assert counts == (2, 32, 32, 1, 32)
     assert (report.parquet_files, report.parquet_rows) == (2, 118)
+
+
+def test_the_lake_is_not_read_for_each_handful_of_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it takes the number of frames times the size of the lake: hours for a million."""
+    root, asked = a_root(tmp_path), []
+    query = Analytics.query
+
+    def heard(self: Analytics, sql: str, *given: Any, **named: Any) -> Any:
+        asked.append(sql)
+        return query(self, sql, *given, **named)
+
+    monkeypatch.setattr(Analytics, "query", heard)
+    monkeypatch.setattr(verify_rows, "COMPARED_AT_ONCE", 3)
+    report = verified(root)
+    assert (report.findings, report.exchanges) == ([], 32)
+    assert asked.count(verify_rows.IN_PLACE) > 10
+    assert verify_rows.ANYWHERE not in asked
 
 
 def _flip(path: Path, at: int | None = None) -> None:
