@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.actors.frame_rows import Derive
 from appliance.actors.gateway_load import GatewayLoad
 from appliance.actors.google_tokens import REPLY_BYTES_MAX, GoogleTokens
 from appliance.actors.key_ring import KeyRing
@@ -36,7 +35,6 @@ from appliance.assembly_routers import RouterParts, router_parts, routers_of
 from appliance.config import Config, ConfigError
 from appliance.core.access import AccessRules
 from appliance.core.attempts import StoredKey
-from appliance.core.derive import derive
 from appliance.core.forwarded import TrustedProxies
 from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
@@ -83,15 +81,12 @@ def book_of(config: Config) -> PriceBook:
     return open_book(price_tables(config))
 
 
-def derived_with(config: Config) -> Derive:
-    """The deriver: frame facts and bodies to rows, priced with the book of this configuration.
-    Raises ValueError for a price row that cannot be."""
-    return partial(derive, price=book_of(config).price)
-
-
-def pricing_of(config: Config) -> dict[str, Any]:
-    """What a helper process needs to price as we do."""
-    return {"prices": jsonable(price_tables(config))}
+def price_rows(config: Config) -> list[dict[str, Any]]:
+    """The same as helper processes get them, and `prices.json` keeps them: numbers and dates as
+    text."""
+    tables = [dict(row) for row in price_tables(config)]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(tables, default=str))
+    return plain
 
 
 def region_options(config: Config, name: str) -> RegionOptions:
@@ -111,7 +106,7 @@ def region_options(config: Config, name: str) -> RegionOptions:
             retention_bytes=config.retention_bytes,
             retention_datasets=config.retention_datasets,
         ),
-        pricing_of(config),
+        price_rows(config),
         config.memory.response_cache // len(regions_of(config)),
         config.budget_mode == "strict",
         buckets_max(config),
@@ -124,12 +119,6 @@ def region_options(config: Config, name: str) -> RegionOptions:
 def buckets_max(config: Config) -> int:
     """How many buckets of rate limits a region may hold: its part of their share of the memory."""
     return min(BUCKETS_MAX, config.memory.rate_limits // len(regions_of(config)) // BUCKET_BYTES)
-
-
-def jsonable(tables: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Price rows as the helper process gets them: numbers and dates as text."""
-    plain: list[dict[str, Any]] = json.loads(json.dumps([dict(row) for row in tables], default=str))
-    return plain
 
 
 def provider_table(config: Config) -> ProviderTable:
@@ -250,7 +239,6 @@ class Parts:
     """What follows from the configuration alone, and can be wrong in it. Whatever outlives a call
     holds the parts, not what is in them: another configuration may take its place."""
 
-    derive: Derive
     book: PriceBook
     rings: KeyRings
     table: ProviderTable
@@ -284,7 +272,6 @@ def parts_of(
         book = book_of(config)
         routing = routing_of(config, table)
         return Parts(
-            partial(derive, price=book.price),
             book,
             rings or key_rings_of(config),
             table,

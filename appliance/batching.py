@@ -56,14 +56,12 @@ def main() -> int:
 
 def make_deriver(job: Job, keys: SegmentKeys | None) -> FrameDeriver:
     """The derivation of the server, with prices compiled here."""
-    from appliance.core.derive import derive
-    from appliance.providers.price_data import price_of_job
+    from appliance.providers.price_eras import derive_of_job
     from storage.blobs import Blobs
     from storage.frames import unpack
 
     blobs = Blobs(Path(job["root"]), keys)
-    derived = partial(derive, price=price_of_job(job))
-    return FrameDeriver(derived, lambda parts: unpack(parts, blobs.read))
+    return FrameDeriver(derive_of_job(job), lambda parts: unpack(parts, blobs.read))
 
 
 def serve(

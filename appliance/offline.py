@@ -35,14 +35,17 @@ from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.errors import Refusal
 from appliance.maintenance import report_value
+from appliance.providers.price_eras import DeriveByEra
+from storage import price_eras
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.analytics_failure import set_aside
 from storage.blobs import Blobs
 from storage.directory import Root
-from storage.frames import Part, unpack
+from storage.frames import Part, Position, unpack
 from storage.journal import Journal
 from storage.lake import Lake
 from storage.ledger import LedgerStore
+from storage.price_eras import Era
 from storage.query import Query, QueryFailed
 from storage.state import State
 from storage.vault import Vault
@@ -125,7 +128,7 @@ class Offline:
     def _caught_up(self, path: Path | None) -> Analytics:
         analytics = self._open(path, self._lake())
         try:
-            deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+            deriver = FrameDeriver(self._derive(), self._read_parts)
             catch_up(
                 analytics, self._directory, deriver, keys=self._keys, read_only=self._read_only
             )
@@ -133,6 +136,12 @@ class Offline:
             analytics.close()
             raise
         return analytics
+
+    def _derive(self) -> DeriveByEra:
+        """As a server would: what was recorded keeps the prices of its time."""
+        known = price_eras.read(self._directory)
+        first = Era(Position(0, 0), 0, assembly.price_rows(self._config))
+        return DeriveByEra(price_eras.as_job(known or [first])["eras"])
 
     def _read_parts(self, parts: list[Part]) -> bytes:
         return unpack(parts, self._blobs.read)
@@ -226,6 +235,10 @@ class Offline:
             self._directory, region=self._region, keyring=self._keys,
             before_sync=self._blobs.sync,
         )  # fmt: skip
+        price_eras.take_up(
+            self._directory, assembly.price_rows(self._config), journal.written,
+            self._lake().manifest.upto_segment,
+        )  # fmt: skip
         value: dict[str, Any] = {}
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
@@ -283,7 +296,7 @@ class Offline:
         def opened(lake: Lake) -> Analytics:
             return self.analytics
 
-        deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+        deriver = FrameDeriver(self._derive(), self._read_parts)
         report = verify(
             self._directory,
             keys=self._keys,
@@ -299,7 +312,7 @@ class Offline:
         lake = self._lake()
 
         def ingested(analytics: Analytics) -> CaughtUp:
-            deriver = FrameDeriver(assembly.derived_with(self._config), self._read_parts)
+            deriver = FrameDeriver(self._derive(), self._read_parts)
             return catch_up(analytics, self._directory, deriver, on_progress=progress)
 
         result = rebuild(self._directory, lambda path: self._open(path, lake), ingested)

@@ -112,7 +112,7 @@ async def open_region(config: Config, name: str, parts: Parts) -> Region:
     # Keys and money of a newer version are not to be guessed at: without them it would serve on.
     await trio.to_thread.run_sync(refuse_newer, options.directory / "state.sqlite")
     try:
-        return await trio.to_thread.run_sync(Region, options, parts.derive)
+        return await trio.to_thread.run_sync(Region, options, parts.book.price)
     except OSError as error:
         place = f"the data directory {options.directory}"
         raise OSError(f"{place} cannot be used: {error.strerror or error}") from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,10 +17,8 @@ from appliance import assembly
 from appliance.assembly import Parts
 from appliance.config import ConfigError
 from appliance.config_reload import Reread, reread
-from appliance.core.derive import derive
 from appliance.core.provider_credentials import Secret
 from appliance.listening import own_address
-from appliance.providers.price_data import priced_since
 
 if TYPE_CHECKING:
     from appliance.process import Server
@@ -42,6 +39,8 @@ async def reload(server: Server) -> None:
         server.log.error("reload", reason=f"nothing has changed: {error}")
         return
     _take(server, fresh)
+    for region in server.regions.values():
+        await trio.to_thread.run_sync(region.keep_prices)
     changed, later = ", ".join(fresh.read.changed), ", ".join(fresh.read.later)
     if later:
         waits = f"{later}: takes effect at the next start"
@@ -60,8 +59,7 @@ def _built(server: Server) -> _Fresh:
 
 def _take(server: Server, fresh: _Fresh) -> None:
     """Nothing waits in here, so that no call sees one half of it."""
-    config, before = fresh.read.config, server.config
-    since_us, old_price = time.time_ns() // 1000, server.parts.book.price
+    config, since_us = fresh.read.config, time.time_ns() // 1000
     server.house = assembly.house_after(
         server.house, config, server.regions, fresh.parts, fresh.environment
     )
@@ -71,10 +69,6 @@ def _take(server: Server, fresh: _Fresh) -> None:
     server.use_house()
     for keys in server.keys.values():
         keys.lend_from(fresh.environment)
-    # Rows of calls that have come before are priced as those calls were charged.
-    price = priced_since(old_price, since_us, fresh.parts.book.price)
-    job = assembly.pricing_of(config) | {
-        "prices_before": assembly.pricing_of(before)["prices"], "prices_since_us": since_us,
-    }  # fmt: skip
+    prices = assembly.price_rows(config)
     for region in server.regions.values():
-        region.price_by(partial(derive, price=price), job)
+        region.price_by(prices, fresh.parts.book.price, since_us)

@@ -79,8 +79,7 @@ def run(job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:
 def make_deriver(job: Job, lake: Lake) -> DeriveFrame:
     """The same derivation that ingest uses, with prices compiled here."""
     from appliance.actors.frame_rows import FrameDeriver
-    from appliance.core.derive import derive
-    from appliance.providers.price_data import price_of_job
+    from appliance.providers.price_eras import derive_of_job
     from storage.blobs import Blobs
 
     blobs = Blobs(lake.root, lake.keys)
@@ -88,7 +87,7 @@ def make_deriver(job: Job, lake: Lake) -> DeriveFrame:
     def read_parts(parts: list[Part]) -> bytes:
         return unpack(parts, blobs.read)
 
-    return FrameDeriver(partial(derive, price=price_of_job(job)), read_parts)
+    return FrameDeriver(derive_of_job(job), read_parts)
 
 
 def _roll(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import IO, Any, BinaryIO, Final, NamedTuple
 import msgspec
 import zstandard
 
+from storage import price_eras
 from storage.backup_pieces import PIECE_BYTES, BackupRefused, Joined, Pieces
 from storage.directory import FORMAT_VERSION, RESERVE_BYTES
 from storage.frames import Position
@@ -29,7 +30,7 @@ from storage.segment import segment_numbers, segment_path
 CONTENTS: Final = "CONTENTS.json"
 CONTENTS_BYTES_MAX: Final = 256 << 20
 # Of the root itself; further ones can be made anew, or are of the running process.
-FILES: Final = ("FORMAT", "vault.key", "vault.epochs", "rate_limits")
+FILES: Final = ("FORMAT", "vault.key", "vault.epochs", "rate_limits", price_eras.NAME)
 STATE: Final = "state.sqlite"
 FOLDERS: Final = ("lake", "blobs", "quarantine")
 _NAME: Final = re.compile(

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import duckdb
 
+from storage import price_eras
 from storage.analytics import Analytics, AnalyticsFailed
 from storage.analytics_failure import remove
 from storage.lake import Lake
@@ -84,6 +85,7 @@ def _check_small_files(root: Path, report: Report) -> None:
         "FORMAT": lambda path: _require(path.read_text().strip().isdigit(), "no version number"),
         "vault.key": _check_key,
         "vault.epochs": lambda path: _require("epochs" in json.loads(path.read_bytes()), "no keys"),
+        price_eras.NAME: lambda path: _require(bool(price_eras.read(path.parent)), "no prices"),
         "state.sqlite": _check_sqlite,
     }
     for name, check in checks.items():
@@ -92,7 +94,7 @@ def _check_small_files(root: Path, report: Report) -> None:
             continue
         try:
             check(path)
-        except (ValueError, sqlite3.DatabaseError) as error:
+        except (ValueError, sqlite3.DatabaseError, price_eras.ErasUnreadable) as error:
             report.add(name, str(error))
 
 

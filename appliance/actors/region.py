@@ -4,16 +4,16 @@ actors that keep them going. Two regions share nothing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
 
 from appliance.actors.batch_helper import BatchHelper
-from appliance.actors.frame_rows import LARGE_BYTES, Derive, FrameDeriver, weight_of_frame
+from appliance.actors.frame_rows import LARGE_BYTES, FrameDeriver, weight_of_frame
 from appliance.actors.ingest import Ingest
 from appliance.actors.lake_helper import Helper
 from appliance.actors.prompts import PromptBook
@@ -27,7 +27,10 @@ from appliance.actors.spill_budget import SpillBudget
 from appliance.actors.tables import Tables
 from appliance.actors.wallet import Wallet
 from appliance.actors.wallet_desk import WalletDesk
+from appliance.core.derive import PriceOf
 from appliance.errors import Refusal
+from appliance.providers.price_eras import DeriveByEra
+from storage import price_eras
 from storage.analytics import Analytics
 from storage.analytics_failure import remove, set_aside
 from storage.batch import FrameRows
@@ -39,11 +42,14 @@ from storage.frames import Part, Position, unpack
 from storage.journal import Journal, JournalOptions
 from storage.lake import Lake
 from storage.ledger import LedgerStore
+from storage.price_eras import Era, Prices
 from storage.reader import FrameUnreadable, read_frame
 from storage.segment import FRAME_BYTES, SEAL_BYTES
 from storage.state_tables import StateTables
 from storage.vault import Vault
 from storage.webhook_tables import forget_exchanges
+
+log = logging.getLogger(__name__)
 
 DELETION_PURPOSE = b"deletion"
 LIMITS_PURPOSE = b"rate limits"
@@ -64,7 +70,7 @@ class RegionOptions:
     duckdb_bytes_max: int
     record_bytes_max: int
     roller: RollerOptions
-    job: Mapping[str, Any]
+    prices: Prices = field(default_factory=list)
     cache_bytes_max: int = 64 * 2**20
     budgets_strict: bool = False
     buckets_max: int = BUCKETS_MAX
@@ -86,8 +92,8 @@ EVERY = _Every()
 class Region:
     """Opened blocking, before anything is served; its actors are started afterwards."""
 
-    def __init__(self, options: RegionOptions, derive: Derive, *, wait_s: float = 10.0) -> None:
-        """Raises RootBusy, RootRefused, VaultError, JournalRefused, OSError."""
+    def __init__(self, options: RegionOptions, price: PriceOf, *, wait_s: float = 10.0) -> None:
+        """Raises RootBusy, RootRefused, VaultError, JournalRefused, ErasUnreadable, OSError."""
         self.name = options.name
         self.directory = options.directory
         self.options = options
@@ -105,15 +111,13 @@ class Region:
                 keyring=self.keys,
                 before_sync=self.blobs.sync,
             )
+            self._eras = self._known_eras()
         except BaseException:
             self.root.close()
             raise
         self.spill = SpillBudget()
-        self.cache = ResponseCache(
-            options.cache_bytes_max,
-            CacheStore(options.directory / "cache", options.cache_disk_bytes_max, self.keys),
-            coalesce=options.cache_coalesce,
-        )
+        store = CacheStore(options.directory / "cache", options.cache_disk_bytes_max, self.keys)
+        self.cache = ResponseCache(options.cache_bytes_max, store, coalesce=options.cache_coalesce)
         self.cache_secret = self.vault.stable_key(CACHE_PURPOSE)
         secret = self.vault.stable_key(LIMITS_PURPOSE)
         self.limiter = RateLimiter(options.directory, secret, buckets_max=options.buckets_max)
@@ -127,8 +131,9 @@ class Region:
             journal_at=lambda: self.journal.written,
         )
         self.desk = WalletDesk(self.wallet)
-        self.deriver = FrameDeriver(derive, self.read_parts)
-        self.batch_helper = BatchHelper(options.directory, options.job, self.keys)
+        job = price_eras.as_job(self._eras)
+        self.deriver = FrameDeriver(DeriveByEra(job["eras"], price), self.read_parts)
+        self.batch_helper = BatchHelper(options.directory, job, self.keys)
         self.ingest = Ingest(
             self.journal,
             options.directory,
@@ -148,7 +153,7 @@ class Region:
             rebuild_hot=self.ingest.renew,
             forget_cached=self._forget_cached,
             retain_copies=self._retain_copies,
-            job=options.job,
+            job=job,
             options=options.roller,
         )
         self._frame_bytes = FRAME_BYTES + (SEAL_BYTES if self.keys is not None else 0)
@@ -157,11 +162,33 @@ class Region:
         self.append = self.journal.append
         self.settle = self.journal.settle
 
-    def price_by(self, derive: Derive, job: Mapping[str, Any]) -> None:
-        """Rows that are made from now on follow this deriver, and helper processes this job."""
-        self.deriver.derive = derive
+    def _known_eras(self) -> list[Era]:
+        """What was recorded by other prices, before the last stop, keeps them."""
+        known = price_eras.read(self.directory)
+        self._eras = self._with_era(known, self.options.prices, since_us=0)
+        if self._eras != known:
+            self.keep_prices()
+        return self._eras
+
+    def _with_era(self, eras: list[Era], prices: Prices, since_us: int) -> list[Era]:
+        era = Era(self.journal.written, since_us, prices)
+        return price_eras.with_era(eras, era, self.lake.manifest.upto_segment)
+
+    def price_by(self, prices: Prices, price: PriceOf, since_us: int) -> None:
+        """Calls that came at `since_us` or later cost by these rows, in helper processes too.
+        `keep_prices` has to follow."""
+        self._eras = self._with_era(self._eras, prices, since_us)
+        job = price_eras.as_job(self._eras)
+        self.deriver.derive = DeriveByEra(job["eras"], price)
         self.batch_helper.work_by(job)
         self.roller.work_by(job)
+
+    def keep_prices(self) -> None:
+        """So that the next start knows what holds now. Blocking. On a full disk calls go on."""
+        try:
+            price_eras.write(self.directory, self._eras)
+        except OSError as error:
+            log.warning("the price list of now is not kept, a later one may hold: %s", error)
 
     def _open_analytics(self) -> Analytics:
         encrypted = self.keys is not None

@@ -24,12 +24,10 @@ from appliance.core.price_rows import (
     parse_rows,
 )
 from appliance.core.prices import Offer, PriceBook, compile_book
-from appliance.core.usage_types import Priced, Usage
 
 if TYPE_CHECKING:
     from datetime import time
 
-    from appliance.core.derive import PriceOf
 
 # Providers whose list has the same name there as here.
 _SAME_NAME = """
@@ -128,25 +126,6 @@ def open_book(
     return compile_book(
         user_rows, overlay_rows(), GenaiPrices(), provider_of=provider_names(same_prices or {})
     )
-
-
-def price_of_job(job: Mapping[str, Any]) -> "PriceOf":
-    """The prices that a helper process was told of: `prices`, and `prices_before` for calls that
-    came before `prices_since_us`. Raises PriceRowError."""
-    price = open_book(job.get("prices", ()), same_prices=job.get("same_prices")).price
-    if "prices_before" not in job:
-        return price
-    before = open_book(job["prices_before"], same_prices=job.get("same_prices")).price
-    return priced_since(before, job["prices_since_us"], price)
-
-
-def priced_since(before: "PriceOf", since_us: int, after: "PriceOf") -> "PriceOf":
-    """A call is charged by the prices that held when it came."""
-
-    def price(provider: str, model: str, usage: Usage, at_us: int) -> Priced:
-        return (before if at_us < since_us else after)(provider, model, usage, at_us)
-
-    return price
 
 
 @cache

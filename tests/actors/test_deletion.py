@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import trio
 from appliance.actors.region import DELETION_PURPOSE, Region, RegionOptions
 from appliance.actors.roller_options import RollerOptions
 from appliance.core.cache_entry import make_entry
-from appliance.core.derive import derive
 from appliance.core.usage_types import Priced
 from storage import deletion
 from storage.directory import Root
@@ -46,13 +44,12 @@ def options(root: Path) -> RegionOptions:
         duckdb_bytes_max=64 * 2**20,
         record_bytes_max=2**20,
         roller=ROLLER,
-        job={},
     )
 
 
 @asynccontextmanager
 async def served(root: Path) -> AsyncIterator[Region]:
-    region = await trio.to_thread.run_sync(Region, options(root), partial(derive, price=free))
+    region = await trio.to_thread.run_sync(Region, options(root), free)
     try:
         async with trio.open_nursery() as nursery:
             await region.start(nursery)
