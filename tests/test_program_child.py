@@ -39,6 +39,7 @@ os._exit(5)
 ENDED = """
 import signal, sys, time
 from appliance.program_child import ended_in_order
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
 with ended_in_order():
     try:
         print("ready", flush=True)
