@@ -34,8 +34,8 @@ FILES: Final = ("FORMAT", "vault.key", "vault.epochs", "rate_limits", price_eras
 STATE: Final = "state.sqlite"
 FOLDERS: Final = ("lake", "blobs", "quarantine")
 _NAME: Final = re.compile(
-    r"(FORMAT|vault\.key|vault\.epochs|rate_limits|state\.sqlite"
-    r"|(journal|lake|blobs|quarantine)(/[A-Za-z0-9_][A-Za-z0-9_.=-]*){1,4})"
+    "|".join(map(re.escape, (*FILES, STATE)))
+    + r"|(journal|lake|blobs|quarantine)(/[A-Za-z0-9_][A-Za-z0-9_.=-]*){1,4}"
 )
 Advanced = Callable[[int], object]
 
