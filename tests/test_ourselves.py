@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance import ourselves
 from appliance.ourselves import own_command
-from tests.fakes.appliance import ROOT
 
 
 def test_the_current_directory_is_not_looked_into(
@@ -21,7 +21,7 @@ def test_the_current_directory_is_not_looked_into(
 
 
 def test_but_where_we_lie_there_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(Path(ourselves.__file__).parents[1])
     assert own_command("storage.sandbox") == [sys.executable, "-m", "storage.sandbox"]
 
 

@@ -392,7 +392,7 @@ def test_coded_bodies_weigh_more() -> None:
 
 
 def test_the_command_of_a_frozen_executable(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert helper_command() == [sys.executable, "-m", "appliance.batching"]
+    assert helper_command()[-2:] == ["-m", "appliance.batching"]
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert helper_command() == [sys.executable, ARGUMENT]
 

@@ -162,10 +162,12 @@ def test_a_run_that_was_broken_off_is_begun_again(tmp_path: Path, provider: Prov
 
 INTERRUPTED = """
 import os, signal, sys
+import trio
 from appliance import cli, repricing
 
 async def page(self, rows):
     os.kill(os.getpid(), signal.SIGINT)
+    await trio.sleep_forever()
 
 repricing.Corrections.page = page
 sys.exit(cli.main(sys.argv[1:]))
