@@ -15,7 +15,6 @@ from chaos_load import Call, Seen, Weather
 from tests.e2e.shop_kit import Shop
 from tests.fakes.appliance import ROOT, Row
 
-LARGE = "large"  # chaos_load's kind
 TOP_UP_USD = Decimal(1000)
 DELETED_WAIT_S = 300.0
 SHOWN_MAX = 5
@@ -50,10 +49,8 @@ def merged(seen: Iterable[Seen]) -> Seen:
 
 def promised(call: Call, weather: Weather) -> bool:
     """Whether its record must be there. Not when the process was killed while its disk failed, and
-    the reply had said so, or had begun before: the head of a stream, or of a reply that is larger
-    than what is passed on at once, cannot be taken back."""
-    began_before = call.streamed or call.kind == LARGE
-    return not (call.windows & weather.lost and (call.degraded or began_before))
+    the reply had said so, or had begun before: a stream's head cannot be taken back."""
+    return not (call.windows & weather.lost and (call.degraded or call.streamed))
 
 
 class Books:
