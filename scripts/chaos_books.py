@@ -49,8 +49,8 @@ def merged(seen: Iterable[Seen]) -> Seen:
 
 def promised(call: Call, weather: Weather) -> bool:
     """Whether its record must be there. Not when the process was killed while its disk failed, and
-    the reply had said so, or had begun before: a stream's head cannot be taken back."""
-    return not (call.windows & weather.lost and (call.degraded or call.streamed))
+    the reply had said so, or its head had been sent before: it cannot be taken back."""
+    return not (call.windows & weather.lost and (call.degraded or call.apart))
 
 
 class Books:

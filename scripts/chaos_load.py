@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Call:
     status: int
     request: str  # digests of the bodies
     response: str
-    streamed: bool
+    apart: bool  # the head came by itself: it was sent before there was a record
     degraded: bool
     faulty: str
     windows: frozenset[int]
@@ -187,7 +188,10 @@ class Worker(threading.Thread):
         before, began_s = self.weather.window, time.monotonic()
         with RawClient(self.shop.appliance.url, timeout_s=WAIT_S if faulty else 30.0) as client:
             client.request(path, body, {"Content-Type": "application/json", **headers})
-            reply = client.reply()
+            reply = client.head()
+            length = int(reply.first("content-length") or sys.maxsize)
+            apart = len(client.data) < length
+            client.rest(reply)
         if not (reply.end == "clean" or reply.body.endswith(ENDINGS)):
             return
         self.seen.took_s.append((began_s, time.monotonic() - began_s))
@@ -197,17 +201,17 @@ class Worker(threading.Thread):
             self.seen.wrong.append(f"{kind}: {reply.status} {reply.body[:200]!r}")
         name = reply.first("helicone-id")
         if self._keeps and name is not None and (reply.status == 200 or faulty):
-            self._remember(kind, mark, body, reply, name.decode(), faulty, windows)
+            self._remember(kind, mark, body, reply, apart, name.decode(), faulty, windows)
 
     def _remember(
-        self, kind: str, mark: str, body: bytes, reply: Reply, name: str, faulty: str,
+        self, kind: str, mark: str, body: bytes, reply: Reply, apart: bool, name: str, faulty: str,
         windows: frozenset[int],
     ) -> None:  # fmt: skip
         if name in self.seen.calls:
             self.seen.wrong.append(f"{kind}: id {name} was given twice")
         self.seen.calls[name] = Call(
             name, kind, mark, reply.status, sha256(body).hexdigest(),
-            sha256(reply.body).hexdigest(), reply.first("content-length") is None,
+            sha256(reply.body).hexdigest(), apart,
             reply.first("helicone-degraded") is not None, faulty, windows,
         )  # fmt: skip
         if kind == "proxy" and not faulty and windows == {0}:

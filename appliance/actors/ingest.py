@@ -223,19 +223,22 @@ class Ingest:
         return True
 
     async def _after_failure(self, damaged: bool) -> None:
+        was_open = self.analytics is not None
         proven = self.analytics is not None and self.analytics.damaged
         await self._close_analytics()
         self.stats.reopened += 1
         if not proven and (not damaged or self._failed_in_a_row < self._options.rebuild_after):
             return
-        if self._rebuilt_at == self.position:
-            return  # a new file did not help: keep trying, do not fill the quarantine
+        if again := self._rebuilt_at == self.position:
+            if was_open:
+                return  # a new file did not help: keep trying, do not fill the quarantine
         try:
-            await self._in_thread(self._rebuild)
+            # What was made anew and cannot be opened holds nothing: the disk failed meanwhile.
+            await self._in_thread(self._remove if again else self._rebuild)
         except OSError as error:
             log.warning("the damaged database could not be set aside: %s", error)
             return
-        self.stats.rebuilt += 1
+        self.stats.rebuilt += not again
         self._rebuilt_at = self.position
 
     async def _back_off(self) -> None:

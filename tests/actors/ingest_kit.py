@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from appliance.actors.frame_rows import FrameDeriver
 from appliance.actors.ingest import Ingest
 from appliance.actors.ingest_parts import IngestOptions
 from storage.analytics import Analytics, set_aside
+from storage.analytics_failure import remove
 from storage.frames import KIND_EXCHANGE, BodyPacker, Part, encode_exchange, unpack
 from storage.journal import Journal, JournalOptions
 from tests.storage.analytics_rows import ORG, T0_US, body_row, exchange_id, opened, request_row
@@ -113,6 +115,7 @@ async def running(
         arguments.pop("deriver", deriver()),
         open_analytics=open_analytics or (lambda: opened(path)),
         rebuild=lambda: set_aside(path, quarantine),
+        remove=partial(remove, path),
         options=options,
         **arguments,
     )

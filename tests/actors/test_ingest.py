@@ -229,6 +229,31 @@ async def test_a_corrupt_file_is_set_aside_and_rebuilt_from_the_journal(tmp_path
     assert (tmp_path / "quarantine" / "analytics.duckdb.0").exists()
 
 
+@pytest.mark.parametrize("before", [b"overwritten " * 100_000, None])
+async def test_a_database_that_was_begun_on_a_full_disk_is_begun_again(
+    tmp_path: Path, before: bytes | None
+) -> None:
+    """DuckDB leaves an empty file where it could not write the first byte, and does not open it."""
+    path, full = tmp_path / "analytics.duckdb", [True] * 7
+    if before is not None:
+        path.write_bytes(before)
+
+    def open_analytics() -> Analytics:
+        if full and not path.exists():
+            full.pop()
+            path.touch()
+            raise AnalyticsFailed("Could not write file: No space left on device", damaged=False)
+        return opened(path)
+
+    async with running(tmp_path, open_analytics=open_analytics) as house:
+        append(house.journal, *range(12))
+        assert await house.ask() == [(12, 12)]
+        assert not full
+        assert house.ingest.stats.rebuilt == 1
+    kept = [file.read_bytes() for file in (tmp_path / "quarantine").iterdir()]
+    assert kept == [before or b""]
+
+
 async def test_readers_are_told_how_stale_an_answer_is(tmp_path: Path) -> None:
     now_s = [2_000_000_000.0]
     failing = Failing(tmp_path / "a.duckdb", *[OSError("disk")] * 1_000_000)

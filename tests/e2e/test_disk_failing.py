@@ -22,12 +22,14 @@ from tests.e2e.storage_kit import (
     wait_healthy,
     wait_until,
 )
-from tests.fakes.appliance import Appliance
+from tests.fakes.appliance import CHAT, Appliance
 from tests.fakes.provider import Provider
+from tests.fakes.raw_client import RawClient
 
 pytestmark = [needs_root, needs_strace]
 WRITES = "write,pwrite64,pwritev"
 SYNCS = "fsync,fdatasync"
+MORE_THAN_SOCKETS_HOLD = "fake-big-32768"
 
 
 @pytest.fixture
@@ -64,6 +66,24 @@ def test_the_reply_whose_record_failed_says_so(served: Appliance) -> None:
     with injected(served.pid, f"{WRITES}:error=EIO", *segment_files(served)):
         reply = traffic.send()
     assert reply.first("helicone-degraded") == b"journal;reason=io_error"
+
+
+def test_a_large_reply_whose_head_had_left_is_finished_all_the_same(served: Appliance) -> None:
+    """Its head cannot say any more what became of the disk: the record waits in memory for it."""
+    traffic = Traffic(served)
+    traffic.send(3)
+    with RawClient(served.url, receive_buffer=4096) as client:
+        client.request(CHAT, {"model": "gpt-4o"}, {"x-fake": MORE_THAN_SOCKETS_HOLD})
+        reply = client.head()
+        with injected(served.pid, f"{WRITES}:error=EIO", *segment_files(served)):
+            client.rest(reply)
+            wait_until(lambda: "journal" in reasons(served))
+    assert (reply.end, reply.first("helicone-degraded")) == ("clean", None)
+    wait_healthy(served)
+    name = reply.first("helicone-id")
+    assert name is not None
+    assert served.row(name.decode())["outcome"] == "complete"
+    traffic.check()
 
 
 @pytest.mark.parametrize("calls", [SYNCS, WRITES])

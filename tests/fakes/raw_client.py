@@ -134,6 +134,14 @@ class RawClient:
         reply = Reply()
         try:
             self.head(reply)
+        except Ended as ended:
+            reply.end = str(ended)
+            return reply
+        return self.rest(reply, method)
+
+    def rest(self, reply: Reply, method: str = "POST") -> Reply:
+        """Read the reply whose head was read to its end, however that is."""
+        try:
             self._body(reply, method)
         except Ended as ended:
             reply.end = reply.end or str(ended)
