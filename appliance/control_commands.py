@@ -87,8 +87,8 @@ async def run_query(
     created: Span | None = None,
 ) -> None:
     """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
-    interrupts DuckDB. `created`: see Analytics.query. Raises Refusal with DuckDB's own words, and
-    what `take` raises."""
+    interrupts DuckDB. `created`: see Analytics.query. Raises Refusal with DuckDB's own words, 503
+    when the database was closed in the middle, and what `take` raises."""
     told = False
 
     async def telling(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
@@ -99,15 +99,18 @@ async def run_query(
     analytics = analytics_of(region)
     try:
         await _drive(analytics.query(sql, parameters, created=created), telling)
+        return
     except FAILURES as error:
-        if told or not analytics.broken:
+        closed = isinstance(error, QueryCancelled)  # under whoever asked, who is here still
+        if told or not (analytics.broken or closed):
             raise refusal_of(error) from None
-        # It has just shown to be broken, and is opened again or made anew: asked once more.
-        await region.ingest.caught_up(REOPEN_WAIT_S)
-        try:
-            await _drive(analytics_of(region).query(sql, parameters), take)
-        except FAILURES as again:
-            raise refusal_of(again) from None
+    # It is opened again or made anew: asked once more, but what was to be there must be.
+    if await region.ingest.caught_up(REOPEN_WAIT_S) is not None:
+        raise refusal_of(QueryCancelled())
+    try:
+        await _drive(analytics_of(region).query(sql, parameters), take)
+    except FAILURES as again:
+        raise refusal_of(again) from None
 
 
 async def run_copy(region: Region, sql: str, parameters: tuple[Any, ...], path: Path) -> None:
@@ -144,18 +147,20 @@ async def _drive(query: Query, take: Take) -> None:
 
 
 async def _pages(query: Query, take: Take) -> None:
-    while not query.closed:
-        columns, rows = await in_thread(_page, query)
+    ended = False  # `closed` it is too when the database was closed in the middle
+    while not ended:
+        columns, rows, ended = await in_thread(_page, query)
         await take(columns, rows)
 
 
-def _page(query: Query) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]]]:
+def _page(query: Query) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]], bool]:
     """In a reader's thread, and all that it has to do there at once: where calls are served beside
-    it, each hand-over waits for its turn."""
+    it, each hand-over waits for its turn. Lastly whether this page was the last."""
     rows = query.fetch(PAGE_ROWS)
-    if query.ended or not rows:
+    ended = query.ended or not rows
+    if ended:
         query.close()
-    return query.columns, rows
+    return query.columns, rows, ended
 
 
 async def _interrupt_when_cancelled(query: Query, ended: trio.Event) -> None:
@@ -247,7 +252,7 @@ class Commands:
                 await reply.rows(rows)
 
         await run_query(region, str(arguments.get("sql", "")), (), take)
-        if stale_ms:
+        if stale_ms is not None:
             reply.ending["stale_by_ms"] = round(stale_ms)
 
     async def _tail(self, arguments: dict[str, Any], reply: ControlReply) -> None:

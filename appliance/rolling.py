@@ -50,8 +50,11 @@ def serve(
     jobs: IO[bytes], answers: IO[bytes], deriver: MakeDeriver, *, paced: Paced = at_once
 ) -> int:
     def say(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message).encode() + b"\n")
-        answers.flush()
+        try:
+            answers.write(json.dumps(message).encode() + b"\n")
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)  # as in `_lines`: nobody is there any more
 
     for line in _lines(jobs):
         try:

@@ -196,7 +196,7 @@ class RecordsOf:
         longer than the answer takes."""
         ingest = self._regions[region].ingest
         if ingest.analytics is not None and ingest.lag_frames >= BUSY_FRAMES:
-            return ingest.lag_s * 1000
+            return ingest.stale_by_ms
         return await ingest.caught_up(FRESH_WAIT_S)
 
     async def query(

@@ -56,7 +56,7 @@ def main() -> int:
     for line in lines:
         print(f"seed {seed}: {line}")
     if lines:
-        print(f"the server's log: {directory}/log.txt")
+        print(f"the server's log: {directory}/log.txt, its directory: {directory}/kept")
         return 1
     shutil.rmtree(directory)
     print(f"seed {seed}: all books hold")
@@ -74,12 +74,16 @@ def run(directory: Path, seed: int, minutes: float) -> list[str]:
         provider = stack.enter_context(Provider())
         stack.enter_context(small_disk(data, size) if os.geteuid() == 0 else nullcontext())
         shop = Shop(directory, provider, program=PROGRAM, environ=environ)
+        print(f"{'sealed' if sealed else 'plain'} directory of {size} MiB", flush=True)
+        lines = ["it did not come to the end"]
         try:
-            print(f"{'sealed' if sealed else 'plain'} directory of {size} MiB", flush=True)
-            return Run(shop, choose, minutes).lines()
+            lines = Run(shop, choose, minutes).lines()
         finally:
             if shop.appliance.running:
                 shop.appliance.kill()
+            if lines:  # the disk goes with this run
+                shutil.copytree(data, directory / "kept", ignore=shutil.ignore_patterns("*.sock"))
+        return lines
 
 
 class Run:

@@ -26,7 +26,7 @@ FROM requests GROUP BY 1
 """
 BODIES = """
 SELECT request_id::VARCHAR AS id, count(*) AS n, min(sha256(request)) AS request,
-       min(sha256(response)) AS response, min(request)[:200] AS said
+       min(sha256(response)) AS response, min(request[:200]) AS said
 FROM bodies GROUP BY 1
 """
 

@@ -48,10 +48,12 @@ IN_PLACE = (  # names are ours
     " AND b.segment = $1 AND b.frame_offset BETWEEN $2 AND $3"
     " WHERE r.segment = $1 AND r.frame_offset BETWEEN $2 AND $3"
 )
+# Each side is narrowed by itself: a join takes all of its right side into memory, bodies too.
+_WANTED = "WHERE exchange_id IN $1::UUID[]"
 ANYWHERE = (
     f"SELECT f.exchange_id, f.segment, f.frame_offset, {_VALUES}"  # noqa: S608
-    " FROM frames AS f JOIN requests AS r USING (exchange_id)"
-    " LEFT JOIN bodies AS b USING (exchange_id) WHERE f.exchange_id IN $1::UUID[]"
+    f" FROM (FROM frames {_WANTED}) AS f JOIN (FROM requests {_WANTED}) AS r USING (exchange_id)"
+    f" LEFT JOIN (FROM bodies {_WANTED}) AS b USING (exchange_id)"
 )
 
 

@@ -10,7 +10,7 @@ from appliance.services import BUSY_FRAMES, RecordsOf
 class FakeIngest:
     lag_frames: int
     analytics: Any = True
-    lag_s: float = 0.4
+    stale_by_ms: float = 400
     waited: list[float] = field(default_factory=list)
 
     async def caught_up(self, timeout_s: float) -> float | None:

@@ -124,7 +124,7 @@ class Ingest:
             while self.analytics is None or self.analytics.broken or self.position < goal:
                 await self._progress.wait()
             return None
-        return self.lag_s * 1000
+        return self.stale_by_ms
 
     async def wait_past(self, position: Position) -> None:
         """Until the database holds more than up to there, or this is closed."""
@@ -162,6 +162,11 @@ class Ingest:
         if self._woken_at is None:
             return 0.0
         return max(0.0, self._clock() - max(self._woken_at, self._recorded_at))
+
+    @property
+    def stale_by_ms(self) -> float:
+        """The same for an answer that lacks something: at least one, whatever the clock says."""
+        return max(1.0, self.lag_s * 1000)
 
     @property
     def lag_frames(self) -> int:
@@ -229,9 +234,8 @@ class Ingest:
         self.stats.reopened += 1
         if not proven and (not damaged or self._failed_in_a_row < self._options.rebuild_after):
             return
-        if again := self._rebuilt_at == self.position:
-            if was_open:
-                return  # a new file did not help: keep trying, do not fill the quarantine
+        if (again := self._rebuilt_at == self.position) and was_open:
+            return  # a new file did not help: keep trying, do not fill the quarantine
         try:
             # What was made anew and cannot be opened holds nothing: the disk failed meanwhile.
             await self._in_thread(self._remove if again else self._rebuild)

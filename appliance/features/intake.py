@@ -209,8 +209,7 @@ class Intake:
             last = await self.record(x, told, asks, exchange_id, request_id) or last
             if turn.is_over:
                 await turn.next()
-        if last is not None:
-            await self._recorder.settle(x.region, last)
+        await self._settle(x, last)
         body, kind = accepted(content_type)
         return Answer(200, body, kind)
 
@@ -219,9 +218,15 @@ class Intake:
         asks = asks_of(told.meta, x.head.first, x.asks)
         if asks.request_id:
             x.request_id = asks.request_id
-        ticket = await self.record(x, told, asks, x.exchange_id, x.request_id)
+        await self._settle(x, await self.record(x, told, asks, x.exchange_id, x.request_id))
+
+    async def _settle(self, x: Exchange, ticket: Ticket | None) -> None:
+        """The reply says so when the disk failed since it was admitted."""
         if ticket is not None:
             await self._recorder.settle(x.region, ticket)
+        part = self._recorder.degraded(x.region)
+        if part and not x.degraded:
+            x.reply_headers.append((names.REPLY_DEGRADED, part.encode()))
 
     async def record(
         self, x: Exchange, told: Logged, asks: Asks, exchange_id: bytes, request_id: str

@@ -260,7 +260,10 @@ async def test_readers_are_told_how_stale_an_answer_is(tmp_path: Path) -> None:
     async with running(tmp_path, open_analytics=failing, clock=lambda: now_s[0]) as house:
         assert await house.ingest.caught_up(15) is None
         append(house.journal, 1)
-        assert await house.ingest.caught_up(0.05) == 0.0
+        assert await house.ingest.caught_up(0.05) == 1.0
+        now_s[0] -= 3600
+        assert await house.ingest.caught_up(0.001) == 1.0
+        now_s[0] += 3600
         with trio.fail_after(20):
             while house.ingest.stats.error is None:  # tried at least once
                 await trio.lowlevel.checkpoint()

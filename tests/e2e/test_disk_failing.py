@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,9 @@ from tests.e2e.storage_kit import (
     wait_healthy,
     wait_until,
 )
+from tests.e2e.test_intake import log
 from tests.fakes.appliance import CHAT, Appliance
+from tests.fakes.otlp_spans import as_json, span
 from tests.fakes.provider import Provider
 from tests.fakes.raw_client import RawClient
 
@@ -66,6 +70,24 @@ def test_the_reply_whose_record_failed_says_so(served: Appliance) -> None:
     with injected(served.pid, f"{WRITES}:error=EIO", *segment_files(served)):
         reply = traffic.send()
     assert reply.first("helicone-degraded") == b"journal;reason=io_error"
+
+
+@pytest.mark.parametrize(
+    ("to", "body"),
+    [("/custom/v1/log", log()), ("/v1/traces", json.loads(as_json([span("s")])))],
+)
+def test_so_does_the_answer_to_a_log_whose_record_failed(
+    served: Appliance, to: str, body: dict[str, Any]
+) -> None:
+    traffic = Traffic(served)
+    traffic.send(3)
+    with injected(served.pid, f"{WRITES}:error=EIO", *segment_files(served)):
+        reply = served.call(to, body)
+        assert (reply.status, reply.first("helicone-degraded")) == (
+            200, b"journal;reason=io_error",
+        )  # fmt: skip
+    wait_healthy(served)
+    assert len(served.query("SELECT 1 FROM requests")) == 4
 
 
 def test_a_large_reply_whose_head_had_left_is_finished_all_the_same(served: Appliance) -> None:

@@ -173,7 +173,7 @@ class Appliance:
 
     def query(self, sql: str) -> list[Row]:
         """Rows as maps: from the server when it runs, else straight from the directory. Of all
-        that had ended before, if it comes in within the time."""
+        that had ended before."""
         if not self.running:
             return self.query_offline(sql)
         until_s = time.monotonic() + FRESH_S
@@ -184,8 +184,9 @@ class Appliance:
                 if error.code != "analytics_closed" or time.monotonic() > until_s:
                     raise
                 continue
-            if not stale or time.monotonic() > until_s:
+            if not stale:
                 return rows
+            assert time.monotonic() < until_s, f"stale for {FRESH_S} s: {sql}"
 
     def _query_once(self, sql: str) -> tuple[list[Row], bool]:
         client = ControlClient.connect(self.data)
