@@ -78,6 +78,16 @@ async def freshness(region: Region) -> float | None:
     return stale_ms
 
 
+def check_whole(region: Region) -> None:
+    """For whoever concludes from what is not there. Raises Refusal 503 while the database lacks
+    what it had."""
+    if region.ingest.restoring:
+        raise Refusal(
+            503, "analytics_closed", "The analytics store is being made anew. Try again.",
+            headers={"Retry-After": "1"},
+        )  # fmt: skip
+
+
 async def run_query(
     region: Region,
     sql: str,

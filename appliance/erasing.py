@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.actors.eraser import Take, Work
 from appliance.actors.roller import FAILURES, DeletionRefused
-from appliance.control_commands import freshness, run_query
+from appliance.control_commands import check_whole, run_query
 from appliance.core.erasure import span_of
+from appliance.errors import Refusal
 from storage.dataset_copies import subject_key, subject_mark
 from storage.erasures import Erasure
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FIND_WAIT_S = 60.0
 BEGIN_US = -(2**62)  # before all times that records have
 
 CONDITIONS = {
@@ -53,8 +55,10 @@ class StoresOf:
         return await self._ring.ask(lambda state: state.write(work))
 
     async def find(self, row: Erasure, take: Take) -> None:
-        """As the database has it, once it has all that ended before."""
-        await freshness(self._region)
+        """As the database has it, once it has all that ended before. Raises Refusal 503 when that
+        takes too long: what is not found would not be deleted."""
+        if await self._region.ingest.caught_up(FIND_WAIT_S) is not None:
+            raise Refusal(503, "analytics_behind", "the database does not have all requests yet")
 
         async def page(_: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
             if rows:
@@ -73,7 +77,8 @@ class StoresOf:
         await run_query(self._region, sql, (row.organization_id, *subject), page)
 
     async def kept(self, organization_id: str, exchange_ids: Sequence[bytes]) -> set[bytes]:
-        """As the database has it."""
+        """As the database has it. Raises Refusal 503 while it lacks what it had."""
+        check_whole(self._region)
         found: set[bytes] = set()
 
         async def page(_: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:

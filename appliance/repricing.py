@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import trio
 
-from appliance.control_commands import RegionWork, freshness, run_query
+from appliance.control_commands import RegionWork, check_whole, freshness, run_query
 from appliance.core.derive import PriceOf
 from appliance.core.repriced import SELECTED, Recorded, Repricing, within
 from appliance.door.control import ControlReply
@@ -86,6 +86,7 @@ async def reprice_region(
     if not dry:
         _refuse_degraded(region)
     await freshness(region)
+    check_whole(region)
     source = _source(given)
     total = 0
 

@@ -17,7 +17,7 @@ from appliance import __version__
 from appliance.actors.metrics import Sample
 from appliance.actors.supervisor import Report
 from appliance.api.services import Health, Reason, Row, Rows, Services
-from appliance.control_commands import run_query
+from appliance.control_commands import check_whole, run_query
 from appliance.core.access import (
     AccessRules,
     Identity,
@@ -219,6 +219,10 @@ class RecordsOf:
             self._log.failure(refusal.code, QUOTED.sub("'…'", refusal.message))
             raise Refusal(503, refusal.code, STORE_FAILED) from None
         return Rows(columns, rows)
+
+    def check_whole(self, region: str) -> None:
+        """See appliance.control_commands.check_whole."""
+        check_whole(self._regions[region])
 
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
         """The newest exchange of this id that is not in the database yet."""

@@ -19,7 +19,7 @@ class Standing:
     def __init__(self, *, writes: bool = True, stale_ms: float | None = None) -> None:
         self.journal = self.ingest = self
         self.degraded: str | None = None
-        self.analytics = self  # open
+        self.analytics, self.restoring = self, False  # open, and whole
         self.appended = 0
         self._writes, self._stale_ms = writes, stale_ms
 

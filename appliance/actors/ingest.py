@@ -88,6 +88,7 @@ class Ingest:
         self._out_of_memory = 0  # times, at the position where it is
         self._woken_at: float | None = None  # since when there is something left to do
         self._recorded_at = -math.inf  # of the newest exchange that is in
+        self._had = journal.written  # how much was known before, here or by another process
         self._first_segment = journal.written.segment  # older frames are not the journal's count
         self._gathered_frames = 0
         self._taken_frames = 0
@@ -167,6 +168,12 @@ class Ingest:
     def stale_by_ms(self) -> float:
         """The same for an answer that lacks something: at least one, whatever the clock says."""
         return max(1.0, self.lag_s * 1000)
+
+    @property
+    def restoring(self) -> bool:
+        """Whether the database lacks what it had, as after a deletion or a start: that something is
+        not in it says nothing then."""
+        return self.analytics is None or self.position < self._had
 
     @property
     def lag_frames(self) -> int:
@@ -407,6 +414,7 @@ class Ingest:
             self._taken_frames = self._journal.stats.frames
         self._gathered_frames = 0
         self.position = position
+        self._had = max(self._had, position)
         self._progress.set()
         self._progress = trio.Event()
 

@@ -89,7 +89,9 @@ async def export(request: Request) -> Response:
     in_windows = by_windows(span)  # a filter that cannot be read is refused before anybody waits
     streams: Streams = request.app.state.export_streams
     streams.check()
-    await records_of(request).caught_up(identity.region)
+    records = records_of(request)
+    await records.caught_up(identity.region)
+    records.check_whole(identity.region)
     work = Export(request, span, bodies=bodies, by_windows=in_windows)
     name = f"requests-{span.until:%Y%m%dT%H%M%S}.{form}"
     headers = {**NO_STORE, "Content-Disposition": f'attachment; filename="{name}"'}

@@ -51,7 +51,7 @@ def not_found(request_id: str) -> Refusal:
 async def find_request(
     records: Records, identity: Identity, request_id: str, *, include_body: bool
 ) -> Found:
-    """As soon as its response has ended. Raises Refusal 404."""
+    """As soon as its response has ended. Raises Refusal 404, and 503 while that is not known."""
     found = await _recent(records, identity, request_id)
     if found is None:
         found = await _recorded(records, identity, request_id, include_body)
@@ -60,6 +60,7 @@ async def find_request(
         await records.caught_up(identity.region)
         found = await _recorded(records, identity, request_id, include_body)
     if found is None:
+        records.check_whole(identity.region)
         raise not_found(request_id)
     return found
 

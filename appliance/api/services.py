@@ -119,6 +119,10 @@ class Records(Protocol):
         """All rows of one reading statement. Cancelling the caller interrupts it. `created`: it is
         about exchanges of this span alone, in µs, which saves a look into files without any."""
 
+    def check_whole(self, region: str) -> None:
+        """For whoever concludes from what is not there. Raises Refusal 503 while the database lacks
+        what it had, as for a while after a start or a deletion."""
+
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
         """The newest exchange of this id that was written and is not in the database yet. It is
         forgotten only after the transaction that brings its row."""

@@ -275,6 +275,29 @@ async def test_readers_are_told_how_stale_an_answer_is(tmp_path: Path) -> None:
         assert await house.ask() == [(1, 1)]
 
 
+async def test_a_database_that_lacks_what_it_had_says_so(tmp_path: Path) -> None:
+    """After a start, and while it is made anew: not while it lacks only what is new."""
+    async with running(tmp_path) as house:
+        append(house.journal, *range(9))
+        await house.settled()
+    failing = Failing(tmp_path / "analytics.duckdb")
+    async with running(tmp_path, open_analytics=failing) as house:
+        assert house.ingest.restoring  # nothing is open yet
+        assert await house.ingest.caught_up(15) is None
+        assert not house.ingest.restoring
+        failing.errors = [OSError("disk")] * 1_000_000
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(house.ingest.renew)
+            with trio.fail_after(20):
+                while house.ingest.stats.error is None:
+                    await trio.lowlevel.checkpoint()
+            assert house.ingest.restoring
+            failing.errors.clear()
+        assert not house.ingest.restoring
+        append(house.journal, 9)
+        assert not house.ingest.restoring
+
+
 async def test_a_database_that_a_reader_found_invalid_is_opened_again(tmp_path: Path) -> None:
     async with running(tmp_path) as house:
         append(house.journal, 1)

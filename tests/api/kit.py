@@ -124,6 +124,7 @@ class FakeRecords:
 
     analytics: Analytics
     stale_by_ms: float | None = None
+    restoring: bool = False
     recent: dict[tuple[bytes, str], Position] = field(default_factory=dict)
     frames: dict[Position, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -141,6 +142,10 @@ class FakeRecords:
             while page := query.fetch():
                 rows += page
             return Rows(query.columns, rows)
+
+    def check_whole(self, region: str) -> None:
+        if self.restoring:
+            raise Refusal(503, "analytics_closed", "being made anew", headers={"Retry-After": "1"})
 
     def find_recent(self, region: str, org: bytes, request_id: str) -> Position | None:
         return self.recent.get((org, request_id))

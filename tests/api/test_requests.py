@@ -270,6 +270,17 @@ async def test_absent_is_404_in_the_envelope(house: House) -> None:
     assert request_id(9) in reply.json["error"]
 
 
+async def test_absent_is_not_said_of_a_database_that_is_being_made_anew(house: House) -> None:
+    house.add(request_row(1))
+    house.records.restoring = True
+    assert (await house.get(f"/v1/request/{request_id(1)}")).status == 200
+    for path in (f"/v1/request/{request_id(9)}", "/v1/export"):
+        reply = await house.get(path)
+        assert (reply.status, reply.headers[b"retry-after"]) == (503, b"1")
+    feedback = f"/v1/request/{request_id(9)}/feedback"
+    assert (await house.post(feedback, {"rating": True})).status == 503
+
+
 async def test_what_no_place_is_known_of_is_waited_for(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
