@@ -115,9 +115,8 @@ async def running(
         arguments.pop("deriver", deriver()),
         open_analytics=open_analytics or (lambda: opened(path)),
         rebuild=lambda: set_aside(path, quarantine),
-        remove=partial(remove, path),
         options=options,
-        **arguments,
+        **{"remove": partial(remove, path), **arguments},
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(journal.run)

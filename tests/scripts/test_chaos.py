@@ -89,11 +89,13 @@ def test_what_may_be_lost_is_what_said_so(played: tuple[Shop, Seen]) -> None:
     shop, seen = played
     nobody, weather = "01a20557-0000-7000-8000-000000000000", Weather(lost={3})
     call = replace(
-        seen.calls[one_of(seen, "proxy")], id=nobody, windows=frozenset({3}), streamed=False,
+        seen.calls[one_of(seen, "proxy")], id=nobody, windows=frozenset({3}), apart=False,
         degraded=True,
     )  # fmt: skip
     assert lines(shop, replace(seen, calls={nobody: call}), weather) == []
-    assert lines(shop, replace(seen, calls={nobody: replace(call, degraded=False)}), weather)
+    silent = replace(call, degraded=False)
+    assert lines(shop, replace(seen, calls={nobody: silent}), weather)
+    assert lines(shop, replace(seen, calls={nobody: replace(silent, apart=True)}), weather) == []
     assert lines(
         shop, replace(seen, calls={nobody: replace(call, windows=frozenset({2}))}), weather
     )
