@@ -58,9 +58,9 @@ async def find_request(
     if found is None:
         # A frame that a slow disk was handed, or a strict one, has no place that could be known.
         await records.caught_up(identity.region)
+        records.check_whole(identity.region)  # before it is asked: it may become whole meanwhile
         found = await _recorded(records, identity, request_id, include_body)
     if found is None:
-        records.check_whole(identity.region)
         raise not_found(request_id)
     return found
 

@@ -135,9 +135,9 @@ async def signed_bodies(request: Request) -> Response:
     texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX)
     if not texts:
         await records.caught_up(region)
+        records.check_whole(region)
         texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX)
     if not texts:
-        records.check_whole(region)
         raise not_found(exchange_id)
     bodies = bodies_of(*texts[exchange_id][:4])
     return bare({"request": bodies[0], "response": bodies[1]})
