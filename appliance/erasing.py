@@ -96,6 +96,10 @@ class StoresOf:
         """By the roller."""
         return await self._region.roller.forget(selector)
 
+    async def finish(self) -> None:
+        """By the roller."""
+        await self._region.roller.finish_deletions()
+
     def marks(self, row: Erasure) -> Sequence[bytes]:
         """Of copies in datasets, by the vault of the region."""
         if row.kind not in ("user", "session"):

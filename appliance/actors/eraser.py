@@ -57,7 +57,10 @@ class Stores(Protocol):
         """Which of these are still on record."""
 
     async def forget(self, selector: Mapping[str, Any]) -> int:
-        """Of journal, lake, database and cache; how many exchanges."""
+        """Of journal, lake, database and cache; how many exchanges. `finish` is a part of it."""
+
+    async def finish(self) -> None:
+        """What earlier attempts left half done."""
 
     def marks(self, row: Erasure) -> Sequence[bytes]:
         """What copies of a user's or a session's requests are marked with. Does not block."""
@@ -143,8 +146,12 @@ class Eraser:
             await stores.reload()
         named = [await self._erase_named(row) for row in rows]
         exchanges = [exchange_id for _, found in named for exchange_id in found]
-        nothing = first.kind == "request" and not exchanges
-        forgotten = 0 if nothing else await stores.forget(_selector(first, org, exchanges))
+        forgotten = 0
+        if first.kind == "request" and not exchanges:
+            # An attempt that failed may have made them unfindable, and left their text in a file.
+            await stores.finish()
+        else:
+            forgotten = await stores.forget(_selector(first, org, exchanges))
 
         def finish(connection: sqlite3.Connection) -> None:
             for row, (gone, ids) in zip(rows, named, strict=True):

@@ -144,6 +144,7 @@ class Roller:
         finished by `run`.
         """
         async with self._one_change, self._helper.process() as process:
+            await self._finish(process)
             found: dict[bytes, bytes] = {}
 
             def hear(message: Message) -> None:
@@ -158,6 +159,12 @@ class Roller:
                 await self._delete(process, frozenset(found))
                 self.deletions_are_finished = True
             return len(found)
+
+    async def finish_deletions(self) -> None:
+        """Those that were begun: nothing of them is left in any file. Raises as `forget` does."""
+        if not self.deletions_are_finished:
+            async with self._one_change, self._helper.process() as process:
+                await self._finish(process)
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
@@ -184,8 +191,7 @@ class Roller:
     # -- one look at everything
 
     async def _look(self) -> None:
-        if not self.deletions_are_finished:
-            await self._finish_deletions()
+        await self.finish_deletions()
         if self._old_blobs:
             await self._sweep_blobs()
         await self._rotate_old()
@@ -205,14 +211,16 @@ class Roller:
             except OSError as error:
                 log.warning("what a failure left in the lake stays: %s", error)
 
-    async def _finish_deletions(self) -> None:
-        """Those that a crash cut short: the journal still says so, or the lake's mark."""
-        async with self._one_change, self._helper.process() as process:
-            if self._lake.deletion_key is not None:
-                if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
-                    await self._delete(process, hashes=[])
-                elif (await process.run(self._a_job("pending"), _ignore))["count"]:
-                    await self._delete(process)
+    async def _finish(self, process: HelperProcess) -> None:
+        """Deletions that a failure or a crash cut short: the lake's mark, or the journal, says so.
+        What they were to delete cannot be found any more, so nobody else would finish them."""
+        if self.deletions_are_finished:
+            return
+        if self._lake.deletion_key is not None:
+            if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
+                await self._delete(process, hashes=[])
+            elif (await process.run(self._a_job("pending"), _ignore))["count"]:
+                await self._delete(process)
         self.deletions_are_finished = True
 
     async def _sweep_blobs(self) -> None:

@@ -34,6 +34,7 @@ class Stores:
         self.state = state
         self.forgotten: list[dict[str, Any]] = []
         self.fails = 0
+        self.finished = 0
         self.closed: list[bytes] = []
         self.reloads = 0
         self.on_record: set[bytes] = set()
@@ -57,6 +58,13 @@ class Stores:
             raise OSError("disk full")
         self.forgotten.append(dict(selector))
         return 1
+
+    async def finish(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.finished += 1
+        if self.fails:
+            self.fails -= 1
+            raise OSError("disk full")
 
     async def kept(self, organization_id: str, exchange_ids: Any) -> set[bytes]:
         assert organization_id == ORG
@@ -219,6 +227,18 @@ async def test_a_request_that_is_not_there_is_done_at_once(
     async with running(stores):
         await until_done(stores)
     assert stores.forgotten == []
+
+
+async def test_what_cannot_be_found_is_done_when_nothing_is_left_half_done(
+    stores: Stores, autojump_clock: Any
+) -> None:
+    stores.fails = 2
+    ask(stores, "request", str(uuid.uuid4()))
+    async with running(stores) as eraser:
+        await trio.testing.wait_all_tasks_blocked()
+        assert (eraser.trouble, eraser.inbox) == ("a deletion waits: OSError", 1)
+        await until_done(stores)
+    assert (stores.finished, stores.forgotten) == (3, [])
 
 
 async def test_a_failure_is_tried_again(stores: Stores, autojump_clock: Any) -> None:

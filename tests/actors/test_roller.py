@@ -262,6 +262,36 @@ async def test_a_crash_before_the_database_is_made_anew_is_made_good(tmp_path: P
     assert house.rebuilt == 1
 
 
+@pytest.mark.parametrize("again", ["forget", "finish"])
+async def test_what_failed_half_way_is_finished_before_the_next_says_done(
+    tmp_path: Path, again: str
+):
+    """The second attempt finds nothing: the frames are erased, and their rows gone."""
+    write_segment(tmp_path, [exchange(1), exchange(2)])
+    gone = exchange_id(1, 1_772_323_201_000_000)
+    house = House(tmp_path)
+    selector = {"exchange_ids": [gone]}
+
+    async def fails() -> None:
+        raise OSError("disk full")
+
+    with pytest.MonkeyPatch.context() as weather:
+        weather.setattr(house.roller, "_rebuild_hot", fails)
+        with pytest.raises(OSError, match="disk full"):
+            await house.roller.forget(selector)
+        with pytest.raises(OSError, match="disk full"):
+            await (house.roller.forget(selector) if again == "forget"
+                   else house.roller.finish_deletions())  # fmt: skip
+    assert (gone in house.ids(), house.rebuilt) == (False, 0)
+    if again == "forget":
+        assert await house.roller.forget(selector) == 0
+    else:
+        await house.roller.finish_deletions()
+    assert (house.rebuilt, house.lake.deletion_is_unfinished) == (1, False)
+    await house.roller.finish_deletions()
+    assert house.rebuilt == 1
+
+
 async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):
     write_segment(tmp_path, [exchange(1), exchange(2)])
     gone = exchange_id(1, 1_772_323_201_000_000)
