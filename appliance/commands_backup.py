@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 VARIABLE: Final = "HELICONE_BACKUP_PASSPHRASE"
 PASSPHRASE_CHARACTERS_MIN: Final = 12
 PASSPHRASE_BYTES_MAX: Final = 4096
+NICE: Final = 10  # packing takes a processor, and a server goes on beside it
 
 
 def passphrase_of(file: Path | None, *, unencrypted: bool, twice: bool = False) -> bytes | None:
@@ -77,16 +78,25 @@ def run_backup(
     if file.is_dir():  # before the work, not after it
         raise OutputError(f"{file} is a directory: name a file in it")
     _be_private()
+    os.nice(NICE)
     told = {
         "region": region, "version": __version__,
         "made_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     }  # fmt: skip
     with _held(config, region) as entries, progress_bar() as bar, open_output(file) as stream:
         task = bar.add_task("backing up", total=sum(entry.bytes for entry in entries))
-        facts = backup.write(
-            entries, stream, passphrase=passphrase, told=told,
-            advanced=lambda count: bar.advance(task, count),
-        )  # fmt: skip
+        unwritten = 0
+
+        def advanced(count: int) -> None:
+            nonlocal unwritten
+            bar.advance(task, count)
+            unwritten += count
+            if unwritten >= backup.CALM_BYTES:  # a server's journal may lie on the same disk
+                unwritten = 0
+                stream.flush()
+                os.fdatasync(stream.fileno())
+
+        facts = backup.write(entries, stream, passphrase=passphrase, told=told, advanced=advanced)
         stream.flush()
         os.fsync(stream.fileno())
     Disk().sync_folder(file.absolute().parent)

@@ -4,6 +4,7 @@ Its pieces (backup_pieces.py) make a stream of zstd, and that a tar. The last me
 other one with its length and SHA-256. Everything blocks.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, NamedTuple
+from typing import IO, Any, BinaryIO, Final, NamedTuple, Self
 
 import msgspec
 import zstandard
@@ -29,6 +30,8 @@ from storage.segment import segment_numbers, segment_path
 
 CONTENTS: Final = "CONTENTS.json"
 CONTENTS_BYTES_MAX: Final = 256 << 20
+CALM_BYTES: Final = 8 << 20
+TAR_HEADER_BYTES_MAX: Final = 64 << 10  # of names longer than tar's own field, and sizes
 # Of the root itself; further ones can be made anew, or are of the running process.
 FILES: Final = ("FORMAT", "vault.key", "vault.epochs", "rate_limits", price_eras.NAME)
 STATE: Final = "state.sqlite"
@@ -115,7 +118,7 @@ def _segments(root: Path, target: Path, upto: Position | None) -> Iterator[Entry
         if upto is not None and number > upto.segment:
             continue
         source = segment_path(root, number)
-        shutil.copyfile(source, target / source.name)
+        _copy_calmly(source, target / source.name)
         entry = _entry(f"journal/{source.name}", target / source.name)
         if upto is not None and number == upto.segment:
             entry = entry._replace(bytes=min(entry.bytes, upto.offset))
@@ -140,7 +143,27 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # a file system without links: it takes the room twice for a while
-        shutil.copyfile(source, target)
+        _copy_calmly(source, target)
+
+
+def _copy_calmly(source: Path, target: Path) -> None:
+    """Never much of it unwritten: what the disk has to catch up with, a journal's fsync waits for.
+    Where the file system can share blocks it does."""
+    with source.open("rb") as old, target.open("xb") as new:
+        while _piece_copied(old, new):
+            os.fdatasync(new.fileno())
+
+
+def _piece_copied(old: BinaryIO, new: BinaryIO) -> bool:
+    try:
+        return os.copy_file_range(old.fileno(), new.fileno(), CALM_BYTES) > 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    piece = old.read(CALM_BYTES)
+    new.write(piece)
+    new.flush()
+    return bool(piece)
 
 
 def _entry(name: str, path: Path) -> Entry:
@@ -248,7 +271,7 @@ def read(
     try:
         with (
             zstandard.ZstdDecompressor().stream_reader(joined, closefd=False) as packed,
-            tarfile.open(fileobj=packed, mode="r|") as tar,
+            tarfile.open(fileobj=packed, mode="r|", tarinfo=_Plain) as tar,
         ):
             for member in tar:
                 source = tar.extractfile(member) if member.isreg() else None
@@ -264,6 +287,20 @@ def read(
         raise BackupRefused(f"this backup is damaged: {error}") from None
     _sync_folders(target)
     return _checked(found, contents)
+
+
+class _Plain(tarfile.TarInfo):
+    """A header of tar that asks for no more memory than one of a backup may."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """As of any other. Raises BackupRefused."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type != tarfile.REGTYPE and not (
+            found.type == tarfile.XHDTYPE and found.size <= TAR_HEADER_BYTES_MAX
+        ):
+            raise BackupRefused("this backup is damaged: it holds what no backup does")
+        return found
 
 
 def _take(

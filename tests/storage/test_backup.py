@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import random
 import sqlite3
 import tarfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -229,3 +232,58 @@ def test_a_file_that_shrinks_is_no_backup(root: Path, tmp_path: Path) -> None:
     entries[0].path.write_bytes(b"")
     with pytest.raises(BackupRefused, match="shorter"):
         backup.write(entries, io.BytesIO(), passphrase=None, told=TOLD)
+
+
+@pytest.mark.parametrize("shares", [True, False])
+def test_a_copy_is_whole_with_and_without_the_systems_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shares: bool
+) -> None:
+    def refuses(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "not here")
+
+    monkeypatch.setattr(backup, "CALM_BYTES", 1_000)
+    if not shares:
+        monkeypatch.setattr(os, "copy_file_range", refuses)
+    for size in (0, 999, 1_000, 4_321):
+        old, new = tmp_path / f"old{size}", tmp_path / f"new{size}"
+        old.write_bytes(random.Random(size).randbytes(size))
+        backup._copy_calmly(old, new)
+        assert new.read_bytes() == old.read_bytes()
+
+
+def test_a_disk_that_fails_while_it_is_copied_is_said(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "copy_file_range", fails)
+    with pytest.raises(OSError, match="Input/output error"):
+        backup.hold(root, tmp_path / "held", lambda: None)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
+def test_a_header_may_not_ask_for_all_memory(tmp_path: Path, kind: bytes) -> None:
+    """tarfile reads what precedes a member whole: 64 MB here, of 6 KB."""
+    head = tarfile.TarInfo("x")
+    head.type = kind
+    data = packed((head, bytes(64 << 20)))
+    assert len(data) < 10_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(BackupRefused, match="holds what no backup does"):
+            backup.read(io.BytesIO(data), tmp_path / "new", passphrase=None)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_name_and_a_large_size_are_no_hostile_header(tmp_path: Path) -> None:
+    name = "blobs/" + "a" * 120
+    data = b"x" * 5
+    whole = [{"name": name, "bytes": 5, "sha256": hashlib.sha256(data).hexdigest()}]
+    facts = {**TOLD, "format": 1, "files": 1, "bytes": 5, "contents": whole}
+    last = json.dumps(facts).encode()
+    made = packed((tarfile.TarInfo(name), data), (tarfile.TarInfo(backup.CONTENTS), last))
+    backup.read(io.BytesIO(made), tmp_path / "new", passphrase=None)
+    assert (tmp_path / "new" / name).read_bytes() == data
