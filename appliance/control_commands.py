@@ -69,6 +69,13 @@ def analytics_of(region: Region) -> Analytics:
     return analytics
 
 
+async def _opening_ended(region: Region) -> None:
+    """Right after the start, or after a deletion. Whatever fails is not waited for."""
+    ingest = region.ingest
+    while ingest.analytics is None and ingest.stats.error is None and not ingest.closing:
+        await ingest.wait_advanced()
+
+
 async def freshness(region: Region) -> float | None:
     """Waits until what ended before is in, and for a database that is just being opened, as right
     after the start. By how many milliseconds an answer may be stale, None for not at all."""
@@ -106,6 +113,8 @@ async def run_query(
         told = True
         await take(columns, rows)
 
+    with trio.move_on_after(REOPEN_WAIT_S):
+        await _opening_ended(region)
     analytics = analytics_of(region)
     try:
         await _drive(analytics.query(sql, parameters, created=created), telling)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import trio
 
+from appliance.actors.ingest_parts import IngestStats
 from appliance.control_commands import PAGE_ROWS, run_query
 from appliance.errors import Refusal
 from storage.analytics import Analytics
@@ -27,6 +28,13 @@ class OneDatabase:
     stale_by_ms: float | None = None
     analytics: Analytics | None = None
     waited: int = 0
+    closing: bool = False
+    stats: IngestStats = field(default_factory=IngestStats)
+
+    async def wait_advanced(self) -> None:
+        """It is opened meanwhile."""
+        await trio.lowlevel.checkpoint()
+        self.analytics = opened(self.path)
 
     async def caught_up(self, _timeout_s: float) -> float | None:
         self.waited += 1
@@ -56,6 +64,25 @@ def region(tmp_path: Path) -> Region:
 async def test_all_pages(region: Region) -> None:
     await region.ask(lambda: None)
     assert len(region.rows) == ROWS
+
+
+async def test_right_after_the_start(region: Region) -> None:
+    """The database is open a moment later than the door."""
+    region.ingest.analytics = None
+    await region.ask(lambda: None)
+    assert len(region.rows) == ROWS
+
+
+@pytest.mark.parametrize("why", ["broken", "closing"])
+async def test_one_that_does_not_open_is_not_waited_for(region: Region, why: str) -> None:
+    region.ingest.analytics = None
+    if why == "closing":
+        region.ingest.closing = True
+    else:
+        region.ingest.stats.error = "IOException: No space left on device"
+    with pytest.raises(Refusal) as caught:
+        await region.ask(lambda: None)
+    assert (caught.value.status, caught.value.code) == (503, "analytics_closed")
 
 
 async def test_closed_between_two_pages(region: Region) -> None:

@@ -158,6 +158,11 @@ class Ingest:
         self._waiting.cancel("closing")
 
     @property
+    def closing(self) -> bool:
+        """Whether `close` was called: a database that is not open will not be."""
+        return self._closing
+
+    @property
     def lag_s(self) -> float:
         """The age of the newest exchange that may be missing."""
         if self._woken_at is None:
