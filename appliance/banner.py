@@ -2,11 +2,13 @@
 to copy for the OpenAI SDK, the Anthropic SDK and curl.
 """
 
+import os
 import shlex
 
 from appliance import __version__
 from appliance.config import Config
 
+UNIT_VARIABLE = "INVOCATION_ID"  # systemd.exec(5)
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - compared only
 
 
@@ -66,8 +68,10 @@ def command_line(config: Config) -> str:
 
 
 def _data_dir(config: Config) -> str:
-    """Said only where another command would not find the directory by itself."""
+    """Said only where another command would not find the directory by itself. The environment of a
+    unit of systemd is not that of a shell."""
     source = config.sources.get("data_dir")
-    if source is None or source.startswith("HELICONE_APPLIANCE_"):
+    shared = source is not None and source.startswith("HELICONE_APPLIANCE_")
+    if source is None or (shared and UNIT_VARIABLE not in os.environ):
         return ""
     return f" --data-dir {shlex.quote(str(config.data_dir))}"

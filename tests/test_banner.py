@@ -28,6 +28,15 @@ def test_banner_with_keys_and_a_directory_of_its_own(tmp_path) -> None:
     assert "warning:" in banner(load_config(flags | {"access": "open"}, {}), "http://x")
 
 
+@pytest.mark.parametrize("unit", [True, False])
+def test_a_units_environment_is_not_that_of_a_shell(tmp_path, monkeypatch, unit) -> None:
+    monkeypatch.delenv("INVOCATION_ID", raising=False)
+    if unit:
+        monkeypatch.setenv("INVOCATION_ID", "4711")
+    config = load_config({}, {"HELICONE_APPLIANCE_DATA_DIR": str(tmp_path)})
+    assert (f"--data-dir {tmp_path}" in banner(config, "http://x")) is unit
+
+
 @pytest.mark.parametrize(
     ("flags", "url"),
     [
