@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench_rig import resident_mb
 from chaos_load import Weather, Worker
-from soak_slope import Slope, slope_of
+from soak_slope import Slope, slope_of, tenths
 
 from tests.e2e.shop_kit import Shop
 from tests.e2e.storage_kit import reasons
@@ -206,6 +206,9 @@ def tell(samples: Samples, warm_s: float) -> int:
             f"{name:32s} {slope.per_hour:+10.2f} {interval:>24s} {bound:8.1f} {unit:2s} "
             f"{'GROWS' if grows else 'ok':5s} (first {values[0]:.1f}, last {values[-1]:.1f})"
         )
+    print("means of the tenths of the run")
+    for name, values in samples.seen.items():
+        print(f"{name:32s} {' '.join(f'{mean:8.1f}' for mean in tenths(values))}")
     return grew
 
 

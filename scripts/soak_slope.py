@@ -1,4 +1,4 @@
-"""A straight line through samples, and how sure its slope is."""
+"""A straight line through samples, how sure its slope is, and what it does not show."""
 
 from __future__ import annotations
 
@@ -57,3 +57,11 @@ def slope_of(pairs: Sequence[tuple[float, float]]) -> Slope | None:
 def student(freedom: float) -> float:
     """The next smaller entry of the table: wide rather than narrow."""
     return [t for at, t in STUDENT if at <= freedom][-1]
+
+
+def tenths(values: Sequence[float]) -> list[float]:
+    """Means of ten parts of equal length, or of as many as there are values: what fills and then
+    stays, or is freed from time to time, no straight line shows."""
+    count = min(10, len(values))
+    ends = [len(values) * part // count for part in range(count + 1)] if count else [0]
+    return [sum(values[start:end]) / (end - start) for start, end in pairwise(ends)]

@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
-from soak_slope import Slope, slope_of
+from soak_slope import Slope, slope_of, tenths
 
 
 def samples(per_hour: float, noise: float, *, count: int = 120) -> Slope:
@@ -50,3 +50,10 @@ def test_what_wanders_is_less_sure_than_what_is_thrown() -> None:
 def test_too_little_says_nothing() -> None:
     assert slope_of([(0.0, 1.0), (1.0, 2.0)]) is None
     assert slope_of([(1.0, float(n)) for n in range(20)]) is None
+
+
+def test_tenths_hold_all_values_once() -> None:
+    assert tenths([]) == []
+    assert tenths([3.0, 5.0]) == [3.0, 5.0]
+    assert tenths([float(n) for n in range(100)]) == [4.5 + 10 * n for n in range(10)]
+    assert len(tenths([1.0] * 17)) == 10
