@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import trio
+
 from appliance.actors.eraser import Take, Work
 from appliance.actors.roller import FAILURES, DeletionRefused
 from appliance.control_commands import check_whole, run_query
@@ -57,7 +59,9 @@ class StoresOf:
     async def find(self, row: Erasure, take: Take) -> None:
         """As the database has it, once it has all that ended before. Raises Refusal 503 when that
         takes too long: what is not found would not be deleted."""
-        if await self._region.ingest.caught_up(FIND_WAIT_S) is not None:
+        with trio.move_on_after(FIND_WAIT_S) as waiting:
+            await self._region.journal.wait_written()  # what is in memory alone is no row yet
+        if waiting.cancelled_caught or await self._region.ingest.caught_up(FIND_WAIT_S) is not None:
             raise Refusal(503, "analytics_behind", "the database does not have all requests yet")
 
         async def page(_: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:

@@ -12,6 +12,7 @@ import trio
 
 from appliance.actors.roller import FAILURES
 from appliance.errors import Refusal
+from storage.analytics import AnalyticsFailed
 from storage.query import QueryFailed
 from storage.verify_rows import Report
 
@@ -60,7 +61,10 @@ async def rebuild(region: Region) -> dict[str, Any]:
     """
     counts = region.deriver.counts
     frames, errors = counts.frames, counts.derive_errors
-    await region.ingest.renew()
+    try:
+        await region.ingest.renew()
+    except AnalyticsFailed as error:
+        raise Refusal(503, "rebuild_failed", str(error)) from None
     done = {"frames": counts.frames - frames, "derive_errors": counts.derive_errors - errors}
     return {"ok": True, **done}
 

@@ -144,7 +144,7 @@ def _delete(lake: Lake, hashes: set[bytes], end: Applied, step: Step) -> Deleted
     lake.begin_deletion()
     step("deletion begun")
     _erase_in_journal(lake, hashes, result, step)
-    _empty_quarantine(lake)
+    lake.empty_quarantine()
     step("quarantine emptied")
     unlink_all(temporary_files(lake.root))
     edition = Edition(lake, step)
@@ -195,14 +195,6 @@ def _erase_in_lake(lake: Lake, edition: Edition, hashes: set[bytes], result: Del
             dropped = edition.rewrite(file, keep)
             result.files += bool(dropped)
             result.rows += dropped
-
-
-def _empty_quarantine(lake: Lake) -> None:
-    """What lies there (torn tails, damaged segments and databases) cannot be searched for one
-    exchange, so all of it goes: being forgotten outranks being examined."""
-    folder = lake.root / "quarantine"
-    if folder.exists():
-        unlink_all(path for path in folder.rglob("*") if path.is_file())
 
 
 def _touched(lake: Lake, on_damage: OnDamage) -> Iterator[tuple[Frame, bytes, list[str]]]:

@@ -166,6 +166,13 @@ class Lake:
             os.fsync(stream.fileno())
         manifests.sync_folder(self.directory)
 
+    def empty_quarantine(self) -> None:
+        """What lies there (torn tails, damaged segments and databases) cannot be searched for one
+        exchange, so all of it goes: being forgotten outranks being examined."""
+        folder = self.root / "quarantine"
+        if folder.exists():
+            manifests.unlink_all(path for path in folder.rglob("*") if path.is_file())
+
     def end_deletion(self) -> None:
         """Nothing of what was deleted is in any file now."""
         manifests.unlink_all([self._unfinished])

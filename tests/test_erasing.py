@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import trio
 
 from appliance.erasing import StoresOf
 from appliance.errors import Refusal
@@ -28,9 +29,21 @@ class FakeIngest:
         return self.stale_by_ms
 
 
+class FakeJournal:
+    """One whose records leave memory at once, or never."""
+
+    stuck = False
+
+    async def wait_written(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.stuck:
+            await trio.sleep_forever()
+
+
 @dataclass
 class Region:
     ingest: FakeIngest
+    journal: FakeJournal = field(default_factory=FakeJournal)
     found: list[Any] = field(default_factory=list)
 
     async def find(self, request_id: str) -> None:
@@ -64,4 +77,12 @@ async def test_not_while_requests_may_be_missing(region: Region) -> None:
         await region.find(str(uuid.UUID(bytes=exchange_id(7))))
     with pytest.raises(Refusal, match="made anew"):
         await region.stores.kept(ORG_ID, [exchange_id(7)])
+    assert region.found == []
+
+
+async def test_not_while_a_record_is_in_memory_alone(region: Region, autojump_clock: Any) -> None:
+    """It would come to the disk after its deletion."""
+    region.journal.stuck = True
+    with pytest.raises(Refusal, match="does not have all requests yet"):
+        await region.find(str(uuid.UUID(bytes=exchange_id(1))))
     assert region.found == []

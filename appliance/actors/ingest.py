@@ -138,14 +138,18 @@ class Ingest:
 
     async def renew(self) -> None:
         """Make the database anew from lake and journal; returns when it holds all that it held.
-        Readers find none meanwhile. After a deletion: DuckDB leaves old bytes in its file."""
+        Readers find none meanwhile. After a deletion: DuckDB leaves old bytes in its file. Raises
+        AnalyticsFailed where this ends before the old one is gone."""
         goal = self._journal.written
         if self._renewal is None:
             self._renewal = trio.Event()
         renewal = self._renewal
         self._hasten()
         self._waiting.cancel("the database is to be made anew")
-        await renewal.wait()
+        if not self._closing:
+            await renewal.wait()
+        if self._renewal is renewal:
+            raise AnalyticsFailed("the server ends before the database is made anew", damaged=False)
         while not self._closing and (self.analytics is None or self.position < goal):
             self._hasten()
             await self._progress.wait()

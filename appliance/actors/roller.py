@@ -287,7 +287,9 @@ class Roller:
         await self._hide(deleted)
         await self._show()
         if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
-            await self._end_deletion()
+            if self._forget_cached is not None:
+                await self._forget_cached(None)
+            await self._end_deletion(some=bool(deleted))
         if result:
             self.stats.rolls += 1
             self.stats.rolled_frames += result["frames"]
@@ -355,13 +357,15 @@ class Roller:
         if self._forget_cached is not None:
             await self._forget_cached(found)
         await self._show()
-        await self._end_deletion()
+        await self._end_deletion(some=bool(deleted or found))
 
-    async def _end_deletion(self) -> None:
+    async def _end_deletion(self, *, some: bool) -> None:
         """The database made anew is the last of it: until then the lake's mark stays, so that a
         crash does not leave the old bytes in its file."""
         if self._rebuild_hot is not None:
             await self._rebuild_hot()
+        if some:  # a damaged one may have been set aside meanwhile
+            await self._in_thread(self._lake.empty_quarantine)
         await self._tidy()  # whoever still read the old files was ended with the old database
         # What a roll that failed had written so far is in no manifest, and was not rewritten.
         await self._in_thread(self._lake.sweep_orphans)

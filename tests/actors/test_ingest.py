@@ -298,6 +298,28 @@ async def test_a_database_that_lacks_what_it_had_says_so(tmp_path: Path) -> None
         assert not house.ingest.restoring
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_an_end_that_leaves_the_old_database_is_no_renewal(tmp_path: Path, when: str) -> None:
+    """Whoever waits for it would take what was deleted for gone."""
+    async with running(tmp_path) as house:
+        append(house.journal, 1)
+        await house.settled()
+        if when == "before":
+            house.ingest.close()
+        async with trio.open_nursery() as nursery:
+
+            async def cut_short() -> None:
+                with pytest.raises(AnalyticsFailed, match="the server ends before"):
+                    await house.ingest.renew()
+
+            nursery.start_soon(cut_short)
+            if when == "meanwhile":
+                while house.ingest._renewal is None:
+                    await trio.lowlevel.checkpoint()
+                house.ingest.close()
+        assert (tmp_path / "analytics.duckdb").exists()
+
+
 async def test_a_database_that_a_reader_found_invalid_is_opened_again(tmp_path: Path) -> None:
     async with running(tmp_path) as house:
         append(house.journal, 1)

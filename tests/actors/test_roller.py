@@ -61,6 +61,7 @@ class House:
         self.degraded: str | None = None
         self.rotated = 0
         self.rebuilt = 0
+        self.forgotten: list[frozenset[bytes] | None] = []
         self.lake = open_lake(root, keys)
         self.analytics: Analytics | None = Analytics.open(
             None, memory_bytes_max=64 * 2**20, threads=1, lake=self.lake.view
@@ -89,6 +90,9 @@ class House:
 
     async def _rebuild(self) -> None:
         self.rebuilt += 1
+
+    async def forget_cached(self, found: frozenset[bytes] | None) -> None:
+        self.forgotten.append(found)
 
     # the journal, as the roller sees it
 
@@ -297,8 +301,12 @@ async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):
     gone = exchange_id(1, 1_772_323_201_000_000)
     write_segment(tmp_path, [(KIND_DELETION, 0, intent(DELETION_KEY, gone, 1))])
     house = House(tmp_path)
+    house.roller._forget_cached = house.forget_cached
+    (tmp_path / "quarantine").mkdir(exist_ok=True)
+    (tmp_path / "quarantine" / "analytics.duckdb.0").write_bytes(b"set aside meanwhile")
     assert await house.roller.roll_now() == 2
-    assert house.rebuilt == 1
+    assert (house.rebuilt, house.forgotten) == (1, [None])
+    assert list((tmp_path / "quarantine").iterdir()) == []
     assert not house.lake.deletion_is_unfinished
     assert gone not in all_bytes(tmp_path)
 

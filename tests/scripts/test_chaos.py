@@ -44,6 +44,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, See
             )
             weather.ended = True
             worker.join(30)
+            assert list(wait_deleted(shop)) == []
             yield shop, merged([worker.seen])
         finally:
             shop.appliance.kill()
@@ -55,7 +56,6 @@ def lines(shop: Shop, seen: Seen, weather: Weather | None = None) -> list[str]:
 
 def test_the_books_hold(played: tuple[Shop, Seen]) -> None:
     shop, seen = played
-    assert list(wait_deleted(shop)) == []
     assert lines(shop, seen) == []
     assert list(wallet(shop, seen, Weather())) == []
 
