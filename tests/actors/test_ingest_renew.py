@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from storage.analytics import Analytics
+from storage.analytics import Analytics, AnalyticsFailed
 from storage.query import QueryCancelled
-from tests.actors.ingest_kit import append, running
+from tests.actors.ingest_kit import House, append, running
 from tests.storage.analytics_rows import opened
 
 NAME = "a.duckdb"
@@ -91,8 +91,12 @@ async def test_a_renewal_ends_with_the_server(tmp_path: Path) -> None:
         tries += 1
         raise OSError("busy")
 
+    async def renewed(house: House) -> None:
+        with pytest.raises(AnalyticsFailed, match="the server ends before"):
+            await house.ingest.renew()
+
     async with trio.open_nursery() as nursery, running(tmp_path, remove=remove) as house:
         await house.settled()
-        nursery.start_soon(house.ingest.renew)
+        nursery.start_soon(renewed, house)
         await trio.testing.wait_all_tasks_blocked(0.01)
     assert tries, "the renewal was under way"
