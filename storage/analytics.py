@@ -26,6 +26,8 @@ from storage.memory_limit import MemoryLimit
 from storage.query import (
     Moment,
     Query,
+    QueryCancelled,
+    QueryFailed,
     Reading,
     begin_reading,
     copying_statement,
@@ -56,6 +58,7 @@ class Analytics:
         self.position = Position(0, 0)
         self.broken = False
         self.damaged = False
+        self._closing = False
         self._place = place
         self._writing = threading.Lock()
         self._memory = MemoryLimit(place.memory_bytes_max, fixed=place.in_memory)
@@ -153,14 +156,23 @@ class Analytics:
         `into`: its rows go into this Parquet file, their number is the answer. `created`, in µs:
         it says itself that it is about exchanges of this span alone, and files without any are left
         out. Raises QueryFailed."""
-        with translated():
-            cursor = self._connection.cursor()
+        with self._beginning():
+            return self._begun(sql, parameters, limit, into, created)
+
+    def _begun(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        limit: int | None,
+        into: Path | None,
+        created: Span | None,
+    ) -> Query:
+        cursor = self._connection.cursor()
         try:
             statement = self._statements.reading(cursor, sql)
             if into is not None:
                 statement = copying_statement(cursor, sql, into)
-            with translated():
-                self._memory.make_room(cursor)
+            self._memory.make_room(cursor)
         except BaseException:
             cursor.close()
             raise
@@ -168,7 +180,7 @@ class Analytics:
         query = Query(
             cursor, statement, parameters, limit=limit, on_close=self._forget, narrow=narrow
         )
-        self._queries[query] = self._generation  # before it begins: it sees this one or a later
+        self._list(query)  # before it begins: it sees this generation or a later one
         try:
             begin_reading(cursor)
         except BaseException:
@@ -193,7 +205,7 @@ class Analytics:
     def moment(self) -> Moment:
         """All of it as it is now; what is written meanwhile is not seen. To be closed soon. Raises
         QueryFailed."""
-        with self._writing, translated():
+        with self._writing, self._beginning():
             cursor = self._connection.cursor()
             try:
                 self._memory.make_room(cursor)
@@ -203,7 +215,7 @@ class Analytics:
                 cursor.close()
                 raise
             moment = Moment(cursor, self._views, self.position, self.edition, self._forget)
-            self._queries[moment] = self._generation
+            self._list(moment)
         return moment
 
     def hold_lake(self, holder: object, generation: int) -> None:
@@ -272,7 +284,27 @@ class Analytics:
 
     def close(self) -> None:
         """Ends readers, and waits for whoever writes or rests."""
+        self._closing = True
         close_connection(self._connection, self._writing, self._end_readers)
+
+    def _list(self, reading: Reading) -> None:
+        """What is listed is ended by `close`; what comes after it looked at the list ends itself.
+        Raises QueryCancelled."""
+        self._queries[reading] = self._generation
+        if self._closing:
+            reading.close()
+            raise QueryCancelled
+
+    @contextlib.contextmanager
+    def _beginning(self) -> Iterator[None]:
+        """What fails because the database closes meanwhile is nobody's fault: QueryCancelled."""
+        try:
+            with translated():
+                yield
+        except QueryFailed as error:
+            if self._closing:
+                raise QueryCancelled from error
+            raise
 
     def _end_readers(self) -> None:
         for query in list(self._queries):

@@ -15,6 +15,7 @@ from storage import closing
 from storage.analytics import Analytics, AnalyticsFailed, set_aside
 from storage.batch import Batch
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
+from storage.query import QueryCancelled
 from tests.storage.analytics_rows import (
     T0_US,
     ask,
@@ -438,6 +439,29 @@ def test_a_database_that_is_at_work_is_closed_all_the_same(
     again = opened(path)
     assert again.position == Position(1, 100)
     again.close()
+
+
+@pytest.mark.parametrize("kind", ["query", "moment"])
+def test_a_reader_that_begins_during_the_closing_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """It has its cursor, and is in no list yet when readers are ended."""
+    monkeypatch.setattr(closing, "WRITER_WAIT_S", 0.05)  # of a moment, which is made under its lock
+    path = tmp_path / "a.duckdb"
+    first = opened(path)
+    plain = first._memory.make_room
+
+    def close_meanwhile(cursor: duckdb.DuckDBPyConnection) -> None:
+        plain(cursor)
+        closer = threading.Thread(target=first.close)
+        closer.start()
+        closer.join()
+
+    monkeypatch.setattr(first._memory, "make_room", close_meanwhile)
+    with pytest.raises(QueryCancelled):
+        first.query("SELECT 1") if kind == "query" else first.moment()
+    assert not first.is_read
+    opened(path).close()  # refused while a cursor holds the file
 
 
 def test_a_file_that_is_still_open_here_is_not_called_damaged(tmp_path: Path) -> None:
