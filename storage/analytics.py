@@ -49,6 +49,10 @@ from storage.writing_room import ROOM_BYTES_USUAL, ROW_GROUP_ROWS, needs_room, r
 
 __all__ = ["Analytics", "AnalyticsFailed", "set_aside"]
 
+# DuckDB describes each column of each row group in memory, which no limit counts: about 110 bytes a
+# row, until the lake has them. So they go there at 14 MB.
+HOT_ROWS_MAX = 2**17
+
 
 class Analytics:
     """One region's DuckDB. `broken` means every further call will fail until it is re-opened;
@@ -68,6 +72,7 @@ class Analytics:
         self.room_from_bytes = ROOM_BYTES_USUAL
         self._owes_checkpoint = False
         self._text_bytes = 0  # of bodies in memory
+        self._row_count = 0  # hot rows, edits among them
         # Counts up whenever hot rows go or are replaced: a copy of them is then to be made anew.
         self.edition = 0
         self._statements = Statements()
@@ -111,6 +116,7 @@ class Analytics:
         try:
             self._take_in(batch, upto, room=room)
             self._text_bytes += batch.text_bytes
+            self._row_count += len(batch)
         except AnalyticsFailed as failure:
             # How much text fits depends on how well it is compressed. Not tried again here: after
             # a commit that failed so DuckDB has been seen to find its own blocks corrupt.
@@ -255,9 +261,11 @@ class Analytics:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether bodies take so much of the memory that it is time for the lake to have them.
-        Never of a file."""
-        return self._place.in_memory and self._text_bytes > self._place.memory_bytes_max // 4
+        """Whether hot rows take so much memory that it is time for the lake to have them: by their
+        number, which costs memory even where they lie in a file, or by their bodies, where not."""
+        in_memory = self._text_bytes if self._place.in_memory else 0
+        much = in_memory > self._place.memory_bytes_max // 4
+        return much or self._row_count >= HOT_ROWS_MAX
 
     @property
     def free_bytes(self) -> int:
@@ -343,6 +351,7 @@ class Analytics:
             self._use_lake(views.lake)
         behind = self.position < Position(upto_segment + 1, 0)
         self._rows.drop(upto_segment)
+        self._row_count = self._rows.count()
         if behind and upto_segment:
             # frames that were never ingested here lie in the lake
             self.position = Position(upto_segment + 1, 0)

@@ -100,6 +100,10 @@ class HotRows:
             self._run(f"DELETE FROM {hot(table)} WHERE segment <= {upto_segment:d}")
         self._run(f"DELETE FROM {STORE}.superseded WHERE segment <= {upto_segment:d}")
 
+    def count(self) -> int:
+        """Of exchanges."""
+        return int(self._run(f"SELECT count(*) FROM {hot('requests')}").fetchall()[0][0])
+
     def text_bytes(self) -> int:
         """Of all bodies that are there."""
         size = "coalesce(strlen(request), 0) + coalesce(strlen(response), 0)"

@@ -232,12 +232,15 @@ class Roller:
             log.info("blobs without a record removed", extra={"blobs": result["count"]})
 
     async def _rotate_old(self) -> None:
-        """A quiet journal would keep its segment open for ever: an hour is enough. And bodies that
-        compress well fill the memory of an encrypted region long before they fill a segment."""
+        """A quiet journal would keep its segment open for ever: an hour is enough. And small calls,
+        or bodies that compress well, fill the memory long before they fill a segment."""
         found = await self._in_thread(segments, self._lake.root)
         if not found or found[-1].closed:
             return
-        if self._is_crowded() or self._age_s(found[-1]) >= self._options.roll_age_s:
+        # Crowded it stays until a roll is through: one segment is closed for it, not one a look.
+        waits = any(one.number > self._lake.manifest.upto_segment for one in found[:-1])
+        crowded = self._is_crowded() and not waits
+        if crowded or self._age_s(found[-1]) >= self._options.roll_age_s:
             with trio.move_on_after(self._options.intent_s):
                 await self._journal.rotate()
 

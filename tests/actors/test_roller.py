@@ -14,7 +14,7 @@ from appliance.actors.lake_jobs import rollable, within
 from appliance.actors.roller import DeletionRefused, Roller
 from appliance.actors.roller_options import RollerOptions
 from appliance.rolling import ARGUMENT
-from storage import deletion
+from storage import analytics, deletion
 from storage.analytics import Analytics
 from storage.batch import Batch
 from storage.blobs import Blobs
@@ -133,24 +133,44 @@ async def test_what_is_due_is_rolled_shown_and_removed(tmp_path: Path, keys: Seg
     assert stats.rolled_at_s == NOW_S
 
 
-async def test_bodies_that_fill_the_memory_go_long_before_they_fill_a_segment(tmp_path: Path):
-    """Of an encrypted region, whose hot rows lie there; what is little waits as ever."""
-    patient = replace(QUICK, roll_bytes_encrypted=2**30, roll_age_s=1e9)
-    write_segment(tmp_path, [exchange(1)], keys=KEYS)
-    house = House(tmp_path, keys=KEYS, options=patient)
-    await house.roller._look()
+@pytest.mark.parametrize("what", ["bodies", "rows"])
+async def test_what_fills_the_memory_goes_long_before_it_fills_a_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    """Bodies of an encrypted region, whose hot rows lie there; many rows of any."""
+    keys = KEYS if what == "bodies" else None
+    size = 9 * 2**20 if what == "bodies" else 1
+    if what == "rows":
+        monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
+    patient = replace(QUICK, roll_bytes=2**30, roll_bytes_encrypted=2**30, roll_age_s=1e9)
+    write_segment(tmp_path, [exchange(1)], keys=keys, closed=False)
+    house = House(tmp_path, keys=keys, options=patient)
+    assert house.analytics is not None
+    await house.roller._look()  # what is little waits as ever
     assert (segment_numbers(tmp_path), house.rotated) == ([1], 0)
-    large = [exchange(n, response="a" * 9 * 2**20) for n in (2, 3)]
-    write_segment(tmp_path, large, keys=KEYS)
-    write_segment(tmp_path, [exchange(4)], keys=KEYS, closed=False)
+
+    large = [exchange(n, response="a" * size) for n in (2, 3)]
+    write_segment(tmp_path, large, keys=keys, closed=False)
+    write_segment(tmp_path, [exchange(4)], keys=keys, closed=False)
     assert sum(one.bytes for one in segments(tmp_path)) < 2**20
     house.ingest()
-    async with trio.open_nursery() as nursery:
-        await house.until(nursery, lambda: segment_numbers(tmp_path) == [3])
-    assert house.rotated >= 1
-    assert house.analytics is not None
+    assert house.analytics.is_crowded
+    await house.roller._look()  # which were closed before are enough
+    assert (segment_numbers(tmp_path), house.rotated) == ([3], 0)
     assert not house.analytics.is_crowded
     assert len(house.ids()) == 4
+
+
+@pytest.mark.parametrize(("rows", "closes"), [(2, 0), (3, 1)])
+async def test_the_segment_that_is_written_is_closed_where_no_other_can_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, closes: int
+):
+    """Many rows of small calls, all in one segment: the roll comes once the journal closed it."""
+    monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
+    write_segment(tmp_path, [exchange(n) for n in range(rows)], closed=False)
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e9))
+    await house.roller._look()
+    assert (segment_numbers(tmp_path), house.rotated) == ([1], closes)
 
 
 @pytest.mark.parametrize("mode", ["dies", "fails", "hangs"])

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from storage import analytics as analytics_module
 from storage import closing
 from storage.analytics import Analytics, AnalyticsFailed, set_aside
 from storage.batch import Batch
@@ -121,6 +122,22 @@ def test_rows_and_position_survive_a_restart(tmp_path: Path) -> None:
     assert second.position == Position(1, 1000)
     assert ask(second, COUNTS) == [(10, 10)]
     second.close()
+
+
+def test_how_many_rows_are_hot_is_known_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes memory until the lake has it."""
+    monkeypatch.setattr(analytics_module, "HOT_ROWS_MAX", 3)
+    path = tmp_path / "a.duckdb"
+    for count, crowded in ((2, False), (1, True)):
+        analytics = opened(path)
+        analytics.ingest(batch_of([crowded * 2 + n for n in range(count)]), Position(1, 1))
+        assert analytics.is_crowded == crowded
+        analytics.close()
+    again = opened(path)
+    assert again.is_crowded
+    again.close()
 
 
 def test_a_failed_batch_leaves_nothing_behind(
