@@ -210,6 +210,16 @@ def rebuild(asked: Asked) -> None:
 
 
 @app.command()
+@asking
+def roll(asked: Asked) -> None:
+    """Have a running server move what is in the journal into the lake, due or not.
+
+    Example: helicone-appliance roll --data-dir /var/lib/helicone
+    """
+    asked.value("roll", {})
+
+
+@app.command()
 def status(data_dir: DataDir = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
     """Say how the server is, or what lies in the directory. Exit code 1 unless all is well.
 

@@ -73,7 +73,7 @@ def commands_about_a_directory() -> list[tuple[str, ...]]:
         return [found for name, one in inner.items() for found in walk(one, (*path, name))]
 
     ours = walk(typer.main.get_command(cli.app), ())
-    return [path for path in ours if len(path) == 2 or path[0] in ("verify", "rebuild")]
+    return [path for path in ours if len(path) == 2 or path[0] in ("verify", "rebuild", "roll")]
 
 
 @pytest.mark.parametrize("path", commands_about_a_directory(), ids=" ".join)

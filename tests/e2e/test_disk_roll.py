@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from appliance.control_client import ControlError
+from tests.e2e.starting import run
 from tests.e2e.storage_kit import (
     MIB,
     Traffic,
@@ -97,6 +99,20 @@ def test_the_same_before_and_after(served: Appliance) -> None:
     assert everything(served) == mixed
     served.start()
     assert everything(served) == mixed
+
+
+def test_the_command(served: Appliance, tmp_path: Path) -> None:
+    """What lay in the journal alone is in the lake; without a server it says what it needs."""
+    ours = ("roll", "--json", "--config", str(served.config), "--data-dir", str(served.data))
+    Traffic(served).send(2)
+    assert not lake_files(served)
+    done = run(tmp_path, *ours, environ=served.environ)
+    assert (done.returncode, json.loads(done.stdout)) == (0, ROLLED), done.stderr
+    assert len(lake_files(served)) == 2
+    assert served.stop() == 0
+    done = run(tmp_path, *ours, environ=served.environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "roll needs a running server" in done.stderr
 
 
 MOMENTS: dict[str, Callable[[Appliance, float], bool]] = {
