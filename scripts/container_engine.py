@@ -16,11 +16,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / ".container"
-BASE, SUITE = "localhost/base:debian", "bookworm"
+SUITE = "bookworm"
 ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 ROOTS_INSIDE = "/run/roots.crt"
 SOCKET_S = 20.0
 COMMAND_S = 600.0  # none but the build takes longer
+EMULATED = 10.0  # times as long, for another processor
+NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}
 # Where nobody may raise limits, podman must not ask for more than there is; and without systemd
 # groups are made in the file system.
 SETTINGS = """
@@ -42,9 +44,13 @@ REGISTRIES = {
 
 
 class Engine:
-    """Everything of it lies in PLACE."""
+    """Everything of it lies in PLACE. `arch`: of what is built, as Debian and Docker call it."""
 
-    def __init__(self) -> None:
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+        self._base = f"localhost/base:debian-{arch}"
+        # Of all limits of time.
+        self.slower = 1.0 if arch == native() else EMULATED
         PLACE.mkdir(exist_ok=True)
         settings = PLACE / "containers.conf"
         settings.write_text(SETTINGS)
@@ -58,18 +64,23 @@ class Engine:
 
     def podman(self, *arguments: str | Path) -> str:
         """What it printed. Raises SystemExit."""
-        return said([*self._podman, *map(str, arguments)], self._environ)
+        return said([*self._podman, *map(str, arguments)], self._environ, COMMAND_S * self.slower)
 
     def docker(self, *arguments: str | Path) -> str:
         """The same through the real `docker`, where there is one."""
-        return said([*self._docker, *map(str, arguments)], self._environ)
+        return said([*self._docker, *map(str, arguments)], self._environ, COMMAND_S * self.slower)
 
     def tried(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """For what is to fail."""
         command = [*self._docker, *map(str, arguments)]
         return subprocess.run(
-            command, env=self._environ, capture_output=True, text=True, timeout=COMMAND_S
-        )
+            command, env=self._environ, capture_output=True, text=True,
+            timeout=COMMAND_S * self.slower,
+        )  # fmt: skip
+
+    def wait(self, found: Any, what: str, wait_s: float) -> None:  # noqa: ANN401 - any callable
+        """Of what is in a container. Raises SystemExit."""
+        wait(found, what, wait_s * self.slower)
 
     def logs(self, name: str) -> str:
         """Both streams of a container, in which order they came."""
@@ -110,11 +121,12 @@ class Engine:
 
     def base(self) -> None:
         """A small Debian, once."""
-        if self.has(BASE):
+        if self.has(self._base):
             return
         tree = PLACE / "base"
         shutil.rmtree(tree, ignore_errors=True)
-        said(["debootstrap", "--variant=minbase", SUITE, str(tree)], os.environ)
+        command = ["debootstrap", "--variant=minbase", f"--arch={self.arch}", SUITE, str(tree)]
+        said(command, os.environ, COMMAND_S * self.slower)
         for name in ("var/cache/apt/archives", "var/lib/apt/lists"):
             shutil.rmtree(tree / name)
             (tree / name / "partial").mkdir(parents=True)
@@ -125,7 +137,7 @@ class Engine:
                 shutil.copy(path, tree / path.relative_to("/"))
         archive = PLACE / "base.tar"
         said(["tar", "-C", str(tree), "--numeric-owner", "-cf", str(archive), "."], os.environ)
-        self.podman("import", "--quiet", archive, BASE)
+        self.podman("import", "--quiet", "--arch", self.arch, archive, self._base)
         archive.unlink()
         shutil.rmtree(tree)
 
@@ -138,12 +150,13 @@ class Engine:
                 (PLACE / name).write_text(text)
                 options += ["-v", f"{PLACE / name}:{inside}:ro"]
         moment, revision = commit()
-        arguments = {"BASE": BASE, "SOURCE_DATE_EPOCH": moment, "REVISION": revision}
+        arguments = {"BASE": self._base, "SOURCE_DATE_EPOCH": moment, "REVISION": revision}
         for name, value in arguments.items():
             options += ["--build-arg", f"{name}={value}"]
         self._steps([
             "build", "--pull=never", "--network", "host", "--format", "docker",
-            "--timestamp", moment, *options, "-f", "build/Containerfile", "-t", tag, ".",
+            "--platform", f"linux/{self.arch}", "--timestamp", moment, *options,
+            "-f", "build/Containerfile", "-t", tag, ".",
         ])  # fmt: skip
 
     def _steps(self, arguments: Sequence[str]) -> None:
@@ -184,11 +197,21 @@ def commit() -> tuple[str, str]:
     return moment, revision
 
 
-def said(command: Sequence[str], environ: Any) -> str:  # noqa: ANN401 - os.environ or a dict
+def native() -> str:
+    """The processor of this machine."""
+    machine = os.uname().machine
+    return NATIVE.get(machine, machine)
+
+
+def said(
+    command: Sequence[str],
+    environ: Any,  # noqa: ANN401 - os.environ or a dict
+    limit_s: float = COMMAND_S,
+) -> str:
     """What it printed. Raises SystemExit with what it complained of."""
     done = subprocess.run(
         command, cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=COMMAND_S,
+        text=True, timeout=limit_s,
     )  # fmt: skip
     if done.returncode:
         told = (done.stdout + done.stderr).strip()[-4000:]

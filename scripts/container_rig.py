@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from bench_report import Report
-from container_engine import ROOT, Engine, wait
+from container_engine import ROOT, Engine
 
 CHAT = "/v1/gateway/oai/v1/chat/completions"
 PROVIDER_PORT = 9090
@@ -66,7 +66,7 @@ class Box:
                 "run", "-d", "--name", self.name, "--network", "host", "-v", f"{self.name}:/data",
                 *HARDENED, *options, *self._provided(provider_port), self._image,
             )  # fmt: skip
-            wait(self._answers, "a first 200", READY_S)
+            self._engine.wait(self._answers, "a first 200", READY_S)
             self.first_s = time.monotonic() - began_s
             now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
             self.first_of_process_s = now_s - began_at_s(self.pid)
@@ -87,7 +87,7 @@ class Box:
         def healthy() -> bool:
             return not self._engine.tried("exec", self.name, *PROGRAM, "healthcheck").returncode
 
-        wait(lambda: healthy() or not self.running, "ready", READY_S)
+        self._engine.wait(lambda: healthy() or not self.running, "ready", READY_S)
         if not self.running:
             raise SystemExit(f"it ended:\n{self.logs()}")
 
@@ -127,7 +127,7 @@ class Box:
 
     def call(self, path: str, body: object) -> Answer:
         """On a connection of its own. Raises OSError, HTTPException."""
-        made = HTTPConnection(*self._address, timeout=CALL_S)
+        made = HTTPConnection(*self._address, timeout=CALL_S * self._engine.slower)
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Helicone-Auth"] = f"Bearer {self.key}"
@@ -147,7 +147,7 @@ class Box:
 
     def stream(self, text: str, begun: list[str]) -> None:
         """One that ends when the server ends it; its id goes to `begun` at once."""
-        made = HTTPConnection(*self._address, timeout=CALL_S)
+        made = HTTPConnection(*self._address, timeout=CALL_S * self._engine.slower)
         headers = {"Content-Type": "application/json", "Helicone-Auth": f"Bearer {self.key}"}
         with suppress(OSError, HTTPException):
             made.request("POST", CHAT, json.dumps(asked(text) | {"stream": True}), headers)

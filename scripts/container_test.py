@@ -16,11 +16,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench_report import Report
-from container_engine import PLACE, Engine, said, wait
+from container_engine import PLACE, Engine, native, said
 from container_rig import Box, Load, free_port, resident_mb
 from older_state import make, mark_later
 
-TAG = "localhost/helicone-appliance"
+TAG = "localhost/helicone-appliance:{arch}"
 STARTS = 5
 USER = 10001
 MB = 1e6
@@ -39,9 +39,10 @@ def main() -> int:
     parser.add_argument("--image", help="one that is in the store already, its size is known")
     parser.add_argument("--twice", action="store_true", help="build a second time, and compare")
     parser.add_argument("--goals", action="store_true", help="a missed goal is a failure")
+    parser.add_argument("--arch", default=native(), help="of which processor: amd64, arm64")
     args = parser.parse_args()
     began_s = time.monotonic()
-    report, engine = Report(), Engine()
+    report, engine = Report(), Engine(args.arch)
     image = args.image or built(engine, report, twice=args.twice)
     laid_out(engine, image, report)
     if not args.image:
@@ -65,14 +66,15 @@ def built(engine: Engine, report: Report, *, twice: bool) -> str:
     engine.base()
     report.figure("base image of Debian's packages", time.monotonic() - began_s, "s")
     began_s = time.monotonic()
-    engine.build(TAG)
+    tag = TAG.format(arch=engine.arch)
+    engine.build(tag)
     report.figure("image built", time.monotonic() - began_s, "s")
     if twice:
-        engine.build(f"{TAG}:again", fresh=True)
-        first, second = (layers(engine, name) for name in (TAG, f"{TAG}:again"))
+        engine.build(f"{tag}-again", fresh=True)
+        first, second = (layers(engine, name) for name in (tag, f"{tag}-again"))
         must(first == second, f"two builds differ: {first} and {second}")
         report.note(f"built again from nothing: the same {len(first)} layers, byte for byte")
-    return TAG
+    return tag
 
 
 def layers(engine: Engine, image: str) -> list[str]:
@@ -85,6 +87,7 @@ def laid_out(engine: Engine, image: str, report: Report) -> None:
     report.heading("image")
     facts = engine.inspect("image", image)
     config = facts["Config"]
+    must(facts["Architecture"] == engine.arch, f"it is for {facts['Architecture']}")
     must(config["User"] == f"{USER}:{USER}", f"it runs as {config['User']}")
     must(list(config["Volumes"]) == ["/data"], "its volume is not /data")
     must(list(config["ExposedPorts"]) == ["8585/tcp"], "its port is not 8585")
@@ -159,7 +162,7 @@ class Checks:
         with box.provider():
             answer = box.chat("Hello")
             must(answer.status == 200, f"the call: {answer.status} {answer.body!r}")
-        wait(lambda: box.recorded() == box.acknowledged, "the call on record", 30)
+        self._engine.wait(lambda: box.recorded() == box.acknowledged, "the call on record", 30)
         must(box.key not in box.logs(), "the key is in the log")
         self._report.note("first-run link once, exec keys create, a call and its record")
 
@@ -208,7 +211,7 @@ class Checks:
 
     def _stop(self) -> None:
         """The time is Docker's own default, which podman's socket does not know."""
-        self._engine.docker("stop", "-t", f"{STOP_S_MAX:.0f}", self._box.name)
+        self._engine.docker("stop", "-t", f"{STOP_S_MAX * self._engine.slower:.0f}", self._box.name)
 
     def _killed(self) -> None:
         box = self._box
@@ -222,17 +225,22 @@ class Checks:
     def _all_there(self, load: Load, how: str = "docker stop") -> None:
         box = self._box
         must(load.count > 20, f"{load.count} calls are too few to tell")
-        wait(lambda: box.acknowledged <= box.recorded(), f"all calls on record after {how}", 30)
+        self._wait_recorded(f"all calls on record after {how}")
         box.execute("verify")
         self._report.note(f"{how}: all of {load.count} finished calls are on record, books agree")
 
+    def _wait_recorded(self, what: str) -> None:
+        """All that was acknowledged so far."""
+        box = self._box
+        self._engine.wait(lambda: box.acknowledged <= box.recorded(), what, 30)
+
     def _restarted(self) -> None:
         box = self._box
-        self._engine.docker("restart", "-t", f"{STOP_S_MAX:.0f}", box.name)
+        self._engine.docker("restart", "-t", f"{STOP_S_MAX * self._engine.slower:.0f}", box.name)
         box.ready()
         with box.provider():
             must(box.chat("Hello again").status == 200, "no call after a restart")
-        wait(lambda: box.acknowledged <= box.recorded(), "the call on record", 30)
+        self._wait_recorded("the call on record")
         self._report.note("docker restart: it goes on")
 
     def _upgraded(self) -> None:
@@ -250,7 +258,7 @@ class Checks:
         box.ready()
         with box.provider():
             must(box.chat("Hello").status == 200, "the key of before does not work")
-        wait(lambda: box.acknowledged <= box.recorded(), "calls of before and after", 30)
+        self._wait_recorded("calls of before and after")
         box.execute("verify")
         self._report.note(f"a volume of an earlier version: {count} migrations, nothing lost")
 
@@ -273,7 +281,7 @@ class Checks:
         name, volume = f"{self._box.name}-older", f"{self._box.name}:/data"
         try:
             self._engine.docker("run", "-d", "--name", name, "-v", volume, self._image)
-            wait(lambda: self._state(name)["Status"] == "exited", "its end", 30)
+            self._engine.wait(lambda: self._state(name)["Status"] == "exited", "its end", 30)
             code = self._state(name)["ExitCode"]
             lines = self._engine.logs(name).strip().splitlines()
         finally:
