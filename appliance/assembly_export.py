@@ -63,7 +63,7 @@ def posthog_of(regions: Mapping[str, Region], parts: Parts) -> PostHog:
             names = [column for column, _ in columns]
             found.extend(dict(zip(names, row, strict=True)) for row in page)
 
-        await run_query(region, ROWS_BY_ID, (list(ids),), take)
+        await run_query(region, ROWS_BY_ID, (list(ids),), take, whole=True)
         return found
 
     async def send(url: str, body: bytes) -> int:

@@ -224,7 +224,8 @@ def query_of(records: RecordsOf, region: str) -> Query:
     """The rows of a statement over this region's records."""
 
     async def query(sql: str, parameters: Sequence[Any]) -> Sequence[tuple[Any, ...]]:
-        return (await records.query(region, sql, parameters)).rows
+        # whole: what is not found is not delivered, and a sum goes out for good
+        return (await records.query(region, sql, parameters, whole=True)).rows
 
     return query
 

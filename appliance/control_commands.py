@@ -95,6 +95,18 @@ def check_whole(region: Region) -> None:
         )  # fmt: skip
 
 
+async def _opened(region: Region, *, whole: bool) -> Analytics:
+    """The database, waited for; with all that it had if it is to be `whole`. Nothing is awaited
+    between that look and the return. Raises Refusal 503."""
+    with trio.move_on_after(REOPEN_WAIT_S):
+        await _opening_ended(region)
+    if whole:
+        if region.ingest.restoring:
+            await region.ingest.caught_up(REOPEN_WAIT_S)
+        check_whole(region)
+    return analytics_of(region)
+
+
 async def run_query(
     region: Region,
     sql: str,
@@ -102,10 +114,13 @@ async def run_query(
     take: Take,
     *,
     created: Span | None = None,
+    whole: bool = False,
 ) -> None:
     """Run a reading query and hand its rows over in pages, the columns with each. Cancelling
-    interrupts DuckDB. `created`: see Analytics.query. Raises Refusal with DuckDB's own words, 503
-    when the database was closed in the middle, and what `take` raises."""
+    interrupts DuckDB. `created`: see Analytics.query. `whole`: for whoever concludes from what is
+    not there; without it the answer may lack rows while the database is filled anew, as
+    `freshness` says. Raises Refusal with DuckDB's own words, 503 when the database was closed in
+    the middle or is not whole in time, and what `take` raises."""
     told = False
 
     async def telling(columns: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> None:
@@ -113,9 +128,7 @@ async def run_query(
         told = True
         await take(columns, rows)
 
-    with trio.move_on_after(REOPEN_WAIT_S):
-        await _opening_ended(region)
-    analytics = analytics_of(region)
+    analytics = await _opened(region, whole=whole)
     try:
         await _drive(analytics.query(sql, parameters, created=created), telling)
         return
@@ -133,14 +146,15 @@ async def run_query(
 
 
 async def run_copy(region: Region, sql: str, parameters: tuple[Any, ...], path: Path) -> None:
-    """Have DuckDB write the rows of a reading query into a Parquet file. Cancelling interrupts it.
-    Raises Refusal."""
+    """Have DuckDB write the rows of a reading query into a Parquet file, of a database that is
+    whole. Cancelling interrupts it. Raises Refusal."""
 
     async def nothing(_columns: object, _rows: object) -> None:
         """The answer is a number of rows."""
 
     try:
-        await _drive(analytics_of(region).query(sql, parameters, into=path), nothing)
+        analytics = await _opened(region, whole=True)
+        await _drive(analytics.query(sql, parameters, into=path), nothing)
     except FAILURES as error:
         raise refusal_of(error) from None
 

@@ -78,7 +78,7 @@ class StoresOf:
             "SELECT request_id, exchange_id FROM requests "  # noqa: S608 - a condition of ours
             f"WHERE organization_id = CAST(? AS UUID) AND {CONDITIONS[row.kind]}"
         )
-        await run_query(self._region, sql, (row.organization_id, *subject), page)
+        await run_query(self._region, sql, (row.organization_id, *subject), page, whole=True)
 
     async def kept(self, organization_id: str, exchange_ids: Sequence[bytes]) -> set[bytes]:
         """As the database has it. Raises Refusal 503 while it lacks what it had."""
@@ -93,7 +93,7 @@ class StoresOf:
             " AND exchange_id IN ?::UUID[]"
         )
         ids = [str(uuid.UUID(bytes=one)) for one in exchange_ids]
-        await run_query(self._region, sql, (organization_id, ids), page)
+        await run_query(self._region, sql, (organization_id, ids), page, whole=True)
         return found
 
     async def forget(self, selector: Mapping[str, Any]) -> int:

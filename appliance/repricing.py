@@ -94,7 +94,7 @@ async def reprice_region(
         nonlocal total
         total = rows[0][0] if rows else total
 
-    await run_query(region, f"SELECT count(*) {source}", (), count)
+    await run_query(region, f"SELECT count(*) {source}", (), count, whole=True)
 
     async def written() -> None:
         with trio.move_on_after(WRITTEN_WAIT_S) as waiting:
@@ -111,7 +111,7 @@ async def reprice_region(
             told_at = work.run.seen
             await tell({"progress": {"done": work.run.seen, "total": total}})
 
-    await run_query(region, f"SELECT {SELECTED} {source}", (), take)
+    await run_query(region, f"SELECT {SELECTED} {source}", (), take, whole=True)
     stale_ms = None if dry else await region.ingest.caught_up(SEEN_WAIT_S)
     stale = {} if stale_ms is None else {"stale_by_ms": round(stale_ms)}
     return {"dry_run": dry, **work.run.told(), **stale}

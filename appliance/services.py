@@ -200,10 +200,17 @@ class RecordsOf:
         return await ingest.caught_up(FRESH_WAIT_S)
 
     async def query(
-        self, region: str, sql: str, parameters: Sequence[Any], created: Span | None = None
+        self,
+        region: str,
+        sql: str,
+        parameters: Sequence[Any],
+        created: Span | None = None,
+        *,
+        whole: bool = False,
     ) -> Rows:
-        """All rows of one reading statement. The store's own words go to the log alone, and what
-        they quote goes nowhere: it may be from a body of another organisation."""
+        """All rows of one reading statement; `whole`: see run_query. The store's own words go to
+        the log alone, and what they quote goes nowhere: it may be from a body of another
+        organisation."""
         columns: list[tuple[str, str]] = []
         rows: list[Row] = []
 
@@ -212,7 +219,8 @@ class RecordsOf:
             rows.extend(page)
 
         try:
-            await run_query(self._regions[region], sql, tuple(parameters), take, created=created)
+            kept = self._regions[region]
+            await run_query(kept, sql, tuple(parameters), take, created=created, whole=whole)
         except Refusal as refusal:
             if refusal.code not in STORES_OWN_WORDS:
                 raise

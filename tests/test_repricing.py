@@ -38,7 +38,10 @@ class Standing:
 def ask(monkeypatch: pytest.MonkeyPatch) -> Any:
     call, _ = rows(priced=book(CHEAP))
 
-    async def query(_region: object, sql: str, _parameters: object, take: Any) -> None:
+    async def query(
+        _region: object, sql: str, _parameters: object, take: Any, *, whole: bool
+    ) -> None:
+        assert whole
         await take([], [(1,)] if "count(*)" in sql else [recorded(call)])
 
     monkeypatch.setattr(repricing, "run_query", query)

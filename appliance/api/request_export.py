@@ -160,7 +160,7 @@ class Export:
     async def parquet(self) -> BinaryIO:
         """Made as a whole before the first byte goes out, so that a failure is told as one."""
         region = self._identity.region
-        sized = await self._records.query(region, *size_statement(self._span))
+        sized = await self._records.query(region, *size_statement(self._span), whole=True)
         count, body_bytes = sized.rows[0]
         expected = count * ROW_BYTES + (body_bytes if self._bodies else 0)
         sql, parameters = whole_statement(self._span, bodies=self._bodies)
@@ -222,10 +222,11 @@ class Export:
             self._span = self._span._replace(after=id_text(last))
 
     async def _rows(self, statement: Statement) -> list[Row]:
-        return list((await self._records.query(self._identity.region, *statement)).rows)
+        found = await self._records.query(self._identity.region, *statement, whole=True)
+        return list(found.rows)
 
     async def _texts(self, keys: list[str], bytes_max: int) -> dict[str, Row]:
-        return await texts_of(self._records, self._identity, keys, bytes_max)
+        return await texts_of(self._records, self._identity, keys, bytes_max, whole=True)
 
     def _shown(self, key: str, values: Row, texts: Row | None) -> dict[str, Any]:
         row = dict(zip(EXPORT_COLUMNS, values, strict=True))

@@ -54,12 +54,12 @@ async def find_request(
     """As soon as its response has ended. Raises Refusal 404, and 503 while that is not known."""
     found = await _recent(records, identity, request_id)
     if found is None:
-        found = await _recorded(records, identity, request_id, include_body)
+        found = await _recorded(records, identity, request_id, include_body, whole=False)
     if found is None:
         # A frame that a slow disk was handed, or a strict one, has no place that could be known.
         await records.caught_up(identity.region)
         records.check_whole(identity.region)  # before it is asked: it may become whole meanwhile
-        found = await _recorded(records, identity, request_id, include_body)
+        found = await _recorded(records, identity, request_id, include_body, whole=True)
     if found is None:
         raise not_found(request_id)
     return found
@@ -82,17 +82,19 @@ async def texts_of(
     exchange_ids: list[str],
     bytes_max: int,
     created: Span | None = None,
+    *,
+    whole: bool = False,
 ) -> dict[str, Row]:
     """Both bodies, their types and the number of assets, by exchange, as far as they fit.
-    `created`: when all of these were."""
+    `created`: when all of these were. `whole`: see Records.query."""
     if not exchange_ids:
         return {}
     # Nearly always these are all: then they are read once, not a second time for their sizes.
     small = small_bodies_statement(exchange_ids, bytes_max)
-    found = await records.query(identity.region, *small, created)
+    found = await records.query(identity.region, *small, created, whole=whole)
     if len(found.rows) < len(exchange_ids):
         everything = bodies_statement(exchange_ids, bytes_max)
-        found = await records.query(identity.region, *everything, created)
+        found = await records.query(identity.region, *everything, created, whole=whole)
     return {id_text(key): tuple(texts) for key, *texts in found.rows}
 
 
@@ -110,9 +112,10 @@ async def _recent(records: Records, identity: Identity, request_id: str) -> Foun
 
 
 async def _recorded(
-    records: Records, identity: Identity, request_id: str, include_body: bool
+    records: Records, identity: Identity, request_id: str, include_body: bool, *, whole: bool
 ) -> Found | None:
-    found = await records.query(identity.region, *one_statement(request_id, identity.org))
+    statement = one_statement(request_id, identity.org)
+    found = await records.query(identity.region, *statement, whole=whole)
     if not found.rows:
         return None
     row = view_row(found.rows[0])

@@ -136,7 +136,7 @@ async def signed_bodies(request: Request) -> Response:
     if not texts:
         await records.caught_up(region)
         records.check_whole(region)
-        texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX)
+        texts = await texts_of(records, whose, [exchange_id], ONE_BODY_BYTES_MAX, whole=True)
     if not texts:
         raise not_found(exchange_id)
     bodies = bodies_of(*texts[exchange_id][:4])

@@ -114,10 +114,18 @@ class Records(Protocol):
         when it is so, else how many milliseconds the answer may lack."""
 
     async def query(
-        self, region: str, sql: str, parameters: Sequence[Any], created: Span | None = None
+        self,
+        region: str,
+        sql: str,
+        parameters: Sequence[Any],
+        created: Span | None = None,
+        *,
+        whole: bool = False,
     ) -> Rows:
         """All rows of one reading statement. Cancelling the caller interrupts it. `created`: it is
-        about exchanges of this span alone, in µs, which saves a look into files without any."""
+        about exchanges of this span alone, in µs, which saves a look into files without any.
+        `whole`: for whoever concludes from what is not there: waits for a database that lacks what
+        it had, and raises Refusal 503 where that takes long."""
 
     def check_whole(self, region: str) -> None:
         """For whoever concludes from what is not there. Raises Refusal 503 while the database lacks

@@ -134,8 +134,16 @@ class FakeRecords:
         return self.stale_by_ms
 
     async def query(
-        self, region: str, sql: str, parameters: Any, created: Span | None = None
+        self,
+        region: str,
+        sql: str,
+        parameters: Any,
+        created: Span | None = None,
+        *,
+        whole: bool = False,
     ) -> Rows:
+        if whole:
+            self.check_whole(region)
         self.asked.append(sql)
         with self.analytics.query(sql, parameters, created=created) as query:
             rows = []
