@@ -13,7 +13,7 @@ import trio
 from appliance.actors.roller import FAILURES
 from appliance.errors import Refusal
 from storage.analytics import AnalyticsFailed
-from storage.query import QueryFailed
+from storage.query import QueryCancelled, QueryFailed
 from storage.verify_rows import Report
 
 if TYPE_CHECKING:
@@ -46,8 +46,12 @@ def _add_hot_rows(region: Region, report: dict[str, Any]) -> None:
     if analytics is None:
         report["hot_rows"] = None  # it is being opened, or broken: /healthcheck says so
         return
-    with analytics.query(HOT_ROWS, (region.roller.rolled_upto,)) as query:
-        rows, exchanges = query.fetch()[0]
+    try:
+        with analytics.query(HOT_ROWS, (region.roller.rolled_upto,)) as query:
+            rows, exchanges = query.fetch()[0]
+    except QueryCancelled:  # closed at this moment, to be opened again
+        report["hot_rows"] = None
+        return
     report["hot_rows"] = rows
     if rows > exchanges:
         what = f"{rows - exchanges} rows of exchanges that have one already"

@@ -115,7 +115,7 @@ def _roll(lake: Lake, job: Job, say: Say, deriver: MakeDeriver) -> dict[str, Any
 
 
 def _keep(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
-    """Retention first: what goes need not be merged."""
+    """Retention first: what goes need not be merged. One run of files at a time is."""
     from storage import retention
     from storage.sealing import seal_plain
 
@@ -125,7 +125,7 @@ def _keep(lake: Lake, job: Job, say: Say, _: MakeDeriver) -> dict[str, Any]:
         lake, now_us=now_us, days=job.get("days"), bytes_max=job.get("bytes_max"), step=step
     )
     sealed = seal_plain(lake, step)
-    merged = retention.merge_days(lake, now_us=now_us, step=step)
+    merged = retention.merge_days(lake, now_us=now_us, runs_max=1, step=step)
     return {**asdict(kept), "sealed": sealed, "merged": merged}
 
 

@@ -118,7 +118,10 @@ def _segments(root: Path, target: Path, upto: Position | None) -> Iterator[Entry
         if upto is not None and number > upto.segment:
             continue
         source = segment_path(root, number)
-        _copy_calmly(source, target / source.name)
+        size = source.stat().st_size
+        if upto is not None and number == upto.segment:  # it grows while it is copied
+            size = min(size, upto.offset)
+        _copy_calmly(source, target / source.name, size)
         entry = _entry(f"journal/{source.name}", target / source.name)
         if upto is not None and number == upto.segment:
             entry = entry._replace(bytes=min(entry.bytes, upto.offset))
@@ -143,27 +146,28 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # a file system without links: it takes the room twice for a while
-        _copy_calmly(source, target)
+        _copy_calmly(source, target, source.stat().st_size)
 
 
-def _copy_calmly(source: Path, target: Path) -> None:
-    """Never much of it unwritten: what the disk has to catch up with, a journal's fsync waits for.
-    Where the file system can share blocks it does."""
+def _copy_calmly(source: Path, target: Path, size: int) -> None:
+    """The first `size` bytes. Never much of it unwritten: what the disk has to catch up with, a
+    journal's fsync waits for. Where the file system can share blocks it does."""
     with source.open("rb") as old, target.open("xb") as new:
-        while _piece_copied(old, new):
+        while size > 0 and (copied := _piece_copied(old, new, min(size, CALM_BYTES))):
+            size -= copied
             os.fdatasync(new.fileno())
 
 
-def _piece_copied(old: BinaryIO, new: BinaryIO) -> bool:
+def _piece_copied(old: BinaryIO, new: BinaryIO, size: int) -> int:
     try:
-        return os.copy_file_range(old.fileno(), new.fileno(), CALM_BYTES) > 0
+        return os.copy_file_range(old.fileno(), new.fileno(), size)
     except OSError as error:
         if error.errno not in (errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP):
             raise
-    piece = old.read(CALM_BYTES)
+    piece = old.read(size)
     new.write(piece)
     new.flush()
-    return bool(piece)
+    return len(piece)
 
 
 def _entry(name: str, path: Path) -> Entry:
@@ -283,7 +287,7 @@ def read(
                     found[member.name] = _take(member, source, target, found, advanced)
             while packed.read(PIECE_BYTES):  # to the end, whose seal is checked too
                 pass
-    except (tarfile.TarError, zstandard.ZstdError, ValueError, EOFError) as error:
+    except (tarfile.TarError, zstandard.ZstdError, ValueError, EOFError, RecursionError) as error:
         raise BackupRefused(f"this backup is damaged: {error}") from None
     _sync_folders(target)
     return _checked(found, contents)

@@ -16,6 +16,11 @@ WRITING_BYTES_MAX = 16 * 2**20
 # 14 rows with two of 140 KiB do not fit. A batch with a row of more than this needs more room.
 WRITING_ROW_BYTES_MAX = 128 * 2**10
 KEEP_FOR_READERS_S = 10.0
+# What DuckDB keeps of Parquet files' footers. It counts 120 KB a file where that of a file of large
+# bodies, 11 KB for each 12 MB of them, takes more than a megabyte: beyond this all of them go.
+FOOTERS_BYTES_MAX = 2 * 2**20
+FOOTERS = "SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'OBJECT_CACHE'"
+LEAST_BYTES = 2**20
 
 
 class MemoryLimit:
@@ -44,8 +49,17 @@ class MemoryLimit:
             return
         with self._lock, contextlib.suppress(duckdb.Error):  # more is in use just now: later
             if time.monotonic() >= self._asked_at_s + KEEP_FOR_READERS_S:
+                _forget_footers(cursor)
                 _set(cursor, min(WRITING_BYTES_MAX, self._bytes_max))
                 self._is_raised = False
+
+
+def _forget_footers(cursor: duckdb.DuckDBPyConnection) -> None:
+    """A limit that is too low for them. What is in use stays, and DuckDB may say so."""
+    found = cursor.execute(FOOTERS).fetchone()
+    if found is not None and found[0] > FOOTERS_BYTES_MAX:
+        with contextlib.suppress(duckdb.Error):
+            _set(cursor, LEAST_BYTES)
 
 
 def _set(cursor: duckdb.DuckDBPyConnection, limit_bytes: int) -> None:

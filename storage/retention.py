@@ -25,6 +25,9 @@ KEEP_SHARE = 0.95
 # A group of which this share would go is dropped whole.
 WHOLE_SHARE = 0.75
 DAY_FILE_BYTES_MAX = 2**30
+# Of a day that is not over so many small groups in a row are joined: each costs whoever reads.
+SOON_GROUPS = 16
+SOON_BYTES_MAX = 64 * 2**20
 ROW_OVERHEAD_BYTES = 300
 
 Group = list[LakeFile]
@@ -62,11 +65,18 @@ def retain(
 
 
 def merge_days(
-    lake: Lake, *, now_us: int, bytes_max: int = DAY_FILE_BYTES_MAX, step: Step = no_step
+    lake: Lake,
+    *,
+    now_us: int,
+    bytes_max: int = DAY_FILE_BYTES_MAX,
+    runs_max: int | None = None,
+    step: Step = no_step,
 ) -> int:
-    """Make one group of files of each day that has passed; how many groups were replaced."""
+    """Make one group of files of each day that has passed, and of many small ones of today; how
+    many groups were replaced. `runs_max`: of so many days or runs, then it is to be called again.
+    """
     replaced = 0
-    for groups in _mergeable(lake, now_us // DAY_US, bytes_max):
+    for groups in _mergeable(lake, now_us // DAY_US, bytes_max)[:runs_max]:
         edition = Edition(lake, step)
         for table in ("requests", "bodies", "edits", "deletions"):
             files = [file for group in groups for file in group if file.table == table]
@@ -209,20 +219,18 @@ def _columns(edition: Edition, file: LakeFile, names: list[str]) -> Iterator[pa.
 
 
 def _mergeable(lake: Lake, today: int, bytes_max: int) -> list[list[Group]]:
-    """Runs of neighbouring groups of one past day that together stay below the limit."""
-    runs: list[list[Group]] = []
-    run: list[Group] = []
-    day, size = -1, 0
+    """Runs of neighbouring groups of one day that together stay below the limit."""
+    runs: list[tuple[int, list[Group]]] = [(-1, [])]
+    size = 0
     for files in _groups(lake):
-        of = min(file.recorded_min_us for file in files) // DAY_US
+        day = min(file.recorded_min_us for file in files) // DAY_US
         more = sum(file.bytes for file in files)
-        if of >= today:
-            break
-        if of != day or size + more > bytes_max:
-            runs.append(run)
-            run, size = [], 0
-        day = of
-        run.append(files)
+        large = day >= today and more > SOON_BYTES_MAX
+        if day != runs[-1][0] or size + more > bytes_max or large:
+            runs.append((day, []))
+            size = 0
+        if large:
+            continue
+        runs[-1][1].append(files)
         size += more
-    runs.append(run)
-    return [run for run in runs if len(run) > 1]
+    return [run for day, run in runs if len(run) >= (SOON_GROUPS if day >= today else 2)]

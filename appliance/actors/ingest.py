@@ -159,6 +159,7 @@ class Ingest:
         self._closing = True
         self._hasten()
         self._progress.set()
+        self._progress = trio.Event()  # one look of each who waits, not one after the other
         self._waiting.cancel("closing")
 
     @property

@@ -239,6 +239,7 @@ class Roller:
             return
         # Crowded it stays until a roll is through: one segment is closed for it, not one a look.
         waits = any(one.number > self._lake.manifest.upto_segment for one in found[:-1])
+        waits = waits or self._shown != self._lake.manifest.generation
         crowded = self._is_crowded() and not waits
         if crowded or self._age_s(found[-1]) >= self._options.roll_age_s:
             with trio.move_on_after(self._options.intent_s):
@@ -251,6 +252,7 @@ class Roller:
                 batch = within(ready, self._options.job_bytes_max)
                 async with self._helper.process() as process:
                     hurry = force or len(batch) < len(ready) or self.stats.error is not None
+                    hurry = hurry or self._is_crowded()  # a busy machine has no idle moment
                     await self._roll(process, batch[-1].number, hurry=hurry)
                 count += len(batch)
         return count
@@ -292,7 +294,7 @@ class Roller:
         if await self._in_thread(lambda: self._lake.deletion_is_unfinished):
             if self._forget_cached is not None:
                 await self._forget_cached(None)
-            await self._end_deletion(some=bool(deleted))
+            await self._end_deletion()
         if result:
             self.stats.rolls += 1
             self.stats.rolled_frames += result["frames"]
@@ -304,18 +306,22 @@ class Roller:
         options = self._options
         limits = {"days": options.retention_days, "bytes_max": options.retention_bytes}
         now_us = int(self._clock() * 1e6)
-        job = self._a_job("keep", now_us=now_us, **limits)
+        rows, merged = 0, True
         async with self._one_change:
             if options.retention_bytes is not None:
                 await self._shrink()
-            async with self._helper.process() as process:
-                result = await process.run(job, _ignore)
-            await self._show()
+        while merged:
+            async with self._one_change, self._helper.process() as process:
+                result = await process.run(self._a_job("keep", now_us=now_us, **limits), _ignore)
+                await self._show()
+            rows += result["rows"]
+            merged = bool(result["merged"]) and not self._closing
+            if merged:  # a day takes minutes: what is recorded meanwhile does not wait for all
+                await self._roll_all(force=False)
         if self._retain_copies is not None:
             await self._retain_copies(now_us)
         self.stats.short_bytes = result["short_bytes"]
         self._kept_at_s = self._clock()
-        rows: int = result["rows"]
         return rows
 
     async def _shrink(self) -> None:
@@ -360,15 +366,15 @@ class Roller:
         if self._forget_cached is not None:
             await self._forget_cached(found)
         await self._show()
-        await self._end_deletion(some=bool(deleted or found))
+        await self._end_deletion()
 
-    async def _end_deletion(self, *, some: bool) -> None:
+    async def _end_deletion(self) -> None:
         """The database made anew is the last of it: until then the lake's mark stays, so that a
         crash does not leave the old bytes in its file."""
         if self._rebuild_hot is not None:
             await self._rebuild_hot()
-        if some:  # a damaged one may have been set aside meanwhile
-            await self._in_thread(self._lake.empty_quarantine)
+        # A damaged one may have been set aside meanwhile.
+        await self._in_thread(self._lake.empty_quarantine)
         await self._tidy()  # whoever still read the old files was ended with the old database
         # What a roll that failed had written so far is in no manifest, and was not rewritten.
         await self._in_thread(self._lake.sweep_orphans)

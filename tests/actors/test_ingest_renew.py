@@ -100,3 +100,21 @@ async def test_a_renewal_ends_with_the_server(tmp_path: Path) -> None:
         nursery.start_soon(renewed, house)
         await trio.testing.wait_all_tasks_blocked(0.01)
     assert tries, "the renewal was under way"
+
+
+async def test_who_waits_while_it_ends_does_not_turn_round_and_round(tmp_path: Path) -> None:
+    async with running(tmp_path) as house:
+        append(house.journal, 1)
+        await house.settled()
+    steps = 0
+
+    class Counting(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            nonlocal steps
+            steps += 1
+
+    counting = Counting()
+    trio.lowlevel.add_instrument(counting)
+    assert await house.ingest.caught_up(0.05) is not None
+    trio.lowlevel.remove_instrument(counting)
+    assert steps < 10

@@ -15,7 +15,7 @@ from appliance.actors.roller import DeletionRefused, Roller
 from appliance.actors.roller_options import RollerOptions
 from appliance.rolling import ARGUMENT
 from storage import analytics, deletion
-from storage.analytics import Analytics
+from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch
 from storage.blobs import Blobs
 from storage.frames import KIND_DELETION, Position
@@ -173,6 +173,32 @@ async def test_the_segment_that_is_written_is_closed_where_no_other_can_go(
     assert (segment_numbers(tmp_path), house.rotated) == ([1], closes)
 
 
+async def test_while_a_roll_cannot_be_shown_no_more_segments_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is in the lake, so nothing waits; and the rows are hot still."""
+    monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
+    write_segment(tmp_path, [exchange(n) for n in range(5)])
+    write_segment(tmp_path, [exchange(9)], closed=False)
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e9))
+    assert house.analytics is not None
+    plain = house.analytics.swap_lake
+
+    def fails(*_: object, **__: object) -> None:
+        raise AnalyticsFailed("Out of Memory Error", damaged=False)
+
+    monkeypatch.setattr(house.analytics, "swap_lake", fails)
+    for _ in range(3):
+        with pytest.raises(AnalyticsFailed):
+            await house.roller._look()
+    assert house.lake.manifest.upto_segment == 1
+    assert house.analytics.is_crowded
+    assert house.rotated == 0
+    monkeypatch.setattr(house.analytics, "swap_lake", plain)
+    await house.roller._look()
+    assert (house.rotated, house.analytics.is_crowded) == (0, False)
+
+
 @pytest.mark.parametrize("mode", ["dies", "fails", "hangs"])
 async def test_after_a_failure_it_is_tried_again(tmp_path: Path, mode: str):
     write_segment(tmp_path, [exchange(1), exchange(2)])
@@ -314,6 +340,59 @@ async def test_what_failed_half_way_is_finished_before_the_next_says_done(
     assert (house.rebuilt, house.lake.deletion_is_unfinished) == (1, False)
     await house.roller.finish_deletions()
     assert house.rebuilt == 1
+
+
+async def test_what_is_set_aside_during_the_second_attempt_goes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first one's rows are gone by then: nothing is found that was to be deleted."""
+    write_segment(tmp_path, [exchange(1), exchange(2)])
+    house = House(tmp_path)
+    aside = tmp_path / "quarantine" / "analytics.duckdb.0"
+    aside.parent.mkdir(exist_ok=True)
+
+    async def fails() -> None:
+        raise AnalyticsFailed("INTERNAL Error: corrupt", damaged=True)
+
+    async def sets_aside() -> None:
+        aside.write_bytes(b"all that it held")
+
+    monkeypatch.setattr(house.roller, "_rebuild_hot", fails)
+    with pytest.raises(AnalyticsFailed):
+        await house.roller.forget({"exchange_ids": [exchange_id(1, 1_772_323_201_000_000)]})
+    monkeypatch.setattr(house.roller, "_rebuild_hot", sets_aside)
+    await house.roller.finish_deletions()
+    assert not house.lake.deletion_is_unfinished
+    assert not aside.exists()
+
+
+async def test_what_is_recorded_does_not_wait_until_all_is_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two days with two rolls each; what comes in while the first is merged is rolled then."""
+    house = House(tmp_path, options=replace(QUICK, roll_bytes=1))
+    for number in range(4):
+        at_us = 1_772_323_200_000_000 + number // 2 * 86_400_000_000 + number
+        write_segment(tmp_path, [exchange(number, recorded_at_us=at_us)])
+        house.ingest()
+        assert await house.roller.roll_now() == 1
+    assert len(house.lake.manifest.of("requests")) == 4
+    seen: list[tuple[int, int]] = []
+    plain = house.roller._roll_all
+
+    async def looks(*, force: bool) -> int:
+        seen.append((len(house.lake.manifest.of("requests")), house.lake.manifest.upto_segment))
+        if len(seen) == 1:
+            at_us = int(NOW_S * 1e6)
+            write_segment(tmp_path, [exchange(10, recorded_at_us=at_us)])
+            house.ingest()
+        return await plain(force=force)
+
+    monkeypatch.setattr(house.roller, "_roll_all", looks)
+    await house.roller.keep_now()
+    assert seen == [(3, 4), (3, 5)]
+    assert len(house.lake.manifest.of("requests")) == 3
+    assert len(house.ids()) == 5
 
 
 async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):

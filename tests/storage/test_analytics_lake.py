@@ -12,6 +12,7 @@ from storage.analytics import Analytics, AnalyticsFailed
 from storage.batch import Batch
 from storage.frames import FLAG_REWRITTEN, FLAG_SUPERSEDES, Position
 from storage.manifest import LakeView
+from storage.memory_limit import FOOTERS
 from tests.storage.analytics_rows import (
     ORG,
     T0_US,
@@ -74,6 +75,27 @@ def test_a_roll_changes_no_answer(tmp_path: Path) -> None:
     assert ask(analytics, "SELECT lake_generation FROM ingest_state") == [(1,)]
     assert analytics.position == Position(2, 1000)
     analytics.close()
+
+
+@pytest.mark.parametrize(("most", "left"), [(0, False), (2**21, True)])
+def test_footers_go_once_nobody_reads_and_there_are_many(
+    rolled: Analytics, monkeypatch: pytest.MonkeyPatch, most: int, left: bool
+) -> None:
+    """They take more memory than DuckDB counts; what few files there are is opened at once."""
+    monkeypatch.setattr("storage.memory_limit.KEEP_FOR_READERS_S", 0.0)
+    monkeypatch.setattr("storage.memory_limit.FOOTERS_BYTES_MAX", most)
+    monkeypatch.setattr("storage.memory_limit.LEAST_BYTES", 2**14)  # two files are a little more
+
+    def footers() -> int:
+        found = rolled._run(FOOTERS).fetchall()
+        return int(found[0][0]) if found else 0
+
+    before = ask(rolled, EVERYTHING)
+    assert footers() > 0
+    rolled.rest()
+    assert (footers() > 0) == left
+    assert rolled._run("SELECT current_setting('memory_limit')").fetchall() == [("16.0 MiB",)]
+    assert ask(rolled, EVERYTHING) == before
 
 
 def test_a_roll_that_was_not_swapped_in_is_noticed_at_the_start(tmp_path: Path) -> None:

@@ -247,8 +247,46 @@ def test_a_copy_is_whole_with_and_without_the_systems_help(
     for size in (0, 999, 1_000, 4_321):
         old, new = tmp_path / f"old{size}", tmp_path / f"new{size}"
         old.write_bytes(random.Random(size).randbytes(size))
-        backup._copy_calmly(old, new)
+        backup._copy_calmly(old, new, size)
         assert new.read_bytes() == old.read_bytes()
+
+
+def test_a_file_that_grows_is_not_run_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The segment that is being written, on a disk that is slower than those who write to it."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"a" * 2_500)
+    plain = os.fdatasync
+
+    def grows(descriptor: int) -> None:
+        plain(descriptor)
+        with old.open("ab") as file:
+            file.write(b"b" * 1_000)
+
+    monkeypatch.setattr(backup, "CALM_BYTES", 1_000)
+    monkeypatch.setattr(os, "fdatasync", grows)
+    backup._copy_calmly(old, new, old.stat().st_size)
+    assert new.read_bytes() == b"a" * 2_500
+
+
+def test_headers_within_headers_without_end_are_damage(tmp_path: Path) -> None:
+    """A backup that is not sealed may come from anybody."""
+
+    def header(kind: bytes, size: int) -> bytes:
+        found = tarfile.TarInfo("x")
+        found.type, found.size = kind, size
+        return found.tobuf(tarfile.USTAR_FORMAT)
+
+    one = header(tarfile.XHDTYPE, 512) + b"11 path=abc\n".ljust(512, b"\0")
+    stream = io.BytesIO()
+    pieces = Pieces(stream, None)
+    with zstandard.ZstdCompressor().stream_writer(pieces, closefd=False) as packed:  # type: ignore[arg-type]
+        packed.write(one * 2_000)
+    pieces.end()
+    stream.seek(0)
+    with pytest.raises(BackupRefused, match="this backup is damaged"):
+        backup.read(stream, tmp_path / "restored", passphrase=None)
 
 
 def test_a_disk_that_fails_while_it_is_copied_is_said(

@@ -79,6 +79,29 @@ def test_a_merged_day_is_merged_once(tmp_path: Path):
     assert lake.manifest.files == ()
 
 
+def test_small_groups_of_today_are_joined_once_there_are_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each costs whoever reads; those that are large by now are left until the day is over."""
+    lake = filled(tmp_path, 1)
+    before = lake_rows(lake, "bodies", "*")
+    now_us = START_US + DAY_US - 1
+    assert retention.merge_days(lake, now_us=now_us) == 0
+    monkeypatch.setattr(retention, "SOON_GROUPS", 4)
+    monkeypatch.setattr(retention, "SOON_BYTES_MAX", 1)
+    assert retention.merge_days(lake, now_us=now_us) == 0
+    monkeypatch.setattr(retention, "SOON_BYTES_MAX", 2**20)
+    assert retention.merge_days(lake, now_us=now_us) == 4
+    assert [file.span for file in lake.manifest.of("bodies")] == [(1, 4)]
+    assert lake_rows(lake, "bodies", "*") == before
+
+
+def test_one_run_at_a_time(tmp_path: Path):
+    lake = filled(tmp_path, 3)
+    now_us = START_US + 9 * DAY_US
+    assert [retention.merge_days(lake, now_us=now_us, runs_max=1) for _ in range(4)] == [4, 4, 4, 0]
+
+
 def test_merging_stops_at_a_size(tmp_path: Path):
     lake = filled(tmp_path, 1)
     size = max(
