@@ -13,6 +13,7 @@ from appliance.actors.ingest import Ingest
 from appliance.actors.ingest_parts import IngestOptions
 from appliance.assembly_hooks import query_of
 from appliance.control_commands import run_copy, run_query
+from appliance.log import Log
 from appliance.services import RecordsOf
 from storage.frames import Position
 from tests.actors.hooks_kit import InlineTables
@@ -80,7 +81,7 @@ async def test_webhooks_miss_nothing(tmp_path: Path, when: str) -> None:
     async with running(tmp_path, options=SLICES) as house:
         bench = Bench(tables)
         region: Any = SimpleNamespace(ingest=house.ingest)
-        records = RecordsOf({"us": region}, None)  # type: ignore[arg-type] - nothing is logged
+        records = RecordsOf({"us": region}, Log())
         bench.ingest = Real(house.ingest, query_of(records, "us"))  # type: ignore[assignment]
         bench.actor = bench._new()
         bench.add("a")

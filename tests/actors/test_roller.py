@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -11,18 +10,17 @@ import trio
 from appliance.actors import lake_helper
 from appliance.actors.lake_helper import Helper, HelperFailed
 from appliance.actors.lake_jobs import rollable, within
-from appliance.actors.roller import DeletionRefused, Roller
-from appliance.actors.roller_options import RollerOptions
+from appliance.actors.roller import DeletionRefused
 from appliance.rolling import ARGUMENT
-from storage import analytics, deletion
-from storage.analytics import Analytics, AnalyticsFailed
-from storage.batch import Batch
+from storage import deletion
+from storage.analytics import AnalyticsFailed
 from storage.blobs import Blobs
 from storage.frames import KIND_DELETION, Position
 from storage.lake import intent
 from storage.segment import SegmentInfo, segment_numbers, segments
 from storage.vault import SegmentKeys
 from tests.actors.roll_helper_kit import command
+from tests.actors.roller_kit import NOW_S, QUICK, House
 from tests.storage.lake_kit import (
     DELETION_KEY,
     KEYS,
@@ -31,90 +29,11 @@ from tests.storage.lake_kit import (
     all_bytes,
     exchange,
     exchange_id,
-    journal,
     lake_rows,
     make_blob,
     open_lake,
     write_segment,
 )
-
-NOW_S = 1_800_000_000.0
-QUICK = RollerOptions(
-    first_look_s=0.0, look_s=0.005, retry_first_s=0.005, retry_max_s=0.01, roll_bytes=1, intent_s=1
-)
-
-
-class House:
-    """Hot rows, a journal that only remembers, and a roller over a real root."""
-
-    def __init__(
-        self,
-        root: Path,
-        mode: str = "well",
-        *,
-        keys: SegmentKeys | None = None,
-        options: RollerOptions = QUICK,
-        stall_s: float = 30.0,
-    ) -> None:
-        self.root = root
-        self.keys = keys
-        self.degraded: str | None = None
-        self.rotated = 0
-        self.rebuilt = 0
-        self.forgotten: list[frozenset[bytes] | None] = []
-        self.lake = open_lake(root, keys)
-        self.analytics: Analytics | None = Analytics.open(
-            None, memory_bytes_max=64 * 2**20, threads=1, lake=self.lake.view
-        )
-        self.helper = Helper(command(mode), stall_s=stall_s)
-        self.roller = Roller(
-            self.lake, self, self, helper=self.helper, rebuild_hot=self._rebuild, options=options,
-            clock=lambda: NOW_S,
-        )  # fmt: skip
-        self.ingest()
-
-    def ingest(self) -> None:
-        assert self.analytics is not None
-        batch, derive = Batch(), Derive(self.root, self.keys)
-        end = self.analytics.position
-        for frame in journal(self.root, self.keys):
-            if frame.position >= self.analytics.position:
-                batch.add(derive(frame), frame.flags)
-                end = frame.end
-        self.analytics.ingest(batch, end)
-
-    def ids(self, table: str = "requests") -> list[bytes]:
-        assert self.analytics is not None
-        with self.analytics.query(f"SELECT exchange_id FROM {table} ORDER BY 1") as query:
-            return [row[0].bytes for row in query.fetch(200)]
-
-    async def _rebuild(self) -> None:
-        self.rebuilt += 1
-
-    async def forget_cached(self, found: frozenset[bytes] | None) -> None:
-        self.forgotten.append(found)
-
-    # the journal, as the roller sees it
-
-    @property
-    def written(self) -> Position:
-        return max((frame.end for frame in journal(self.root, self.keys)), default=Position(0, 0))
-
-    def append(self, kind: int, org: bytes, payload: bytes, flags: int = 0) -> None:
-        write_segment(self.root, [(kind, flags, payload)], keys=self.keys, org=org)
-
-    async def wait_synced_past(self, position: Position) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def rotate(self) -> None:
-        self.rotated += 1
-
-    async def until(self, nursery: trio.Nursery, done: Any) -> None:
-        await nursery.start(self.roller.run)
-        with trio.fail_after(20):
-            while not done():  # noqa: ASYNC110 - files of another process are watched
-                await trio.sleep(0.005)
-        self.roller.close()
 
 
 @pytest.mark.parametrize("keys", [None, KEYS], ids=["plain", "encrypted"])
@@ -131,72 +50,6 @@ async def test_what_is_due_is_rolled_shown_and_removed(tmp_path: Path, keys: Seg
     stats = house.roller.stats
     assert (stats.rolls, stats.rolled_frames, stats.failures) == (1, 5, 0)
     assert stats.rolled_at_s == NOW_S
-
-
-@pytest.mark.parametrize("what", ["bodies", "rows"])
-async def test_what_fills_the_memory_goes_long_before_it_fills_a_segment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-):
-    """Bodies of an encrypted region, whose hot rows lie there; many rows of any."""
-    keys = KEYS if what == "bodies" else None
-    size = 9 * 2**20 if what == "bodies" else 1
-    if what == "rows":
-        monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
-    patient = replace(QUICK, roll_bytes=2**30, roll_bytes_encrypted=2**30, roll_age_s=1e9)
-    write_segment(tmp_path, [exchange(1)], keys=keys, closed=False)
-    house = House(tmp_path, keys=keys, options=patient)
-    assert house.analytics is not None
-    await house.roller._look()  # what is little waits as ever
-    assert (segment_numbers(tmp_path), house.rotated) == ([1], 0)
-
-    large = [exchange(n, response="a" * size) for n in (2, 3)]
-    write_segment(tmp_path, large, keys=keys, closed=False)
-    write_segment(tmp_path, [exchange(4)], keys=keys, closed=False)
-    assert sum(one.bytes for one in segments(tmp_path)) < 2**20
-    house.ingest()
-    assert house.analytics.is_crowded
-    await house.roller._look()  # which were closed before are enough
-    assert (segment_numbers(tmp_path), house.rotated) == ([3], 0)
-    assert not house.analytics.is_crowded
-    assert len(house.ids()) == 4
-
-
-@pytest.mark.parametrize(("rows", "closes"), [(2, 0), (3, 1)])
-async def test_the_segment_that_is_written_is_closed_where_no_other_can_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, closes: int
-):
-    """Many rows of small calls, all in one segment: the roll comes once the journal closed it."""
-    monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
-    write_segment(tmp_path, [exchange(n) for n in range(rows)], closed=False)
-    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e9))
-    await house.roller._look()
-    assert (segment_numbers(tmp_path), house.rotated) == ([1], closes)
-
-
-async def test_while_a_roll_cannot_be_shown_no_more_segments_are_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """It is in the lake, so nothing waits; and the rows are hot still."""
-    monkeypatch.setattr(analytics, "HOT_ROWS_MAX", 3)
-    write_segment(tmp_path, [exchange(n) for n in range(5)])
-    write_segment(tmp_path, [exchange(9)], closed=False)
-    house = House(tmp_path, options=replace(QUICK, roll_bytes=2**30, roll_age_s=1e9))
-    assert house.analytics is not None
-    plain = house.analytics.swap_lake
-
-    def fails(*_: object, **__: object) -> None:
-        raise AnalyticsFailed("Out of Memory Error", damaged=False)
-
-    monkeypatch.setattr(house.analytics, "swap_lake", fails)
-    for _ in range(3):
-        with pytest.raises(AnalyticsFailed):
-            await house.roller._look()
-    assert house.lake.manifest.upto_segment == 1
-    assert house.analytics.is_crowded
-    assert house.rotated == 0
-    monkeypatch.setattr(house.analytics, "swap_lake", plain)
-    await house.roller._look()
-    assert (house.rotated, house.analytics.is_crowded) == (0, False)
 
 
 @pytest.mark.parametrize("mode", ["dies", "fails", "hangs"])
@@ -364,35 +217,6 @@ async def test_what_is_set_aside_during_the_second_attempt_goes_too(
     await house.roller.finish_deletions()
     assert not house.lake.deletion_is_unfinished
     assert not aside.exists()
-
-
-async def test_what_is_recorded_does_not_wait_until_all_is_merged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    """Two days with two rolls each; what comes in while the first is merged is rolled then."""
-    house = House(tmp_path, options=replace(QUICK, roll_bytes=1))
-    for number in range(4):
-        at_us = 1_772_323_200_000_000 + number // 2 * 86_400_000_000 + number
-        write_segment(tmp_path, [exchange(number, recorded_at_us=at_us)])
-        house.ingest()
-        assert await house.roller.roll_now() == 1
-    assert len(house.lake.manifest.of("requests")) == 4
-    seen: list[tuple[int, int]] = []
-    plain = house.roller._roll_all
-
-    async def looks(*, force: bool) -> int:
-        seen.append((len(house.lake.manifest.of("requests")), house.lake.manifest.upto_segment))
-        if len(seen) == 1:
-            at_us = int(NOW_S * 1e6)
-            write_segment(tmp_path, [exchange(10, recorded_at_us=at_us)])
-            house.ingest()
-        return await plain(force=force)
-
-    monkeypatch.setattr(house.roller, "_roll_all", looks)
-    await house.roller.keep_now()
-    assert seen == [(3, 4), (3, 5)]
-    assert len(house.lake.manifest.of("requests")) == 3
-    assert len(house.ids()) == 5
 
 
 async def test_a_deletion_that_a_roll_meets_is_finished_too(tmp_path: Path):
