@@ -7,12 +7,14 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from appliance.config import load_config
+from appliance.commands import open_source
+from appliance.commands_run import expected
+from appliance.config import Config, load_config
 from appliance.control_client import ControlError
 from appliance.core.base_urls import program_environment
 from appliance.output import OutputError
@@ -25,6 +27,7 @@ from appliance.program_summary import Summary, lines_of, plain_usd, summed_up
 UNDER_WAY_S = 2.0
 POLL_S = 0.05
 KEY_NAME_CHARACTERS_MAX = 64
+CODE_UNKNOWN = 1  # of a program that ended well, where nobody can say what it called
 # The property that the run's calls bear. Not its key: programs that were written for Helicone send
 # one of their own, which goes before the one in the path (proxy.md 3), and must not cost more.
 MARK = "helicone-run"
@@ -71,14 +74,14 @@ class Wish:
 
 def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
     """Run the program; its exit code. Raises OutputError, Refusal, ControlError, ConfigError before
-    it has begun; afterwards what fails is said, and its code is given all the same."""
+    it has begun; afterwards what fails is said, and its code is given all the same, but for 0."""
     config = load_config(flags)
     find_program(wish.command[0], wish.environ)  # before a server is started for it
     session_id = str(uuid.uuid4())
     with (
         ended_in_order(),
         reach(config, flags, wish.options(), strict=wish.strict) as server,
-        key_of_run(server, wish, session_id) as key,
+        key_of_run(config, server, wish, session_id) as key,
     ):
         tags = (
             f"helicone-session-id={session_id}/helicone-session-name={quote(wish.name, '')}"
@@ -102,13 +105,14 @@ def run_wished(flags: Mapping[str, str], wish: Wish) -> int:
             )  # fmt: skip
         except (OutputError, ControlError) as error:
             print_error(f"what it called is not known: {error}")
+            code = code or CODE_UNKNOWN
         else:
             print_summary(summary, as_json=wish.as_json)
     return code
 
 
 @contextmanager
-def key_of_run(server: Reached, wish: Wish, session_id: str) -> Iterator[str]:
+def key_of_run(config: Config, server: Reached, wish: Wish, session_id: str) -> Iterator[str]:
     """A Helicone key for this run alone, and its budget, which counts whatever bears the run's
     mark. Both are taken out of use behind it. Raises ControlError for what the server refuses, such
     as a budget that is none."""
@@ -122,10 +126,27 @@ def key_of_run(server: Reached, wish: Wish, session_id: str) -> Iterator[str]:
             budget = server.value("budgets.set", **given)["id"]
         yield made["key"]
     finally:
-        with suppress(OutputError, ControlError):  # the server is gone, and all of it with it
-            if budget:
-                server.value("budgets.remove", budget=budget)
-            server.value("keys.revoke", key=made["id"])
+        if budget:
+            take_back(config, server, "budgets.remove", "budget", budget)
+        take_back(config, server, "keys.revoke", "key", made["id"])
+
+
+def take_back(config: Config, server: Reached, command: str, what: str, name: str) -> None:
+    """Of the server; where it has ended before its time of the directory, unless that goes too."""
+    try:
+        server.value(command, **{what: name})
+    except (OutputError, ControlError):
+        if server.root != config.data_dir:
+            return
+        try:
+            with open_source(config) as source:
+                source.call(command, {what: name}, lambda _: None)
+        except Exception as error:
+            why = expected(error)
+            if why is None:
+                raise
+            by_hand = f"{command.replace('.', ' ')} {name}"
+            print_error(f"the {what} of this run is still there ({why}): `{by_hand}` ends it")
 
 
 def wait_for_calls(server: Reached) -> None:

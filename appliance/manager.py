@@ -1,6 +1,7 @@
 """What a service manager hands over at the start: a socket that listens already (`LISTEN_FDS`), and
 where it wants to hear how the start and the end go (`NOTIFY_SOCKET`). As systemd has it:
-sd_listen_fds(3), sd_notify(3). Knows nothing of what is served.
+sd_listen_fds(3), sd_notify(3). And what `run` does: for whom it has started this server. Knows
+nothing of what is served.
 """
 
 import os
@@ -10,11 +11,15 @@ import time
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from appliance.config_options import ConfigError
+from appliance.run_lease import VARIABLE as LEASE
 
 FIRST = 3  # the descriptor behind stdin, stdout and stderr: SD_LISTEN_FDS_START
-VARIABLES = ("LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
+VARIABLES = (
+    "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "NOTIFY_SOCKET", LEASE,
+)  # fmt: skip
 TELL_S = 1.0
 
 
@@ -24,6 +29,7 @@ class Manager:
 
     listener: socket.socket | None = None
     address: str = ""
+    lease: Path | None = None  # the server ends once nobody has a share in it
 
     @property
     def flags(self) -> Mapping[str, str]:
@@ -64,7 +70,8 @@ def take_over(environ: MutableMapping[str, str] = os.environ) -> Manager:
     Raises ConfigError with one line for what cannot be served on."""
     given = {name: environ.pop(name) for name in VARIABLES if name in environ}
     told = given.get("NOTIFY_SOCKET", "")
-    return Manager(_listener(given), told if told[:1] in ("/", "@") else "")
+    lease = Path(given[LEASE]) if given.get(LEASE) else None
+    return Manager(_listener(given), told if told[:1] in ("/", "@") else "", lease)
 
 
 def _listener(given: Mapping[str, str]) -> socket.socket | None:

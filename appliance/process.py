@@ -51,6 +51,7 @@ from appliance.log import LibraryHandler, Log
 from appliance.manager import NOBODY, Manager
 from appliance.pipeline import handle
 from appliance.reloading import reload
+from appliance.run_lease import until_unused
 from appliance.services import Gauges, RecordsOf, services_of
 from appliance.services_links import LinksOf
 from appliance.status import live_status
@@ -234,7 +235,10 @@ class Server:
                     self._settle_down()
                     self._announce(began_s, await self._first_link())
                     self.manager.ready(self.url())
-                    await self._until_told(signals)
+                    async with trio.open_nursery() as unused:
+                        unused.start_soon(self._end_unused, unused.cancel_scope)
+                        await self._until_told(signals)
+                        unused.cancel_scope.cancel("told to end")
                     self.manager.stopping()
                     actors.start_soon(self._second_signal, signals)
                     await self.drain()
@@ -312,6 +316,12 @@ class Server:
             self.manager.reloading()
             await reload(self)
             self.manager.ready(self.url())
+
+    async def _end_unused(self, serving: trio.CancelScope) -> None:
+        """A server of `run`s ends with the last of them, however that one ended."""
+        if self.manager.lease is not None:
+            await until_unused(self.manager.lease)
+            serving.cancel("nobody uses it any more")
 
     async def _second_signal(self, signals: AsyncIterator[int]) -> None:
         """A second one exits at once, also while stores are flushed to a disk that hangs."""

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from appliance.control_client import ControlClient
+from appliance.run_lease import in_use
 from tests.certificates import Authority
 from tests.e2e.starting import environment, until
 from tests.fakes.appliance import ROOT, Appliance
@@ -260,6 +262,115 @@ def test_where_it_is_killed_the_server_ends_too(tmp_path: Path) -> None:
         process.kill()
     os.kill(sleeper, signal.SIGKILL)
     until(lambda: not serves(tmp_path / "data"))
+
+
+# Says when it has begun, and what became of each call that it is then told to make.
+SLOWLY = PROGRAM.replace(
+    "for line in sys.stdin:", "print('ready', flush=True)\nfor line in sys.stdin:"
+)
+SLOWLY = SLOWLY.replace(".content)", ".content, flush=True)").replace("exit(7)", "exit(0)")
+
+
+@dataclass
+class Running:
+    """A `run` whose program makes a call for each line that it is given."""
+
+    process: subprocess.Popen[str]
+
+    @classmethod
+    def begin(cls, tmp_path: Path, *arguments: str, environ: dict[str, str]) -> Running:
+        (tmp_path / "slowly.py").write_text(SLOWLY)
+        command = [sys.executable, "-m", "appliance.cli", "run", "--json", *arguments]
+        command += ["--data-dir", str(tmp_path / "data"), "--", sys.executable]
+        return cls(
+            subprocess.Popen(
+                [*command, str(tmp_path / "slowly.py")], cwd=ROOT, text=True,
+                env=environment(tmp_path, environ), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )  # fmt: skip
+
+    def reads(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def calls(self) -> str:
+        assert self.process.stdin is not None
+        self.process.stdin.write("Hello\n")
+        self.process.stdin.flush()
+        return self.reads()
+
+    def ends(self) -> tuple[int, str]:
+        """Exit code, and the last line on stderr."""
+        _, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, err.splitlines()[-1]
+
+
+def test_two_at_once_share_a_server_until_the_last_ends(provider: Provider, tmp_path: Path) -> None:
+    environ = sends_to(provider)
+    # In the same moment: neither is refused.
+    both = [Running.begin(tmp_path, "--budget", "1", environ=environ) for _ in range(2)]
+    assert [one.reads() for one in both] == ["ready\n"] * 2
+    for one, other in (both, both[::-1]):
+        assert one.calls().startswith("Hello from")
+        assert other.calls().startswith("Hello from")
+    code, summary = both[0].ends()
+    assert (code, json.loads(summary)["calls"]) == (0, 2)
+    assert both[1].calls().startswith("Hello from")
+    code, summary = both[1].ends()
+    assert (code, json.loads(summary)["calls"]) == (0, 3)
+    assert not in_use(tmp_path / "data"), "the last one has waited for the server's end"
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_one_of_two_is_killed_and_the_other_goes_on(
+    provider: Provider, tmp_path: Path, killed: int
+) -> None:
+    both = [Running.begin(tmp_path, environ=sends_to(provider))]
+    assert both[0].reads() == "ready\n"
+    both.append(Running.begin(tmp_path, environ=sends_to(provider)))
+    assert both[1].reads() == "ready\n"
+    victim, other = both[killed], both[1 - killed]
+    victim.process.kill()
+    victim.process.communicate()  # its program has read to the end of what it was told
+    assert other.calls().startswith("Hello from")
+    assert other.ends()[0] == 0
+    assert not in_use(tmp_path / "data")
+
+
+def test_environments_that_send_calls_to_different_places_share_none(
+    provider: Provider, tmp_path: Path
+) -> None:
+    one = Running.begin(tmp_path, environ=sends_to(provider))
+    assert one.reads() == "ready\n"
+    other = Running.begin(tmp_path, environ={"OPENAI_BASE_URL": "http://gpu:8000/v1"})
+    code, why = other.ends()
+    assert code == 1
+    assert "another `run` has started the server" in why
+    assert one.ends()[0] == 0
+
+
+def test_where_the_server_dies_its_key_and_budget_go_all_the_same(
+    provider: Provider, tmp_path: Path
+) -> None:
+    one = Running.begin(tmp_path, "--budget", "1", environ=sends_to(provider))
+    assert one.reads() == "ready\n"
+    client = ControlClient.connect(tmp_path / "data")
+    assert client is not None
+    with client:
+        status = client.value("status", {"region": "us"})
+    assert isinstance(status, dict)
+    os.kill(status["pid"], signal.SIGKILL)
+    code, why = one.ends()
+    assert code == 1
+    assert "what it called is not known" in why
+    command = [sys.executable, "-m", "appliance.cli", "--json", "--data-dir", tmp_path / "data"]
+    for listed in (["keys", "list"], ["budgets", "list"]):
+        done = subprocess.run(
+            [*command[:3], *listed, *command[3:]], cwd=ROOT, env=environment(tmp_path), text=True,
+            capture_output=True, timeout=PATIENCE_S,
+        )  # fmt: skip
+        assert json.loads(done.stdout) == [], done.stderr
 
 
 def serves(root: Path) -> bool:
