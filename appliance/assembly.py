@@ -38,7 +38,7 @@ from appliance.core.attempts import StoredKey
 from appliance.core.forwarded import TrustedProxies
 from appliance.core.ids import ExchangeIds
 from appliance.core.prices import PriceBook
-from appliance.core.provider_credentials import Secret
+from appliance.core.provider_credentials import ANY_PROVIDER, REPLAYED, Secret
 from appliance.core.provider_key_input import environment_secrets
 from appliance.core.urls import HostList, Target, TargetPolicy
 from appliance.door.destinations import to_provider, to_target
@@ -192,14 +192,16 @@ def key_rings_of(config: Config) -> KeyRings:
     return rings
 
 
-def environment_keys(table: ProviderTable, log: Log) -> dict[str, Secret]:
+def environment_keys(table: ProviderTable, log: Log, *, replays: bool) -> dict[str, Secret]:
     """The providers' keys that the environment has under the names that SDKs use, or under
-    `api_key_env`. What cannot be used is told in the log."""
+    `api_key_env`. What cannot be used is told in the log. A replay needs none (cassettes.md)."""
     found, wrong = environment_secrets(
         table.rows.values(), os.environ, lambda name: Path(name).read_text()
     )
     for line in wrong:
         log.warning("environment", reason=line)
+    if replays and REPLAYED.secret is not None:
+        found[ANY_PROVIDER] = REPLAYED.secret
     return found
 
 
@@ -207,7 +209,7 @@ def provider_keys_of(
     regions: Mapping[str, Region], parts: Parts, log: Log
 ) -> dict[str, ProviderKeys]:
     """The ring of provider keys of each region; its state store is there already."""
-    environment = environment_keys(parts.table, log)
+    environment = environment_keys(parts.table, log, replays=parts.dialling.nobody)
     buy = partial(buy_token, parts)
     return {
         name: ProviderKeys(

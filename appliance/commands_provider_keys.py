@@ -71,7 +71,7 @@ async def list_keys(ring: "ProviderKeys", org: bytes, _given: Arguments) -> list
         nothing = dict.fromkeys(("base_url", "config", "created_at"), "")
         found += [
             {"id": "", "provider": provider, "name": "(environment)", "state": "in use"} | nothing
-            for provider in sorted(ring.environment)
+            for provider in sorted(filter(None, ring.environment))  # not what a replay makes up
         ]
     return found
 

@@ -54,7 +54,8 @@ def _built(server: Server) -> _Fresh:
     read = reread(server.config, server.read_config())
     own = [own_address(listener) for listener in server.listeners]
     parts = assembly.parts_of(read.config, own, server.rings)
-    return _Fresh(read, parts, assembly.environment_keys(parts.table, server.log))
+    keys = assembly.environment_keys(parts.table, server.log, replays=parts.dialling.nobody)
+    return _Fresh(read, parts, keys)
 
 
 def _take(server: Server, fresh: _Fresh) -> None:

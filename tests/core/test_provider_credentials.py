@@ -7,6 +7,8 @@ import pytest
 from appliance.core.credentials import find_credentials
 from appliance.core.keys import DEFAULT_ORGANIZATION
 from appliance.core.provider_credentials import (
+    ANY_PROVIDER,
+    REPLAYED,
     Credential,
     Found,
     Secret,
@@ -69,6 +71,17 @@ def test_the_environment_serves_the_default_organisation_alone(org: bytes) -> No
     assert "provider-keys add openai" in refusal.value.message
     assert "OPENAI_API_KEY" not in refusal.value.message
     assert decided("openai", OPENAI, org=org, stored=key("openai")).source == "stored"
+
+
+@pytest.mark.parametrize("org", [ORG, OTHER])
+def test_a_server_that_replays_makes_one_up_where_there_is_none(org: bytes) -> None:
+    """Wherever it would go, as it goes nowhere."""
+    replaying = {ANY_PROVIDER: Secret("replayed")}
+    assert decided("openai", OPENAI, org=org, environment=replaying) == REPLAYED
+    assert decided("openai", "https://relay.example/v1", org=org, environment=replaying) == REPLAYED
+    assert decided("openai", OPENAI, environment=replaying, stored=key("openai")).source == "stored"
+    both = decided("openai", OPENAI, environment={**ENVIRONMENT, **replaying})
+    assert both.secret == Secret("env-openai")
 
 
 def test_without_any_key_it_is_said_how_to_add_one() -> None:

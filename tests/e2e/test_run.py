@@ -364,11 +364,13 @@ def test_where_the_server_dies_its_key_and_budget_go_all_the_same(
     code, why = one.ends()
     assert code == 1
     assert "what it called is not known" in why
-    command = [sys.executable, "-m", "appliance.cli", "--json", "--data-dir", tmp_path / "data"]
     for listed in (["keys", "list"], ["budgets", "list"]):
         done = subprocess.run(
-            [*command[:3], *listed, *command[3:]], cwd=ROOT, env=environment(tmp_path), text=True,
-            capture_output=True, timeout=PATIENCE_S,
+            [
+                sys.executable, "-m", "appliance.cli", *listed, "--json", "--data-dir",
+                str(tmp_path / "data"),
+            ],
+            cwd=ROOT, env=environment(tmp_path), text=True, capture_output=True, timeout=PATIENCE_S,
         )  # fmt: skip
         assert json.loads(done.stdout) == [], done.stderr
 
@@ -466,3 +468,32 @@ def test_recorded_and_replayed_with_nobody_listening(tmp_path: Path, program: st
     assert told(missed)["errors"] == [{"status": 404, "code": "cassette_miss", "calls": 1}]
     assert told(missed)["mode"] == "replay"
     assert not (tmp_path / ".local").exists(), "what is replayed is kept nowhere"
+
+
+# It sends no credential of its own: the server's key goes in its place.
+WITHOUT_A_KEY = """
+import json, os, urllib.error, urllib.request
+body = json.dumps({"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}).encode()
+url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+request = urllib.request.Request(url, body, {"content-type": "application/json"})
+try:
+    print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as error:
+    print(error.code, json.load(error)["error"]["code"])
+"""
+
+
+def test_what_the_server_s_own_key_paid_for_is_replayed_without_it(tmp_path: Path) -> None:
+    tapes = str(tmp_path / "tapes")
+    command = ("--", sys.executable, "-c", WITHOUT_A_KEY)
+    with Provider() as provider:
+        base_url = f'base_url = "{provider.url}/v1"\n'
+        config = tmp_path / "app.toml"
+        config.write_text(f'data_dir = "{tmp_path / "data"}"\n[providers.openai]\n{base_url}')
+        given = ("--config", str(config))
+        environ = {"OPENAI_API_KEY": "sk-test"}
+        recorded = run(tmp_path, "--record", tapes, *given, *command, environ=environ)
+        assert recorded.stdout == "200\n", recorded.stderr
+        assert provider.find("Bearer sk-test")
+    again = run(tmp_path, "--replay", tapes, *given, *command)
+    assert again.stdout == "200\n", again.stderr
