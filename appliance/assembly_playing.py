@@ -4,7 +4,9 @@ itself, and nothing of this is loaded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.config import Config, ConfigError
@@ -14,6 +16,9 @@ from appliance.log import Log
 from appliance.upstream.pool import Dial
 
 Handle = Callable[[Exchange], Awaitable[None]]
+# Set by whoever starts several servers at once, each of which writes cassettes of its own: pytest
+# with workers (pytest_plugin.py).
+APART = "HELICONE_RUN_CASSETTES_APART"
 
 
 def plays(config: Config) -> bool:
@@ -35,6 +40,7 @@ def dialled(config: Config, dial: Dial, log: Log) -> Dial:
         return ReplayDial(config.replay, scrubber, timed=config.replay_timing)
     if config.record is not None:
         _check_room(config.record)
+        _claim(config.record)
 
         def failed(reason: str) -> None:
             log.error("cassette", reason=reason)
@@ -54,6 +60,23 @@ def _check_room(directory: Path) -> None:
     except OSError as error:
         why = error.strerror or str(error)
         raise ConfigError(f"record: {directory} cannot be written to: {why}") from None
+
+
+def _claim(directory: Path) -> None:
+    """Two servers that write one cassette lose each other's calls. The descriptor stays open to the
+    end of the process, and no lock file lies among cassettes that people keep. Raises ConfigError.
+    """
+    import fcntl
+
+    kind = fcntl.LOCK_SH if os.environ.get(APART) else fcntl.LOCK_EX
+    # A file system without such locks: recorded all the same, and unguarded.
+    with suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise ConfigError(f"record: another server records to {directory}") from None
 
 
 def told_whose(config: Config, handle: Handle) -> Handle:

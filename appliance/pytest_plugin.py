@@ -22,6 +22,7 @@ FOLDER = "cassettes"
 URL = "HELICONE_RUN_URL"
 MODE = "HELICONE_RUN_MODE"
 DIRECTORY = "HELICONE_RUN_DIR"
+APART = "HELICONE_RUN_CASSETTES_APART"  # each test has its own: workers may record at once
 # What the program that is run says of its environment, before it waits for its end.
 TELL = "import json, os, sys; print(json.dumps(dict(os.environ)), flush=True); sys.stdin.read()"
 OURS = re.compile(r"HELICONE_RUN_.*|.*_API_KEY|NO_PROXY|no_proxy")
@@ -89,6 +90,7 @@ class Runner:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, encoding="utf-8", start_new_session=True,  # Ctrl-C is for pytest
+            env={**os.environ, APART: "1"},
         )  # fmt: skip
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

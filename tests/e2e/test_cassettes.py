@@ -364,6 +364,20 @@ def test_a_cassette_that_cannot_be_written_stops_no_call(
         assert part["part"] == "cassettes"
 
 
+def test_one_server_at_a_time_records_to_a_directory(provider: Provider, tmp_path: Path) -> None:
+    """Each would write its cassette over the other's. Those of pytest's workers are apart."""
+    flags, apart = ("--record", str(tmp_path / "tapes")), {"HELICONE_RUN_CASSETTES_APART": "1"}
+    with Appliance(tmp_path / "a", provider, flags=flags):
+        code, said = failed_start(tmp_path, *flags)
+        assert code == 2
+        assert said == f"error: record: another server records to {tmp_path / 'tapes'}\n"
+        assert failed_start(tmp_path, *flags, environ=apart)[0] == 2
+    first = Appliance(tmp_path / "b", provider, flags=flags, environ=apart)
+    second = Appliance(tmp_path / "c", provider, flags=flags, environ=apart)
+    with first, second:
+        assert failed_start(tmp_path, *flags)[0] == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
