@@ -4,6 +4,7 @@ import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from appliance.commands import LiveSource, Source, connect, open_source
@@ -116,7 +117,7 @@ def _why(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[
         or any(words in answer for words in BUDGET_WORDS)
     ):
         yield "stopped_by", "a budget or the wallet, before any provider was called"
-        yield from _budgets(source, row)
+        yield from _budgets(source, row, answer)
     elif row["outcome"] == "refused":
         yield "stopped_by", f"this server: {row['error'] or 'refused'}"
     elif row["http_status"] is not None and row["http_status"] >= 400:
@@ -157,13 +158,36 @@ def _explained(source: Source, asked: dict[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _budgets(source: Source, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Those that count such a call, as they stand now."""
+def _budgets(source: Source, row: Mapping[str, Any], answer: str) -> Iterator[tuple[str, str]]:
+    """Those that count such a call, as they stand now: first the one that the answer names. Where
+    none was kept, those that are used up now."""
     asked = {"org": row["organization_id"]}
     found = source.call("budgets.list", asked, lambda _: None)
     spends = {"user": row["user_id"], "key": row["api_key_id"]}
     spends |= {f"property:{name.lower()}": value for name, value in row["properties"].items()}
     lines = found if isinstance(found, list) else []
-    own = (one for one in lines if one["value"] in (spends.get(one["scope"]) or "", EACH))
-    for number, line in enumerate(own, start=1):
+    own = [one for one in lines if one["value"] in (spends.get(one["scope"]) or "", EACH)]
+    named = [one for one in own if f"The budget of {_label(one)} is used up" in answer]
+    stopped = named or [one for one in own if _is_used_up(one)]
+    for number, one in enumerate(stopped, start=1):
+        tail = f"_{number}" if number > 1 else ""
+        yield f"rule{tail}", f"budget of {_label(one)} ({one['id']})"
+        held = f"{one['spent_usd']} spent and {one['held_usd']} held"
+        yield f"counter{tail}", f"{held} of {one['limit_usd']} USD now"
+        yield f"reset{tail}", one["begins_anew"]
+    others = (one for one in own if one not in stopped)
+    for number, line in enumerate(others, start=1):
         yield f"budget_{number}", ", ".join(f"{name} {value}" for name, value in line.items())
+
+
+def _label(line: Mapping[str, Any]) -> str:
+    """What the refusal calls this line of `budgets.list`."""
+    scope = str(line["scope"]).replace("property:", "property ", 1)
+    value, period = line["value"], line["period"]
+    if line["each"]:
+        return f"{scope} {EACH}, per {period} ({value})"
+    return f"{scope} {value}, per {period}"
+
+
+def _is_used_up(line: Mapping[str, Any]) -> bool:
+    return Decimal(line["spent_usd"]) + Decimal(line["held_usd"]) >= Decimal(line["limit_usd"])

@@ -5,13 +5,14 @@ Each takes the desk, the organisation and the arguments as they travel, and give
 print. Amounts are decimal USD in text, exact to 10⁻¹² (ARCHITECTURE 5).
 """
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
-from appliance.core.budgets import EACH, Budget, Spent
+from appliance.core.budgets import EACH, Budget, Spent, period_of
 from appliance.core.money import exact_units, usd_text
 from appliance.errors import Refusal
 
@@ -94,13 +95,15 @@ async def set_budget(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[s
 
 async def list_budgets(desk: "WalletDesk", org: bytes, _given: Arguments) -> list[dict[str, Any]]:
     """Limits, each with what was spent and is held in the period that runs, by value: those that
-    spent most, of `values` in all."""
+    spent most, of `values` in all; and when the next period begins."""
     _check(desk)
+    now_us = time.time_ns() // 1000
     lines: list[dict[str, Any]] = []
     for budget, spent in desk.budgets(org):
         most = nlargest(VALUES_MAX, spent, key=lambda one: one.posted + one.held)
         told = [shown(budget, one) for one in most or [Spent(budget.value, 0, 0)]]
-        lines += [{**line, "values": len(spent)} for line in told]
+        more = {"values": len(spent), "begins_anew": _time(period_of(budget.period, now_us)[1])}
+        lines += [{**line, **more} for line in told]
     return lines
 
 

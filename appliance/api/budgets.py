@@ -32,7 +32,8 @@ router = APIRouter(prefix="/v1/budgets", tags=["cache and limits"], default_resp
 async def list_budgets(request: Request) -> Response:
     """The organisation's budgets, each with what is spent and held of it, in USD as text to the
     last digit, in the period that runs; one line for each value that has spent, for the 1,000 that
-    spent most. `values`: how many have. `each`: the budget is every value's for itself."""
+    spent most. `values`: how many have. `each`: the budget is every value's for itself.
+    `begins_anew`: when the next period begins."""
     return reply(await _wallets(request).budgets(_account(request)))
 
 

@@ -164,7 +164,18 @@ _BUDGET: Final = {
     "limit_usd": {"type": "string", "description": "decimal text, exact to 10⁻¹²"},
 }  # fmt: skip
 BUDGETS: Final = route(
-    listed(thing({**_BUDGET, "spent_usd": TEXT, "held_usd": TEXT, "each": FLAG, "values": INTEGER}))
+    listed(
+        thing(
+            {
+                **_BUDGET,
+                "spent_usd": TEXT,
+                "held_usd": TEXT,
+                "each": FLAG,
+                "values": INTEGER,
+                "begins_anew": TEXT,
+            }
+        )
+    )
 )
 SET_BUDGET: Final = route(
     thing(_BUDGET),

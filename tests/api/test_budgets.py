@@ -43,6 +43,7 @@ async def test_a_budget_is_set_changed_and_removed(tmp_path: Path) -> None:
         again = await ask(one, "POST", BUDGETS, {**team, "limit_usd": 2})
         assert again.json["data"] == {**named, "limit_usd": "2"}
         found = {row["id"]: row for row in await listed(one)}
+        assert found[made["id"]].pop("begins_anew").endswith("-01T00:00:00Z")
         assert found[made["id"]] == {
             **made,
             "spent_usd": "0",

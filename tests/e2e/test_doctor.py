@@ -182,6 +182,7 @@ def test_why_a_call_was_stopped(tmp_path: Path, provider: Provider) -> None:
         appliance.command(
             "budgets.set", scope="property:team", limit="5", period="day", value="u-2", org=""
         )
+        appliance.command("budgets.set", scope="user", limit="5", period="month", value="u-2")
         policy = {"Helicone-RateLimit-Policy": "1;w=60;s=user", "Helicone-User-Id": "u-1"}
         spender = {"Helicone-User-Id": "u-2"}
         replies = [
@@ -204,7 +205,10 @@ def test_why_a_call_was_stopped(tmp_path: Path, provider: Provider) -> None:
         assert limited["counter"].startswith("0 of 1 left now")
         assert limited["reset"].endswith("Z")
         assert stopped["stopped_by"].startswith("a budget")
-        assert "0.000001" in stopped["budget_1"]
+        assert stopped["rule"].startswith("budget of user *, per day (u-2)")
+        assert "0.000001 USD now" in stopped["counter"]
+        assert stopped["reset"].endswith("T00:00:00Z")
+        assert "period month" in stopped["budget_1"]
         assert "budget_2" not in stopped, "that of a property does not count such a call"
     again = why(replies[3])  # and without a server
     assert again["stopped_by"] == stopped["stopped_by"]
