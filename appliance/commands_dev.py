@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, Final
 
@@ -26,7 +27,8 @@ from appliance.program_summary import summed_up
 HOST: Final = "127.0.0.1"
 SESSION: Final = "dev"
 REFRESHES_PER_S: Final = 4
-NEWEST: Final = "SELECT max(recorded_at)::VARCHAR AS newest FROM requests"
+# Programs may call as soon as the port answers, which is before `tail` is asked for.
+EARLY_MAX: Final = 1000
 
 
 def run_dev(flags: Mapping[str, str], *, as_json: bool) -> None:
@@ -43,19 +45,18 @@ def run_dev(flags: Mapping[str, str], *, as_json: bool) -> None:
     if not is_loopback(config.host):
         given = config.sources.get("host", "the configuration")
         print_note(f"listens on {HOST} alone, not on {config.host} (from {given})")
+    since = f"recorded_at >= TIMESTAMP '{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}'"
     with (
         ended_in_order(),
         own_server(config, flags, options_of(config), config.data_dir) as server,
     ):
-        newest = server.rows(NEWEST)[0]["newest"]
         began_s = time.monotonic()
         with stopped_by_signals():
-            watch(server, as_json=as_json)
-        which = f"recorded_at > TIMESTAMP '{newest}'" if newest else "true"
+            watch(server, since, as_json=as_json)
         try:
             wait_for_calls(server)
             summary = summed_up(
-                server, which, duration_s=round(time.monotonic() - began_s, 3), exit_code=0,
+                server, since, duration_s=round(time.monotonic() - began_s, 3), exit_code=0,
                 session_id=str(uuid.uuid4()), session_name=SESSION, mode="live", budget_usd=None,
             )  # fmt: skip
         except (OutputError, ControlError) as error:
@@ -93,18 +94,33 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def watch(server: Reached, *, as_json: bool) -> None:
-    """Show calls as they end, until interrupted, or until the server has gone."""
+def watch(server: Reached, since: str, *, as_json: bool) -> None:
+    """Show calls as they end, until interrupted, or until the server has gone. `since`: the
+    condition of calls of this time, in SQL."""
     with server.client() as client:
         result = LiveSource(client, "us").rows("tail", {})
-        rows = all_rows(result)
+        names = [name for name, _ in result.columns]
+        rows = from_the_start(server, since, names, all_rows(result))
         if as_json or not sys.stdout.isatty():
             print_note(f"listens on {server.url}; Ctrl-C ends it")
             printer = TailPrinter(result.columns, as_json=as_json)
             for row in rows:
                 printer.show(row)
             return
-        draw(server.url, [name for name, _ in result.columns], rows)
+        draw(server.url, names, rows)
+
+
+def from_the_start(
+    server: Reached, since: str, names: list[str], tail: Iterator[Any]
+) -> Iterator[Any]:
+    """What came before `tail` began, then its rows, none of them twice."""
+    order = f"ORDER BY recorded_at, exchange_id LIMIT {EARLY_MAX}"
+    early = server.rows(f"SELECT {', '.join(names)} FROM requests WHERE {since} {order}")  # noqa: S608
+    known = {row["exchange_id"] for row in early}
+    for row in early:
+        yield [row[name] for name in names]
+    which = names.index("exchange_id")
+    yield from (row for row in tail if row[which] not in known)
 
 
 def draw(url: str, names: list[str], rows: Iterator[Any]) -> None:

@@ -17,7 +17,7 @@ import termios
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -211,6 +211,40 @@ def test_into_a_pipe_it_prints_a_line_for_each_call(provider: Provider, tmp_path
         assert dev.ended() == 0
         assert dev.told.splitlines()[-2].startswith("dev: 2 calls in ")
         assert dev.told.splitlines()[-1].startswith("slowest: gpt-4o, ")
+
+
+def test_calls_before_tail_has_begun_are_shown_once() -> None:
+    class Early:
+        def rows(self, sql: str) -> list[dict[str, Any]]:
+            assert sql.startswith("SELECT model, exchange_id FROM requests WHERE recently ")
+            return [{"exchange_id": "1", "model": "a"}, {"exchange_id": "2", "model": "b"}]
+
+    tail = iter([["b", "2"], ["c", "3"]])
+    server, names = cast(Any, Early()), ["model", "exchange_id"]
+    found = commands_dev.from_the_start(server, "recently", names, tail)
+    assert list(found) == [["a", "1"], ["b", "2"], ["c", "3"]]
+
+
+def test_the_first_call_is_on_record_of_this_time(provider: Provider, tmp_path: Path) -> None:
+    """Made as soon as the port answers, before anything else was asked of the server."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    dev = Dev(tmp_path, provider, "--port", str(port))
+    try:
+        until(lambda: answers(port))
+        with RawClient(f"http://127.0.0.1:{port}") as client:
+            assert client.call(CHAT, ASK, {}).status == 200
+        until(lambda: dev.said.count("\n") == 1)
+        dev.process.send_signal(signal.SIGINT)
+        assert dev.ended() == 0
+        assert "dev: 1 call in " in dev.told
+    finally:
+        dev.__exit__()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_as_json_and_of_this_time_alone(provider: Provider, tmp_path: Path) -> None:
