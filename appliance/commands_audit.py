@@ -31,5 +31,7 @@ def write_down(state: "State", command: str, given: Mapping[str, Any], value: ob
     found = value if isinstance(value, Mapping) else {}
     org = str(found.get("organization_id") or organization_id(state, given.get("org")))
     detail = {name: given[name] for name in TOLD if given.get(name)}
+    if found.get("repeated"):
+        detail["repeated"] = True  # it was known already: nothing was done
     act = Act(str(uuid.UUID(org)), "command", command, str(found.get("id") or ""), detail)
     state.write(lambda connection: add_act(connection, act))

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from heapq import nlargest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from appliance.core.budgets import EACH, Budget, Spent, period_of
 from appliance.core.money import exact_units, usd_text
@@ -18,6 +18,7 @@ from appliance.errors import Refusal
 
 if TYPE_CHECKING:
     from appliance.actors.wallet_desk import WalletDesk
+    from storage.ledger import EventRow
 
 Arguments = Mapping[str, Any]
 PICO_PLACES = 12
@@ -44,12 +45,12 @@ async def show(desk: "WalletDesk", org: bytes, _given: Arguments) -> dict[str, A
 
 async def top_up(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
     """Money was paid in; the same event id counts once."""
-    return await _move(desk, desk.top_up, org, given)
+    return await _move(desk, "top_up", org, given)
 
 
 async def debit(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
     """Money goes back, at most what is free."""
-    return await _move(desk, desk.debit, org, given)
+    return await _move(desk, "debit", org, given)
 
 
 async def credit_line(desk: "WalletDesk", org: bytes, given: Arguments) -> dict[str, Any]:
@@ -144,15 +145,30 @@ def shown(budget: Budget, spent: Spent | None = None) -> dict[str, Any]:
 
 
 async def _move(
-    desk: "WalletDesk",
-    move: Callable[[bytes, int, str, str], Awaitable[bool]],
-    org: bytes,
-    given: Arguments,
+    desk: "WalletDesk", kind: Literal["top_up", "debit"], org: bytes, given: Arguments
 ) -> dict[str, Any]:
+    """`repeated`: it was known already, and nothing was done. Raises Refusal 409 for an event that
+    was told otherwise before."""
     event_id = str(given.get("event_id") or uuid.uuid4())
     amount = _amount(given, "amount")
+    move = desk.top_up if kind == "top_up" else desk.debit
     counted = await _asked(move(org, amount, event_id, str(given.get("reference") or "")))
-    return {"event_id": event_id, "counted": counted} | await show(desk, org, given)
+    if not counted:
+        known = await _asked(desk.event(event_id))
+        if known is None or known[1:4] != (org, kind, amount):
+            raise Refusal(409, "event_id_taken", _taken(event_id, known, org, kind, amount))
+    told = {"event_id": event_id, "counted": counted, "repeated": not counted}
+    return told | await show(desk, org, given)
+
+
+def _taken(event_id: str, known: "EventRow | None", org: bytes, kind: str, amount: int) -> str:
+    before = "something else"
+    if known is not None and known[1] == org:  # what others paid is not told
+        before = f"a {known[2].replace('_', '-')} of ${usd_text(known[3])}"
+    return (
+        f"the event {event_id} was counted before, as {before}, and is no "
+        f"{kind.replace('_', '-')} of ${usd_text(amount)} now: nothing was done"
+    )
 
 
 def _check(desk: "WalletDesk") -> None:

@@ -283,7 +283,14 @@ def test_the_commands(provider: Provider, tmp_path: Path) -> None:
     appliance.start()
     for _ in "live", "offline":
         shown = json.loads(run("wallet", "top-up", "2.5", "--event-id", "e1", "--json"))
-        assert shown["available_usd"] == "2.5"
+        assert (shown["available_usd"], shown["repeated"]) == ("2.5", not appliance.running)
+        other = run("wallet", "top-up", "3", "--event-id", "e1", fails=True)
+        assert "as a top-up of $2.5, and is no top-up of $3 now" in other
+        done = [
+            one for one in json.loads(run("audit", "--json")) if one["action"] == "wallet.top-up"
+        ]
+        repeats = [one for one in done if "repeated" in str(one["detail"])]
+        assert (len(done), len(repeats)) == ((1, 0) if appliance.running else (2, 1))
         run("budgets", "set", "property:Team", "10", "--per", "week", "--value", "search")
         (listed,) = json.loads(run("budgets", "list", "--json"))
         assert (listed["scope"], listed["limit_usd"]) == ("property:team", "10")
