@@ -21,7 +21,7 @@ from appliance.config import Config, load_config
 from appliance.errors import Refusal
 from appliance.output import OutputError, open_output
 from appliance.output_lines import print_value
-from appliance.waiting import progress_bar
+from appliance.waiting import progress_bar, waiting
 from storage import backup
 from storage.disk import Disk
 from storage.restore import restore
@@ -188,8 +188,8 @@ def _verified(config: Config, region: str) -> dict[str, Any]:
     """`verify` of a directory that no server has yet, in a few words."""
     from appliance.offline import open_root
 
-    with open_root(config, region) as root:
-        report = root.run("verify", {}, lambda _: None)
+    with waiting("verify") as bar, open_root(config, region) as root:
+        report = root.run("verify", {}, bar.advance)
     assert isinstance(report, dict), "verify gives a map"
     return {"ok": report["ok"], "findings": report.get("findings", [])}
 

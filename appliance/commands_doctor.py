@@ -18,6 +18,7 @@ from appliance.doctor import Check, examine
 from appliance.errors import Refusal
 from appliance.output import all_rows
 from appliance.output_lines import print_value
+from appliance.waiting import waiting
 
 BUDGET_SIGNS: Final = ("budget", "credit", "wallet")
 # Through the gateway a refusal is told in its own words, behind those for all attempts.
@@ -37,7 +38,8 @@ def run_doctor(flags: Mapping[str, str], *, offline: bool, as_json: bool) -> boo
     except ConfigError as error:  # the first thing to be told, in the form of the others
         checks = [Check("configuration", "failed", str(error))]
     else:
-        checks = list(examine(config, _live(config), offline=offline))
+        with waiting("doctor"):
+            checks = list(examine(config, _live(config), offline=offline))
     print_value([check._asdict() for check in checks], as_json=as_json)
     return not any(check.state == "failed" for check in checks)
 

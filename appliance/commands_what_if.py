@@ -19,7 +19,7 @@ from appliance.core.repriced import SELECTED, as_recorded, within
 from appliance.errors import Refusal
 from appliance.output import OutputError, all_rows, write_result
 from appliance.output_lines import print_note
-from appliance.waiting import progress_bar
+from appliance.waiting import progress_bar, waiting
 
 TABLES_MAX_BYTES = 16 * 2**20
 
@@ -81,7 +81,7 @@ def _limits(source: Source, where: str, policies: Sequence[Policy], wanted: Want
 
 def _calls(source: Source, columns: str, where: str, order: str) -> Iterator[Sequence[Any]]:
     """With a bar that shows how many have been read."""
-    with source.query(f"SELECT count(*) {where}") as counted:
+    with waiting("what-if"), source.query(f"SELECT count(*) {where}") as counted:
         ((total,),) = all_rows(counted)  # to the end: then the connection is free again
     with progress_bar() as bar, source.query(f"SELECT {columns} {where} {order}") as result:
         task = bar.add_task("what-if", total=int(total))

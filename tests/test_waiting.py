@@ -7,10 +7,13 @@ import pty
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from typing import Any, cast
 
 import pytest
 
+from appliance import commands_backup, commands_doctor, commands_what_if, offline
 from appliance import waiting as module
 from appliance.waiting import waiting
 
@@ -82,3 +85,54 @@ def test_a_quick_command_loads_nothing_for_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def at_once(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHOWN_AFTER_S", 0.0)
+    monkeypatch.setattr(sys, "stderr", terminal.stderr)
+
+
+def test_doctor_shows_that_it_is_at_work(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(terminal, monkeypatch)
+
+    def examine(*_: object, **__: object) -> Iterator[Any]:
+        terminal.wait_for(b"doctor")
+        yield from ()
+
+    monkeypatch.setattr(commands_doctor, "load_config", lambda _: None)
+    monkeypatch.setattr(commands_doctor, "_live", lambda _: None)
+    monkeypatch.setattr(commands_doctor, "examine", examine)
+    assert commands_doctor.run_doctor({}, offline=True, as_json=True)
+    terminal.rest()
+
+
+def test_restore_shows_how_far_its_check_is(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(terminal, monkeypatch)
+
+    class Root:
+        def run(self, command: str, _given: object, advance: Callable[..., None]) -> Any:
+            terminal.wait_for(b"verify")
+            advance({"done": 3, "total": 4})
+            terminal.wait_for(b"3/4")
+            return {"ok": command == "verify"}
+
+    monkeypatch.setattr(offline, "open_root", lambda *_: nullcontext(Root()))
+    assert commands_backup._verified(cast(Any, None), "us") == {"ok": True, "findings": []}
+    terminal.rest()
+
+
+def test_what_if_shows_that_it_counts(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once(terminal, monkeypatch)
+
+    class Source:
+        def query(self, _sql: str) -> Any:
+            terminal.wait_for(b"what-if")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        next(commands_what_if._calls(cast(Any, Source()), "", "", ""))
+    terminal.rest()
