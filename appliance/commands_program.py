@@ -16,7 +16,7 @@ from appliance.commands import open_source
 from appliance.commands_run import expected
 from appliance.config import Config, load_config
 from appliance.control_client import ControlError
-from appliance.core.base_urls import program_environment
+from appliance.core.base_urls import RUN_PROPERTY, program_environment
 from appliance.output import OutputError
 from appliance.output_lines import print_error, print_note
 from appliance.program_child import ended_in_order, find_program, run_program
@@ -30,7 +30,7 @@ KEY_NAME_CHARACTERS_MAX = 64
 CODE_UNKNOWN = 1  # of a program that ended well, where nobody can say what it called
 # The property that the run's calls bear. Not its key: programs that were written for Helicone send
 # one of their own, which goes before the one in the path (proxy.md 3), and must not cost more.
-MARK = "helicone-run"
+MARK = RUN_PROPERTY
 CALLS_OF = f"map_extract_value(properties, '{MARK}') = '{{}}'"
 
 

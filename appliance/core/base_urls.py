@@ -50,6 +50,7 @@ KEYS: Final = (
 NO_KEY: Final = "replayed"
 # Where everything below /v1 of this server begins, for programs that know it.
 OWN_VARIABLE: Final = "HELICONE_RUN_URL"
+RUN_PROPERTY: Final = "helicone-run"  # which all calls of one `run` bear
 MODE_VARIABLE: Final = "HELICONE_RUN_MODE"
 DIRECTORY_VARIABLE: Final = "HELICONE_RUN_DIR"
 

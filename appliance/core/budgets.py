@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple, cast
 
+from appliance.core.base_urls import RUN_PROPERTY
 from appliance.core.ledger import (
     AMOUNT_PICO_MAX,
     NAME_CHARACTERS_MAX,
@@ -27,6 +28,7 @@ Scope = Literal["key", "user", "property"]
 Period = Literal["day", "week", "month"]
 SCOPES: Final = ("key", "user", "property")
 PERIODS: Final = ("day", "week", "month")
+OF_A_RUN: Final = f"property {RUN_PROPERTY} "  # its budget is there as long as it runs
 EACH: Final = "*"  # every value of the scope has the limit for itself
 BUDGETS_MAX: Final = 1000  # of one organisation
 # Values come from clients. Where more are seen in a period, further ones are not counted (and
@@ -323,11 +325,12 @@ def _refusal(account: Account, limit_pico: int, needed_pico: int, now_us: int) -
     until_us = account.until_us or now_us
     again = datetime.fromtimestamp(until_us / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
     needed = f" This call may cost ${usd_text(needed_pico)}." if needed_pico else ""
+    way = "`run --budget`" if account.label.startswith(OF_A_RUN) else "`budgets set`"
     return Refusal(
         429,
         "budget_exceeded",
         f"The budget of {account.label} is used up: ${usd_text(account.debits_posted)} spent and "
         f"${usd_text(account.debits_pending)} held of ${usd_text(limit_pico)}.{needed} It begins "
-        f"anew at {again}; raise it with `budgets set`.",
+        f"anew at {again}; raise it with {way}.",
         headers={"Retry-After": str(max(1, -(-(until_us - now_us) // 1_000_000)))},
     )

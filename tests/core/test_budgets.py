@@ -139,15 +139,19 @@ def test_each_value_has_the_limit_for_itself() -> None:
     assert isinstance(desk.call(1, 1, Spender("", "cyd")), bytes)
 
 
-def test_a_refusal_names_the_budget_and_when_it_begins_anew() -> None:
-    desk = Desk(budget(1, "property", "*", name="team", usd=2))
-    whose = Spender("", "", {"team": "red"})
+@pytest.mark.parametrize(
+    ("name", "way"), [("team", "`budgets set`"), ("helicone-run", "`run --budget`")]
+)
+def test_a_refusal_names_the_budget_and_when_it_begins_anew(name: str, way: str) -> None:
+    desk = Desk(budget(1, "property", "*", name=name, usd=2))
+    whose = Spender("", "", {name: "red"})
     desk.settle(desk.call(2, 2, whose), 2)
     legs = desk.budgets.legs(ORG, whose, size(1, 1), desk.now_us)
     with pytest.raises(Refusal) as caught:
         desk.budgets.admit(legs, desk.now_us)
     assert (caught.value.status, caught.value.code) == (429, "budget_exceeded")
-    for words in ("property team *, per day (red)", "$2 spent", "2026-03-19 00:00 UTC"):
+    named = f"property {name} *, per day (red)"
+    for words in (named, "$2 spent", "2026-03-19 00:00 UTC", f"raise it with {way}."):
         assert words in caught.value.message
     assert caught.value.headers == {"Retry-After": str(14 * 3600)}
 
