@@ -19,7 +19,7 @@ from appliance import __version__
 from appliance.commands import connect
 from appliance.config import Config, load_config
 from appliance.errors import Refusal
-from appliance.output import OutputError, open_output
+from appliance.output import OutputError, is_no_file, open_output
 from appliance.output_lines import print_value
 from appliance.waiting import progress_bar, waiting
 from storage import backup
@@ -75,8 +75,7 @@ def run_backup(
     """Write it; with `check` restore it aside and look at its books. False when these are wrong.
     Raises Refusal, OutputError, BackupRefused."""
     config = load_config(flags)
-    if file.is_dir():  # before the work, not after it
-        raise OutputError(f"{file} is a directory: name a file in it")
+    _refuse_no_file(file)  # before the work, not after it
     _be_private()
     os.nice(NICE)
     told = {
@@ -99,12 +98,20 @@ def run_backup(
         facts = backup.write(entries, stream, passphrase=passphrase, told=told, advanced=advanced)
         stream.flush()
         os.fsync(stream.fileno())
-    Disk().sync_folder(file.absolute().parent)
+    Disk().sync_folder(file.resolve().parent)  # a link's name does not change
     value = {"ok": True, "file": str(file), "file_bytes": file.stat().st_size, **asdict(facts)}
     if check:
         value |= _tried(config, region, file, passphrase)
     print_value(value, as_json=as_json)
     return bool(value["ok"])
+
+
+def _refuse_no_file(file: Path) -> None:
+    """A backup is brought to the disk and read again. Raises Refusal 400."""
+    if file.is_dir():
+        raise Refusal(400, "is_directory", f"{file} is a directory: name a file in it")
+    if is_no_file(file):
+        raise Refusal(400, "is_no_file", f"{file} is no regular file: a backup is written to one")
 
 
 def _be_private() -> None:
@@ -177,10 +184,13 @@ def _unpacked(file: Path, target: Path, passphrase: bytes | None, region: str) -
             )  # fmt: skip
     except FileNotFoundError:
         raise OutputError(f"{file} is not there") from None
+    except IsADirectoryError:
+        raise OutputError(f"{file} is a directory, and no backup") from None
     if facts.region != region:
         raise Refusal(
-            409, "other_region", f"this backup is of the region {facts.region}: say --region"
-        )
+            409, "other_region",
+            f"this backup is of the region {facts.region}: say --region {facts.region}",
+        )  # fmt: skip
     return facts
 
 

@@ -8,6 +8,7 @@ import base64
 import csv
 import io
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,24 +79,39 @@ def write_result(columns: Columns, rows: Rows, form: str, output: Path | None) -
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that appears under its name only when it is whole."""
+    """Standard output, or a file that appears under its name only when it is whole. What is no
+    file, a device or a FIFO, is written to as it is: a rename would put a file in its place."""
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with passing_file(path) as passing, passing.open("wb") as stream:
-        yield stream
+    try:
+        if is_no_file(path):
+            with path.open("wb") as stream:
+                yield stream
+        else:
+            with _passing(Path(os.path.realpath(path))) as stream:  # a link stays one
+                yield stream
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def is_no_file(path: Path) -> bool:
+    """Whether something else lies there."""
+    return os.path.exists(path) and not os.path.isfile(path)  # noqa: PTH110, PTH113 - never raise
 
 
 @contextmanager
-def passing_file(path: Path) -> Iterator[Path]:
-    """A name beside `path`; what lies there at the end takes its place, or goes on a failure."""
+def _passing(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path` that takes its place at the end, or goes on a failure. It is open to
+    nobody to whom the one before it was closed."""
     passing = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    mode = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.exists() else 0o666
+    passing.unlink(missing_ok=True)  # of a process that had our number
     try:
-        yield passing
+        with os.fdopen(os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
         passing.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         passing.unlink(missing_ok=True)
 
@@ -204,27 +220,25 @@ def _write_parquet(columns: Columns, rows: Rows, output: Path | None) -> None:
     cells = (
         [_parquet_cell(kind, value) for kind, value in zip(made, row, strict=True)] for row in rows
     )
-    if output is not None:
-        with passing_file(output) as passing:
-            write_parquet(passing, columns, cells)
-        return
-    # Through a pipe and no file: what a region holds lies on no other disk on its way.
-    reading, writing = os.pipe()
-    with ThreadPoolExecutor(1) as threads:
-        passed_on = threads.submit(_pass_on, reading)
-        try:
-            write_parquet(Path(f"/dev/fd/{writing}"), columns, cells)
-        finally:
-            os.close(writing)
-            if (error := passed_on.exception()) is not None:
-                raise error  # stdout's reader is gone: that, and not what DuckDB says of it
+    # Through a pipe, which DuckDB opens by its name: it goes wherever other forms do, and what a
+    # region holds lies on no other disk on its way.
+    with open_output(output) as stream:
+        reading, writing = os.pipe()
+        with ThreadPoolExecutor(1) as threads:
+            passed_on = threads.submit(_pass_on, reading, stream)
+            try:
+                write_parquet(Path(f"/dev/fd/{writing}"), columns, cells)
+            finally:
+                os.close(writing)
+                if (error := passed_on.exception()) is not None:
+                    raise error  # it cannot be written: that, and not what DuckDB says of it
 
 
-def _pass_on(reading: int) -> None:
-    with open(reading, "rb") as stream:
-        while piece := stream.read(1 << 20):
-            sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+def _pass_on(reading: int, stream: BinaryIO) -> None:
+    with open(reading, "rb") as pipe:
+        while piece := pipe.read(1 << 20):
+            stream.write(piece)
+    stream.flush()
 
 
 # Cells.

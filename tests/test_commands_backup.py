@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -61,12 +62,23 @@ def test_restore_asks_once(typed: list[str]) -> None:
     assert passphrase_of(None, unencrypted=False) == WORDS.encode()
 
 
-def test_a_folder_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_a_file_is_a_backup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Said before the work, not after it."""
     data = ("--data-dir", str(tmp_path / "none"))
-    assert main(["backup", str(tmp_path), "--unencrypted", *data]) == 1
+    assert main(["backup", str(tmp_path), "--unencrypted", *data]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("is a directory: name a file in it")
+    os.mkfifo(tmp_path / "fifo")
+    assert main(["backup", str(tmp_path / "fifo"), "--unencrypted", *data]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("fifo is no regular file: a backup is written to one")
+
+
+def test_restore_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ("--data-dir", str(tmp_path / "none"))
+    assert main(["restore", str(tmp_path), "--unencrypted", *data]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: {tmp_path} is a directory, and no backup"
 
 
 def test_told_to_end_it_leaves_nothing(tmp_path: Path) -> None:

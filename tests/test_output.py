@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import stat
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -132,6 +134,48 @@ def test_a_result_that_breaks_leaves_no_file(tmp_path, form) -> None:
 def test_a_place_that_cannot_be_written(tmp_path) -> None:
     with pytest.raises(OutputError, match="cannot be written: No such file"):
         write_result([("n", "BIGINT")], iter([]), "json", tmp_path / "no" / "out")
+
+
+NUMBERS = [("n", "BIGINT")]
+
+
+def test_a_link_stays_one(tmp_path) -> None:
+    (tmp_path / "link").symlink_to("target")
+    write_result(NUMBERS, iter([[1]]), "csv", tmp_path / "link")
+    write_result(NUMBERS, iter([[2]]), "csv", tmp_path / "link")
+    assert (tmp_path / "link").readlink() == Path("target")
+    assert (tmp_path / "target").read_text() == "n\n2\n"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "target"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_fifo_stays_one(tmp_path, form) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    write_result(NUMBERS, iter([[1]]), form, fifo)
+    assert os.read(reader, 1 << 16)[:4] == (b"n\n1\n" if form == "csv" else b"PAR1")
+    os.close(reader)
+    assert fifo.is_fifo()
+    assert list(tmp_path.iterdir()) == [fifo]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_device_is_written_to(tmp_path, form) -> None:
+    (tmp_path / "link").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="link cannot be written: No space left on device"):
+        write_result(NUMBERS, iter([[1]]), form, tmp_path / "link")
+    assert [file.name for file in tmp_path.iterdir()] == ["link"]
+    assert Path("/dev/full").is_char_device()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_was_closed_to_others_stays_so(tmp_path, form) -> None:
+    out = tmp_path / "out"
+    out.touch(mode=0o600)
+    write_result(NUMBERS, iter([[1]]), form, out)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert out.stat().st_size > 0
 
 
 class Terminal(io.TextIOWrapper):
