@@ -45,7 +45,7 @@ def run_import(
 ) -> bool:
     """Print what was taken; False when some rows were refused."""
     if (file is None) == (url is None):
-        raise OutputError("name a FILE, or the URL of a Helicone with --url")
+        raise Refusal(400, "no_source", "name a FILE, or the URL of a Helicone with --url")
     done = {"taken": 0, "refused": 0, "first_refused": ""}
     seen = skip
     with open_source(load_config(flags), region) as source, progress_bar() as bar:
@@ -64,7 +64,8 @@ def run_import(
                 seen += len(batch)
                 bar.update(task, completed=seen)
         except (KeyboardInterrupt, Refusal, OSError, OutputError):
-            print_note(f"{seen} rows are in: go on with --skip {seen}")
+            if seen:
+                print_note(f"{seen} rows are in: go on with --skip {seen}")
             raise
     print_value({"ok": not done["refused"], **done}, as_json=as_json)
     return not done["refused"]
@@ -93,8 +94,7 @@ def file_rows(file: Path | None, skip: int, known: Callable[[int], None]) -> Ite
     try:
         if file.suffix.lower() == ".csv":
             csv.field_size_limit(ROW_BYTES_MAX)
-            with file.open(newline="", encoding="utf-8", errors="replace") as text:
-                yield from islice(csv.DictReader(text), skip, None)
+            yield from islice(_csv_rows(file), skip, None)
             return
         with file.open("rb") as stream:
             if stream.read(1) == b"[" or file.suffix.lower() == ".json":
@@ -110,6 +110,18 @@ def file_rows(file: Path | None, skip: int, known: Callable[[int], None]) -> Ite
         raise OutputError(f"{file} cannot be read: {error.strerror}") from None
     except csv.Error as error:
         raise OutputError(f"{file} is no CSV that can be read: {error}") from None
+
+
+def _csv_rows(file: Path) -> Iterator[Row]:
+    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
+        reader = csv.DictReader(text)
+        for row in reader:
+            if None in row:  # no name stands over them
+                raise OutputError(
+                    f"{file}, line {reader.line_num} has more cells than the heading: between them "
+                    "stand commas, and a cell with one in it is quoted"
+                )
+            yield row
 
 
 def _document_rows(file: Path, skip: int, known: Callable[[int], None]) -> Iterator[Row]:
