@@ -145,11 +145,18 @@ def _items(text: str) -> Iterator[Mapping[str, Any]]:
     elif is_key_hash(stripped[:64].lower()):
         yield from ({"hash": line.strip()} for line in stripped.splitlines() if line.strip())
     else:
-        reader = csv.DictReader(io.StringIO(stripped))
+        yield from _csv_rows(stripped)
+
+
+def _csv_rows(text: str) -> Iterator[Mapping[str, Any]]:
+    reader = csv.DictReader(io.StringIO(text))
+    try:
         if not set(HASH_NAMES) & set(reader.fieldnames or ()):
             names = ", ".join(HASH_NAMES)
             raise Refusal(400, "bad_file", f"a JSON or CSV file with a column of {names} is needed")
         yield from reader
+    except csv.Error as error:
+        raise Refusal(400, "bad_file", f"the file is no CSV that can be read: {error}") from None
 
 
 def _json(text: str, where: str) -> Any:  # noqa: ANN401 - JSON
