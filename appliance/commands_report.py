@@ -16,6 +16,8 @@ from appliance.output import OutputError, all_rows, write_result
 from appliance.output_lines import print_note
 from appliance.waiting import waiting
 
+SEPARATORS = (",", ";", "\t")  # the heading has most of the one that parts the cells
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -112,9 +114,21 @@ def _maps(value: object) -> list[dict[str, Any]]:
 
 
 def _lines(file: Path) -> Iterator[dict[str, str | None]]:
+    """Of a CSV file, each with as many cells as the heading has. Raises OutputError."""
     try:
-        with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            yield from csv.DictReader(stream)
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            heading = stream.readline()
+            stream.seek(0)
+            mark = max(SEPARATORS, key=heading.count)
+            reader = csv.DictReader(stream, delimiter=mark)
+            for row in reader:
+                if None in row or None in row.values():  # amounts would stand under other names
+                    raise OutputError(
+                        f"{file}, line {reader.line_num}: not as many cells as the heading has"
+                    )
+                yield row
+    except UnicodeDecodeError:
+        raise OutputError(f"{file} is not UTF-8 text: save it as CSV in UTF-8") from None
     except OSError as error:
         raise OutputError(f"{file} cannot be read: {error.strerror}") from None
     except csv.Error as error:
