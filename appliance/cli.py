@@ -46,6 +46,8 @@ from appliance.cli_options import (
 from appliance.config_options import ConfigError
 
 PROGRAM = "helicone-appliance"
+CTRL_C = "Query interrupted"  # all that DuckDB says of a signal that came while it worked
+SUGGESTION_MIN = 0.75  # how alike a name is that was meant: 1 is the same
 app = typer.Typer(
     name=PROGRAM,
     add_completion=False,
@@ -284,8 +286,20 @@ def version(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; what is expected to go wrong is one line on stderr."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        if sys.stdout is None and given[:1] != ["serve"]:  # a server has nobody to tell
+            _complain("standard output is closed: there is nowhere to write to")
+            return 1
+        return _ended(given)
+    except KeyboardInterrupt:  # while modules were loaded, or once more than was waited for
+        return 130
+
+
+def _ended(given: list[str]) -> int:
+    """The exit code."""
+    try:
+        code = _run(given)
     except NoArgsIsHelpError as error:
         print(error.format_message(), file=sys.stderr)
         return 2
@@ -296,13 +310,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return 2
     except Exception as error:
-        from appliance.commands_run import expected
+        from appliance.commands_run import expected, is_wrong_input
 
+        if isinstance(error, RuntimeError) and str(error) == CTRL_C:
+            return 130
         message = expected(error)
         if message is None:
             raise
         _complain(message)
-        return 1
+        return 2 if is_wrong_input(error) else 1
     return code if isinstance(code, int) else 0
 
 
@@ -331,7 +347,7 @@ def _usage(error: ClickException) -> str:
     context = getattr(error, "ctx", None)
     if isinstance(error, NoSuchOption) and context is not None:
         known = [name for option in context.command.params for name in option.opts]
-        close = difflib.get_close_matches(error.option_name, known, n=1, cutoff=0.6)
+        close = difflib.get_close_matches(error.option_name, known, n=1, cutoff=SUGGESTION_MIN)
         hint = f": did you mean {close[0]}?" if close else f"; see {context.command_path} --help"
         return f"unknown option {error.option_name}{hint}"
     return " ".join(error.format_message().replace("Value error, ", "").split())

@@ -238,4 +238,9 @@ def read_secret() -> str:
         from getpass import getpass
 
         return getpass("Key: ")
-    return sys.stdin.read(SECRET_CHARACTERS_MAX)
+    try:
+        text = sys.stdin.read(SECRET_CHARACTERS_MAX)
+        text.encode()  # some locales let bytes through that are no text
+    except UnicodeError:
+        raise typer.BadParameter("stdin is not UTF-8 text") from None
+    return text

@@ -3,6 +3,7 @@ about a data directory has. One place for every name.
 """
 
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -33,8 +34,18 @@ Form = Annotated[
     Literal["table", "csv", "json", "ndjson", "parquet"],
     typer.Option("--format", "-f", help="How to write it."),
 ]
+
+
+def _no_directory(path: Path | None) -> Path | None:
+    """Before the work, not after it."""
+    if path is not None and os.path.isdir(path):  # noqa: PTH112 - never raises
+        raise typer.BadParameter(f"{path} is a directory: name a file in it")
+    return path
+
+
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file.", callback=_no_directory),
 ]
 # Behind the options of a command's own.
 COMMON = (

@@ -13,7 +13,7 @@ from appliance.commands_provider_keys import RING_COMMANDS
 from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.control_client import ControlClient, RemoteRows
-from appliance.control_wire import Columns, RowConverter
+from appliance.control_wire import Columns, RowConverter, encoded
 from appliance.output import ResultRows
 
 # What is written down though it is not done to the state alone.
@@ -127,6 +127,7 @@ class OfflineSource:
 
     @contextmanager
     def query(self, sql: str) -> Iterator["OfflineRows"]:
+        encoded({"sql": sql})
         running = self._root.query(sql)
         try:
             yield OfflineRows(running)
@@ -135,6 +136,7 @@ class OfflineSource:
 
     def call(self, command: str, arguments: dict[str, Any], progress: Progress) -> object:
         given = {**arguments, "region": self._region}
+        encoded(given)  # what could not be asked of a server cannot be done here
         action = STATE_COMMANDS.get(command)
         if action is None and command not in AUDITED:
             return self._root.run(command, given, progress)

@@ -225,6 +225,19 @@ def expected(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, BrokenPipeError):
         return ""  # whoever read our output has what it wants
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}"
     if isinstance(error, OSError) or type(error).__module__.startswith("storage."):
         return str(error) or type(error).__name__
     return None
+
+
+def is_wrong_input(error: Exception) -> bool:
+    """Whether what was typed is wrong, here or as a server says; a query's own failure is none,
+    with or without one."""
+    return (
+        isinstance(error, Refusal | ControlError)
+        and error.status == 400
+        and error.code != "query_failed"
+    )

@@ -26,12 +26,14 @@ CONNECT_S = 5.0
 
 
 class ControlError(Exception):
-    """The server said no, or went away. `code` is a short stable word."""
+    """The server said no, or went away. `code` is a short stable word, `status` a refusal's, which
+    older servers do not tell."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.status = status
 
 
 class ControlClient:
@@ -68,7 +70,7 @@ class ControlClient:
             while True:
                 reply = self._receive()
                 if reply.get("kind") == "error":
-                    raise ControlError(str(reply.get("code")), str(reply.get("message")))
+                    raise _said_no(reply)
                 yield reply
                 if reply.get("kind") == "done":
                     return
@@ -114,6 +116,12 @@ class ControlClient:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _said_no(reply: dict[str, Any]) -> ControlError:
+    status = reply.get("status")
+    known = status if isinstance(status, int) else None
+    return ControlError(str(reply.get("code")), str(reply.get("message")), known)
 
 
 class RemoteRows:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from appliance.column_types import parse_type, wire_converter
+from appliance.errors import Refusal
 
 SOCKET_NAME = "control.sock"
 LENGTH_BYTES = 4
@@ -27,8 +28,18 @@ class FrameError(ValueError):
     """The other side does not speak this language, or says too much at once."""
 
 
+def encoded(message: dict[str, Any]) -> bytes:
+    """Raises Refusal 400 for bytes that were typed or read and are no text."""
+    try:
+        return encode(message)
+    except UnicodeEncodeError as error:
+        # The text itself may be a secret.
+        words = f"character {error.start + 1} of what was given is no UTF-8 text"
+        raise Refusal(400, "bad_text", words) from None
+
+
 def frame(message: dict[str, Any], bytes_max: int = REPLY_BYTES_MAX) -> bytes:
-    data = encode(message)
+    data = encoded(message)
     if len(data) > bytes_max:
         raise FrameError(f"a message of {len(data)} bytes, at most {bytes_max}")
     return len(data).to_bytes(LENGTH_BYTES, "big") + data

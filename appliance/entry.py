@@ -45,7 +45,10 @@ def _command() -> int:
     which a terminal sends to both: a server takes a second one for haste, so it leaves the group
     that the terminal knows."""
     gc.set_threshold(COLLECTOR_WHILE_LOADING, *gc.get_threshold()[1:])
-    from appliance.cli import main as command
+    try:
+        from appliance.cli import main as command
+    except KeyboardInterrupt:
+        return 130
 
     place, unpacker = _unpacked(), os.getppid()
     if place is None or not _is_ourselves(unpacker):

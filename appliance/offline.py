@@ -35,6 +35,7 @@ from appliance.commands_wallet import WALLET_COMMANDS
 from appliance.config import Config
 from appliance.errors import Refusal
 from appliance.maintenance import report_value
+from appliance.offline_query import OfflineQuery
 from appliance.providers.price_eras import DeriveByEra
 from storage import price_eras
 from storage.analytics import Analytics, AnalyticsFailed
@@ -46,7 +47,7 @@ from storage.journal import Journal
 from storage.lake import Lake
 from storage.ledger import LedgerStore
 from storage.price_eras import Era
-from storage.query import Query, QueryFailed
+from storage.query import QueryFailed
 from storage.state import State
 from storage.vault import Vault
 from storage.verify import rebuild, verify
@@ -146,10 +147,10 @@ class Offline:
     def _read_parts(self, parts: list[Part]) -> bytes:
         return unpack(parts, self._blobs.read)
 
-    def query(self, sql: str) -> Query:
+    def query(self, sql: str) -> OfflineQuery:
         """A reading query. Raises QueryFailed."""
         analytics = self.analytics
-        query = analytics.query(sql)
+        query = OfflineQuery(analytics.query(sql))
         try:
             _ = query.columns  # runs it: only then its blocks are read
         except QueryFailed:
@@ -158,7 +159,7 @@ class Offline:
                 raise
             analytics.close()
             self._analytics = self._made_anew(self._directory / "analytics.duckdb")
-            return self._analytics.query(sql)
+            return OfflineQuery(self._analytics.query(sql))
         return query
 
     def run(self, command: str, arguments: dict[str, Any], progress: Callable[..., None]) -> object:
@@ -181,7 +182,7 @@ class Offline:
             return _in_trio(self._on_ring, command, arguments)
         if command in WALLET_COMMANDS:
             return _in_trio(self._on_wallet, command, arguments)
-        raise Refusal(400, "needs_server", f"{command} needs a running server")
+        raise Refusal(409, "needs_server", f"{command} needs a running server")
 
     def _explain_limit(self, arguments: dict[str, Any]) -> object:
         """With the buckets as they were saved last."""
@@ -230,7 +231,7 @@ class Offline:
         """What writes into a segment of its own, which is closed when this returns. Raises Refusal
         with the code `unsafe` where the journal could not be written, and what `work` raises."""
         if self._read_only:
-            raise Refusal(400, "read_only", f"{self._directory} cannot be written to")
+            raise Refusal(409, "read_only", f"{self._directory} cannot be written to")
         journal = Journal.open(
             self._directory, region=self._region, keyring=self._keys,
             before_sync=self._blobs.sync,

@@ -16,6 +16,9 @@ def print_value(value: object, *, as_json: bool) -> None:
     """A list of maps as a table, a map as lines, anything else as it is."""
     if as_json:
         print(json.dumps(value, ensure_ascii=True, default=str))
+    elif value == []:  # no columns are known, and a script reads no line
+        if sys.stdout.isatty():
+            print_note("none")
     elif isinstance(value, list) and all(isinstance(row, Mapping) for row in value):
         names = list(dict.fromkeys(name for row in value for name in row))
         columns = [(name, _column_type(name, value)) for name in names]

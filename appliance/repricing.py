@@ -26,7 +26,7 @@ from storage.frames import KIND_COST
 
 if TYPE_CHECKING:
     from appliance.actors.region import Region
-    from storage.query import Query
+    from appliance.offline_query import OfflineQuery
 
 COMMAND, DRY = "reprice", "reprice.show"
 SLICE: Final = 40  # calls between two looks at what else there is to do: 1 ms
@@ -128,7 +128,7 @@ def _refuse_degraded(region: Region, *, slow: bool = False) -> None:
 
 
 async def reprice_query(
-    ask: Callable[[str], Query],
+    ask: Callable[[str], OfflineQuery],
     price: PriceOf,
     given: Mapping[str, Any],
     progress: Callable[[dict[str, Any]], None],

@@ -105,6 +105,7 @@ def test_version() -> None:
         (["providers"], {"HELICONE_APPLIANCE_HTTP2": "?"}, "allowed is true or false"),
         (["qury"], {}, "No such command 'qury'"),
         (["query"], {}, "Missing argument 'SQL'"),
+        (["serve", "--nope"], {}, "unknown option --nope; see"),
         (["query", "x", "--format", "xml"], {}, "'xml' is not one of 'table', 'csv'"),
     ],
 )
@@ -210,7 +211,7 @@ async def test_query_through_the_server(nursery, data_dir, capsys) -> None:
     async def query(arguments, reply) -> None:
         asked.append(arguments)
         if "bad" in arguments["sql"]:
-            raise Refusal(400, "bad_sql", "Parser Error: near \x1b[31mbad")
+            raise Refusal(400, "query_failed", "Parser Error: near \x1b[31mbad")
         await reply.columns([("at", "TIMESTAMP"), ("cost_usd", "DECIMAL(38,12)")])
         await reply.rows([(datetime(2026, 1, 1), 1)] * 3)
         reply.ending["stale_by_ms"] = 40
@@ -316,7 +317,7 @@ def test_export_with_bodies(held, tmp_path) -> None:
 
 
 def test_export_of_a_wrong_time(held, capsys) -> None:
-    assert cli.main(["export", "--since", "yesterday"]) == 1
+    assert cli.main(["export", "--since", "yesterday"]) == 2
     assert '"yesterday" is no time' in capsys.readouterr().err
 
 
@@ -347,7 +348,7 @@ def test_an_end_before_the_beginning(held, capsys, command, until) -> None:
     """An empty answer would be taken for one."""
     since = "2026-11-01" if until else "2999-01-01"
     given = ["--since", since, *(["--until", until] if until else [])]
-    assert cli.main([*command, *given]) == 1
+    assert cli.main([*command, *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f'--since "{since}" lies behind --until "{until or "now"}"' in line
 
@@ -408,11 +409,12 @@ def test_keys_import(held, capsys, tmp_path, text, imported, organization) -> No
         ('{"api_key_hash": "xyz"}', "entry 1 has no hash"),
         (f'{{"hash": "{HASH}", "permission": "all"}}', "a permission is rw, r or w"),
         (f'{{"hash": "{HASH}", "organization_id": "x"}}', "is no UUID"),
+        ("hash\na\rb\n", "is no CSV that can be read: new-line character"),
     ],
 )
 def test_keys_import_of_a_bad_file(held, capsys, tmp_path, text, said) -> None:
     (tmp_path / "keys").write_text(text)
-    assert cli.main(["keys", "import", str(tmp_path / "keys")]) == 1
+    assert cli.main(["keys", "import", str(tmp_path / "keys")]) == 2
     assert said in capsys.readouterr().err
     assert held.state.api_keys() == []
 

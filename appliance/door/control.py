@@ -186,7 +186,7 @@ async def _answer(
     try:
         await command(arguments, reply)
     except Refusal as refusal:
-        return _error(refusal.code, refusal.message)
+        return _error(refusal.code, refusal.message) | {"status": refusal.status}
     except FrameError as error:
         return _error("too_large", str(error))
     except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):

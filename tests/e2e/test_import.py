@@ -134,7 +134,7 @@ def test_rows_that_are_none_are_counted_and_named(tmp_path: Path) -> None:
         assert "no row of Helicone's export" in told["first_refused"]
         (tmp_path / "bad.jsonl").write_text('{"a": 1}\n{')
         assert "line 2 is not JSON" in imported(appliance, str(tmp_path / "bad.jsonl"), code=1)
-        assert "name a FILE" in imported(appliance, code=1)
+        assert "name a FILE" in imported(appliance, code=2)
 
 
 def test_from_a_helicone_that_runs(tmp_path: Path) -> None:
