@@ -105,7 +105,7 @@ def test_without_a_server_and_what_is_refused(tmp_path: Path, provider: Provider
         done = appliance.call(CHAT, ASK).id
     data, file = str(appliance.data), str(tmp_path / "b.backup")
     assert "--passphrase-file" in command(
-        tmp_path, "backup", file, "--data-dir", data, code=1, environ={}
+        tmp_path, "backup", file, "--data-dir", data, code=2, environ={}
     )
     assert not os.path.exists(file)
     (tmp_path / "words").write_text(SECRET + "\n")
@@ -117,7 +117,7 @@ def test_without_a_server_and_what_is_refused(tmp_path: Path, provider: Provider
         (("--data-dir", data), ENVIRON, "is not empty"),
         (new, other, "passphrase is another one"),
         ((*new, "--unencrypted"), {}, "give its passphrase"),
-        ((*new, "--region", "eu"), ENVIRON, "of the region us"),
+        ((*new, "--region", "eu"), ENVIRON, "of the region us: say --region us"),
     ):
         assert said in command(tmp_path, "restore", file, *arguments, code=1, environ=environ)
         assert not list((tmp_path / "new").glob("*"))

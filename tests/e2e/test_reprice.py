@@ -193,6 +193,6 @@ def test_what_is_no_time(tmp_path: Path, provider: Provider, flag: str) -> None:
         given = {"--since": "1h", flag: "yesterday"}
         options = [word for pair in given.items() for word in pair]
         done = run(tmp_path, "reprice", *options, "--data-dir", str(appliance.data))
-    assert done.returncode == 1
+    assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert '"yesterday" is no time' in line
