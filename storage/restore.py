@@ -13,8 +13,9 @@ from storage.directory import RESTORING, locked
 from storage.disk import Disk
 
 T = TypeVar("T")
-# Of no root: the lock, what a restore that was cut off left, what a new file system has.
-PASSED_OVER: Final = frozenset(("lock", RESTORING, "lost+found"))
+# Of no root: locks (the last two of `run`), what a restore that was cut off left, what a new file
+# system has.
+PASSED_OVER: Final = frozenset(("lock", "run.lock", "run.turn", RESTORING, "lost+found"))
 
 
 def restore(target: Path, unpack: Callable[[Path], T], beside: Container[str] = ()) -> T:

@@ -37,6 +37,8 @@ def test_it_is_a_root_afterwards(tmp_path: Path) -> None:
 
 def test_what_lies_there_stays(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()  # of a file system that was just made
+    (tmp_path / "run.lock").touch()  # of a `run` that found no server to start
+    (tmp_path / "run.turn").touch()
     (tmp_path / "eu").mkdir()
     (tmp_path / "notes").write_text("mine")
 
