@@ -305,7 +305,7 @@ def test_the_engine_is_set_up_as_it_must_be_here(
 ) -> None:
     """Its store is its own: nobody else's images are seen, and none is left elsewhere."""
     monkeypatch.setattr(container_engine, "PLACE", tmp_path / "place")
-    engine = container_engine.Engine()
+    engine = container_engine.Engine(container_engine.native())
     given = [word for word in engine._podman if word.startswith(str(tmp_path))]
     assert len(given) == 4
     assert 'runtime = "runc"' in (tmp_path / "place" / "containers.conf").read_text()
