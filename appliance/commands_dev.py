@@ -133,7 +133,11 @@ def draw(url: str, names: list[str], rows: Iterator[Any]) -> None:
 
     board = Board()
     screen = Screen(board, url)
-    with Live(screen, console=Console(), screen=True, refresh_per_second=REFRESHES_PER_S):
+    live = Live(screen, console=Console(), screen=True, refresh_per_second=REFRESHES_PER_S)
+    try:
+        live.start(refresh=True)
         for row in rows:
             with screen.lock:
                 board.add(dict(zip(names, row, strict=True)))
+    finally:
+        live.stop()  # also where Ctrl-C came while it began
