@@ -141,7 +141,7 @@ def _tables(file: Path | None) -> list[Mapping[str, Any]]:
     except OSError as error:
         raise OutputError(f"{file} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise OutputError(f"{file} is no TOML: {error}") from None
+        raise Refusal(400, "bad_prices", f"{file} is no TOML: {error}") from None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        raise OutputError(f"{file} has no [[prices]]: see the manual's options")
+        raise Refusal(400, "no_prices", f"{file} has no [[prices]]: see the manual's options")
     return list(found)
