@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,18 @@ def pytest_unconfigure() -> None:
     Hypothesis' callback, whose module names half of the others."""
     gc.unfreeze()
     gc.callbacks.clear()
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """As they were, after a test that ran `serve` in this process: it
+    takes them for the life of the process, and a test that sends one would end all of them."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
