@@ -279,7 +279,7 @@ def version(
     from appliance.commands_run import run_licences, run_version
 
     if licences:
-        run_licences()
+        run_licences(as_json=as_json)
     else:
         run_version(PROGRAM, as_json=as_json)
 

@@ -25,6 +25,7 @@ ConfigFile = Annotated[
 ]
 Region = Annotated[Literal["us", "eu"], typer.Option("--region", help="Which region's data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LogAsJson = Annotated[bool, typer.Option("--json", help="Log as JSON, as log_format says it.")]
 Org = Annotated[str, typer.Option("--org", metavar="ORG", help="An organisation's id or name.")]
 Since = Annotated[str, typer.Option("--since", metavar="TIME", help="From 2026-11-01, or 24h ago.")]
 Until = Annotated[
@@ -117,19 +118,26 @@ def pairs_of(texts: Iterable[str], flag: str) -> dict[str, str]:
 
 
 def takes_options(command: Callable[[dict[str, str]], None]) -> Callable[..., None]:
-    """Give `command` a flag for every option; it receives the given ones by option path."""
+    """Give `command` a flag for every option; it receives the given ones by option path. `--json`,
+    which all commands have, is about its log."""
     paths = {"_".join(steps): steps for steps in option_paths(Config)}
+    as_json = inspect.Parameter(
+        "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=LogAsJson
+    )
 
     @wraps(command)
-    def wrapper(**flags: str | bool | None) -> None:
-        given = {}
+    def wrapper(*, as_json: bool, **flags: str | bool | None) -> None:
+        given = {"log_format": "json"} if as_json else {}
         for name, value in flags.items():
             if value is not None:
                 text = str(value).lower() if isinstance(value, bool) else value
+                if as_json and name == "log_format" and text != "json":
+                    raise typer.BadParameter(f"--json and --log-format {text} exclude each other")
                 given[".".join(paths[name])] = text
         command(given)
 
-    return _with_parameters(wrapper, [_parameter(name, steps) for name, steps in paths.items()])
+    parameters = [_parameter(name, steps) for name, steps in paths.items()]
+    return _with_parameters(wrapper, [*parameters, as_json])
 
 
 def _with_parameters(

@@ -86,6 +86,7 @@ def mcp(
     ] = "",
     data_dir: DataDir = None,
     config: ConfigFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As ever: it speaks JSON alone.")] = False,
 ) -> None:
     """Let an assistant ask about recorded calls and use the gateway: MCP over stdin and stdout.
 

@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 
 import typer
 
+from appliance.cli_options import AsJson
+
 PROGRAM: Final = "helicone-appliance"
 COMPLETE: Final = "_HELICONE_APPLIANCE_COMPLETE"  # as typer asks for it
 
@@ -13,6 +15,7 @@ def completion(
     shell: Annotated[
         Literal["bash", "zsh", "fish"], typer.Argument(metavar="SHELL", help="bash, zsh or fish.")
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Print what makes a shell complete commands and options: into its start-up file.
 
@@ -20,7 +23,8 @@ def completion(
     """  # noqa: E501 - it is one line to copy
     from typer._completion_shared import get_completion_script
 
-    print(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE, shell=shell))
+    script = get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE, shell=shell)
+    _print_text({"shell": shell, "script": script}, script, as_json)
 
 
 def answer_shells() -> None:
@@ -32,7 +36,7 @@ def answer_shells() -> None:
     answers.completion_init()
 
 
-def man() -> None:
+def man(as_json: AsJson = False) -> None:
     """Print the man page: of all commands and options.
 
     Example: helicone-appliance man > helicone-appliance.1
@@ -40,4 +44,14 @@ def man() -> None:
     from appliance.cli import app
     from appliance.man_page import man_page
 
-    print(man_page(typer.main.get_command(app)))
+    page = man_page(typer.main.get_command(app))
+    _print_text({"page": page}, page, as_json)
+
+
+def _print_text(told: dict[str, str], text: str, as_json: bool) -> None:
+    if as_json:
+        from appliance.output_lines import print_value
+
+        print_value(told, as_json=True)
+    else:
+        print(text)

@@ -167,14 +167,23 @@ def run_selftest(*, as_json: bool) -> bool:
     return outcome.ok
 
 
-def run_licences() -> None:
-    """Of all that is in the binary. Elsewhere each package has its own, where pip put it."""
+def run_licences(*, as_json: bool) -> None:
+    """Of all that is in the binary. Elsewhere each package has its own, where pip put it. With
+    `as_json` each file's text by its name."""
     folder = Path(getattr(sys, "_MEIPASS", ""), "licences")
     if not hasattr(sys, "_MEIPASS"):
         raise Refusal(404, "not_frozen", "this is no binary: licences lie beside each package")
-    for path in sorted(folder.rglob("*"), key=lambda path: path.name != "contents.txt"):
-        if path.is_file():
-            print(f"== {path.relative_to(folder)}\n\n{path.read_text(errors='replace').rstrip()}\n")
+    files = sorted(folder.rglob("*"), key=lambda path: path.name != "contents.txt")
+    texts = {
+        str(path.relative_to(folder)): path.read_text(errors="replace").rstrip()
+        for path in files
+        if path.is_file()
+    }
+    if as_json:
+        print_value(texts, as_json=True)
+        return
+    for name, text in texts.items():
+        print(f"== {name}\n\n{text}\n")
 
 
 def run_providers(flags: Flags, *, as_json: bool) -> None:

@@ -47,6 +47,18 @@ def test_the_same_as_typer(
     assert plain_flags(arguments) == said[0] == flags
 
 
+def test_a_server_s_json_is_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(cli, "run_server", lambda given: said.append(given) or 0)
+    assert cli.main(["serve", "--json", "--port", "1"]) == 0
+    assert cli.main(["serve", "--json", "--log-format", "json"]) == 0
+    assert said == [{"log_format": "json", "port": "1"}, {"log_format": "json"}]
+    assert cli.main(["serve", "--json", "--log-format", "text"]) == 2
+    assert "--json and --log-format text exclude each other" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments", LEFT)
 def test_left_to_typer(arguments: list[str]) -> None:
     assert plain_flags(arguments) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -35,6 +36,13 @@ def test_a_script_for_each_shell(shell: str, capsys: pytest.CaptureFixture[str])
     assert PROGRAM in script
     if found := shutil.which(shell):  # the shell itself has to understand it
         subprocess.run([found, "-n"], input=script, text=True, check=True, timeout=30)
+
+
+@pytest.mark.parametrize("words", [("completion", "bash"), ("man",)])
+def test_the_same_text_as_json(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(*words, capture=capsys)
+    told = json.loads(printed(*words, "--json", capture=capsys))
+    assert told["page" if words == ("man",) else "script"] + "\n" == text
 
 
 def test_another_shell_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

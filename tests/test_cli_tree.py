@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
@@ -17,19 +16,11 @@ from appliance.man_page import leaves
 MANUAL = (Path(__file__).parents[1] / "ui" / "manual" / "commands.md").read_text()
 TREE = typer.main.get_command(app)
 LEAVES = {" ".join(path): command for path, command in leaves(TREE, ())}
-# Why these have no --json.
-WITHOUT_JSON = {
-    "serve": "it serves until it is told to end, and logs",
-    "mcp": "it speaks JSON-RPC alone",
-    "completion": "what it prints is a script of a shell",
-    "man": "what it prints is a page for man",
-}
 
 
 @pytest.mark.parametrize("name", sorted(LEAVES))
-def test_json_or_why_not(name: str) -> None:
-    flags = {flag for item in LEAVES[name].params for flag in item.opts}
-    assert ("--json" in flags) != (name in WITHOUT_JSON)
+def test_json(name: str) -> None:
+    assert "--json" in {flag for item in LEAVES[name].params for flag in item.opts}
 
 
 @pytest.mark.parametrize("name", sorted(LEAVES))
@@ -56,5 +47,3 @@ def test_exit_codes_in_the_manual(name: str) -> None:
 
 def test_no_word_is_about_a_command_that_is_gone() -> None:
     assert {*ONE, *MORE} <= set(LEAVES)
-    known: Any = set(WITHOUT_JSON) - set(LEAVES)
-    assert known == set()

@@ -148,3 +148,5 @@ def test_the_licences_are_the_binarys(
     assert cli.main(["version", "--licences"]) == 0
     out = capsys.readouterr().out
     assert out.index("text of contents.txt") < out.index("== b/LICENSE") < out.index("text of b/L")
+    assert cli.main(["version", "--licences", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["b/LICENSE"] == "text of b/LICENSE"

@@ -253,7 +253,7 @@ class ProviderKeys:
                 self._vault.rotate, master_key, limiter=self._vault_thread
             )
         except VaultError as error:
-            raise Refusal(400, "vault_refused", str(error)) from None
+            raise Refusal(409, "vault_refused", str(error)) from None
         except OSError as error:
             raise Refusal(503, "vault_failed", f"The vault was not changed: {error}") from None
         await self._tiers.check()

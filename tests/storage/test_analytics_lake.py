@@ -91,9 +91,10 @@ def test_footers_go_once_nobody_reads_and_there_are_many(
         return int(found[0][0]) if found else 0
 
     before = ask(rolled, EVERYTHING)
-    assert footers() > 0
+    held = footers()
+    assert held > 0
     rolled.rest()
-    assert (footers() > 0) == left
+    assert (footers() > held / 2) == left  # it stops where the limit is kept
     assert rolled._run("SELECT current_setting('memory_limit')").fetchall() == [("16.0 MiB",)]
     assert ask(rolled, EVERYTHING) == before
 
