@@ -33,6 +33,7 @@ VARIABLE: Final = "HELICONE_BACKUP_PASSPHRASE"
 PASSPHRASE_CHARACTERS_MIN: Final = 12
 PASSPHRASE_BYTES_MAX: Final = 4096
 NICE: Final = 10  # packing takes a processor, and a server goes on beside it
+_HOLDING: Final = "taking the files of one moment"
 
 
 def passphrase_of(file: Path | None, *, unencrypted: bool, twice: bool = False) -> bytes | None:
@@ -127,7 +128,9 @@ def _held(config: Config, region: str) -> Iterator[list[backup.Entry]]:
     client = connect(config, region)
     if client is not None:
         with client:
-            yield _held_by(client, region)
+            with waiting(_HOLDING):  # a roll under way is waited for
+                entries = _held_by(client, region)
+            yield entries
         return
     # Here: a running server spares us DuckDB.
     from appliance.offline import open_root
@@ -136,7 +139,9 @@ def _held(config: Config, region: str) -> Iterator[list[backup.Entry]]:
         open_root(config, region) as root,
         tempfile.TemporaryDirectory(prefix="backup-", dir=root.directory / "tmp") as folder,
     ):
-        yield backup.hold(root.directory, Path(folder) / "held", lambda: None)
+        with waiting(_HOLDING):
+            entries = backup.hold(root.directory, Path(folder) / "held", lambda: None)
+        yield entries
 
 
 def _held_by(client: ControlClient, region: str) -> list[backup.Entry]:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from appliance import commands_backup, commands_doctor, commands_what_if, offline
 from appliance import waiting as module
 from appliance.waiting import waiting
+from storage.backup import Entry
 
 PATIENCE_S = 20.0
 
@@ -106,6 +108,25 @@ def test_doctor_shows_that_it_is_at_work(
     monkeypatch.setattr(commands_doctor, "examine", examine)
     assert commands_doctor.run_doctor({}, offline=True, as_json=True)
     terminal.rest()
+
+
+def test_backup_shows_that_it_waits_for_the_server(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once(terminal, monkeypatch)
+
+    class Client(AbstractContextManager[None]):
+        def __exit__(self, *_: object) -> None: ...
+
+        def replies(self, command: str, _arguments: object) -> Iterator[dict[str, Any]]:
+            terminal.wait_for(b"files of one moment")
+            yield {"kind": "value", "value": [[command, "/there", 7]]}
+
+    monkeypatch.setattr(commands_backup, "connect", lambda *_: Client())
+    with commands_backup._held(cast(Any, None), "us") as entries:
+        assert entries == [Entry("backup", Path("/there"), 7)]
+        seen = terminal.rest()
+    assert seen.endswith(b"\x1b[2K")  # gone before the next bar comes
 
 
 def test_restore_shows_how_far_its_check_is(
